@@ -15,7 +15,8 @@ from typing import NamedTuple
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+\Z")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
-# hostname = *( domainlabel "." ) toplabel [ "." ] ; a label that begins with a digit is let pass (IPv4address is one form)
+# hostname = *( domainlabel "." ) toplabel [ "." ]
+# A last label that begins with a digit is let pass: IPv4address is one form of host.
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?"
     r"|\[[0-9A-Fa-f:.]+\])\Z"
@@ -28,7 +29,7 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def canonical_user(user: str) -> str:
-    """The user part in its one canonical escaping. ValueError where it breaks the ``user`` grammar of RFC 3261 §25.1."""
+    """The user part in its one canonical escaping. ValueError where it breaks ``user`` of RFC 3261 §25.1."""
     if not _USER.match(user):
         raise ValueError(f"not a user part: {user!r}")
     return _ESCAPED.sub(_unescape, user) if "%" in user else user

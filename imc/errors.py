@@ -34,7 +34,8 @@ class BadMessage(ImcError):
     """Input from outside breaks its grammar.
 
     ``status`` is the SIP status the answer should carry (400, 413, 505 …), ``reason`` its reason phrase, and
-    ``request`` the part of a request that could be read (`imc.sip.message.Request`), or None where no answer is possible.
+    ``request`` the part of a request that could be read (`imc.sip.message.Request`), or None where no answer
+    is possible.
     """
 
     def __init__(self, reason: str, *, status: int = 400, request: Any = None) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Flow(NamedTuple):
-    """``local`` is the listener's (ip, port), ``remote`` the peer's; ``conn`` numbers a stream connection, 0 for UDP."""
+    """``local`` is the listener's (ip, port), ``remote`` the peer's; ``conn`` numbers a stream, 0 for UDP."""
 
     transport: str
     local: tuple[str, int]
