@@ -1,0 +1,56 @@
+# Every target makes what it needs itself: on a fresh machine, `make run` or `make test` is all there is to type.
+#
+#   make run [PORT=5070]    a daemon on 127.0.0.1, with two accounts to try it with
+#   make test [ARGS=…]      ruff, mypy, and all tests; ARGS go to pytest
+#   make lint               ruff and mypy only
+#   make format             rewrite in the project's format
+#   make lock               resolve requirements*.lock anew from pyproject.toml
+#   make reference          write docs/reference/ from the code
+#   make clean              remove what was made here, the demo's accounts and rooms included
+
+PYTHON ?=
+PORT ?= 5060
+ARGS ?=
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: run test lint format lock reference clean programs
+
+run: .venv/run.stamp
+	@$(BIN)/imc demo --dir run --port $(PORT)
+
+test: lint programs
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Never an index address in a lock file: whoever installs chooses where from.
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+
+lock: .venv/dev.stamp
+	$(UV_COMPILE) --group build --output-file requirements.lock
+	$(UV_COMPILE) --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+reference: .venv/run.stamp
+	$(BIN)/imc config reference > docs/reference/settings.md
+
+clean:
+	rm -rf .venv run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+programs:
+	@.ci/setup programs
+
+.venv/run.stamp: requirements.lock pyproject.toml
+	@.ci/setup run
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.lock
+	@.ci/setup dev
