@@ -1,0 +1,394 @@
+"""The fan-out engine: jobs in, MESSAGE client transactions out, final statuses back.
+
+Invariants
+- A lane has at most one MESSAGE in flight, and its copies leave in the order in which their jobs were submitted.
+- Every copy is settled exactly once, with a final status: the recipient's own, 408 for silence (Timer F), 480 where
+  there is no contact, 503 where a bound or the network stood in the way, 513 where no transport takes its size.
+- Bounds: copies in one lane, copies in all, next hops, recipients remembered. What does not fit is settled with 503.
+- A recipient costs a table row and a few bytes objects: no task, no timer object, no await (architecture no. 4).
+
+`pump` starts a bounded number of transactions at a time, so that the loop can read answers in between.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from imc.aor import Aor
+from imc.delivery.hops import Carrier, Contact, Hop, Hops
+from imc.delivery.job import Dispatch, Job
+from imc.delivery.lanes import Copy, Fork, Lane
+from imc.errors import Overloaded
+from imc.sip.flow import Flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryOptions:
+    """Bounds, all in counts; ``host`` stands after the @ of Call-IDs."""
+
+    host: str = "imc.invalid"
+    lane_queue: int = 1000
+    total_queue: int = 1_000_000
+    max_hops: int = 50_000
+    max_recipients: int = 200_000
+
+
+class Starter(Protocol):
+    """The client side of the SIP stack (`imc.sip.stack.Stack`)."""
+
+    def start(self, flow: Flow, head: bytes, tail: bytes, token: object, now: float) -> bytes: ...
+
+    def abandon(self, branch: bytes) -> None: ...
+
+
+class Recipient:
+    """A recipient's lanes, grouped by q, highest first."""
+
+    __slots__ = ("groups",)
+
+    def __init__(self, groups: list[list[Lane]]) -> None:
+        self.groups = groups
+
+    def lanes(self) -> list[Lane]:
+        return [lane for group in self.groups for lane in group]
+
+
+class Engine:
+    """See the module. All methods are called on the event loop's thread.
+
+    ``locate`` gives a recipient's contacts (none: cannot be reached now); ``on_settled(dispatch, recipient, status)``
+    is called for dispatches that want results, ``on_done(job)`` when a job's last copy is settled; ``wake`` asks for
+    `pump`.
+    """
+
+    def __init__(
+        self,
+        options: DeliveryOptions,
+        *,
+        stack: Starter,
+        carrier: Carrier,
+        locate: Callable[[Aor], Sequence[Contact]],
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        clock: Callable[[], float],
+        on_settled: Callable[[Dispatch, Aor, int], None],
+        on_done: Callable[[Job], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._options = options
+        self._stack = stack
+        self._carrier = carrier
+        self._locate = locate
+        self._clock = clock
+        self._on_settled = on_settled
+        self._on_done = on_done
+        self._wake = wake
+        self.hops = Hops(carrier, spawn=spawn, clock=clock, bound=options.max_hops)
+        self._recipients: dict[Aor, Recipient] = {}
+        self._ready: deque[Lane] = deque()
+        self._jobs: dict[str, Job] = {}
+        self._queued = 0
+        self._sweep_at = options.max_recipients
+        self._counts = {"delivered": 0, "failed": 0, "timed_out": 0, "overflowed": 0}
+
+    # --- in ---------------------------------------------------------------------------------------------------------
+
+    def submit(self, job: Job) -> None:
+        """Deliver a job. It was committed before, where it is durable."""
+        job.pending = sum(len(dispatch.recipients) for dispatch in job.dispatches)
+        if not job.pending:
+            self._on_done(job)
+            return
+        self._jobs[job.id] = job
+        for dispatch in job.dispatches:
+            for recipient in dispatch.recipients:
+                self._enqueue(dispatch, recipient)
+        if self._ready:
+            self._wake()
+
+    def has_room_for(self, copies: int) -> bool:
+        """Whether so many copies more fit under the bound of all queues."""
+        return self._queued + copies <= self._options.total_queue
+
+    def _enqueue(self, dispatch: Dispatch, aor: Aor) -> None:
+        recipient = self._recipients.get(aor) or self._find(aor)
+        groups = recipient.groups
+        if not groups:
+            self._settle(dispatch, aor, 480)
+        elif len(groups) == 1 and len(groups[0]) == 1:
+            self._push(groups[0][0], Copy(dispatch, None))
+        else:
+            fork = Fork(groups)
+            for lane in groups[0]:
+                self._push(lane, Copy(dispatch, fork))
+
+    def _push(self, lane: Lane, copy: Copy) -> None:
+        if len(lane.queue) >= self._options.lane_queue or self._queued >= self._options.total_queue:
+            self._counts["overflowed"] += 1
+            self._leg_done(lane, copy, 503)
+            return
+        lane.queue.append(copy)
+        self._queued += 1
+        if not lane.is_busy:
+            lane.is_busy = True
+            self._ready.append(lane)
+
+    def _find(self, aor: Aor, known: Sequence[Lane] = ()) -> Recipient:
+        """The recipient's lanes as their contacts are now; lanes of contacts that are still there are kept."""
+        by_uri = {lane.contact.uri: lane for lane in known}
+        groups: list[list[Lane]] = []
+        q = -1
+        for contact in sorted(self._locate(aor), key=lambda c: -c.q):
+            hop = self.hops.get(contact.next_hop)
+            lane = by_uri.pop(contact.uri, None)
+            if lane is None:
+                lane = Lane(aor, contact, hop, self._options.host)
+            else:
+                lane.point_to(contact, hop)
+            if contact.q != q:
+                groups.append([])
+                q = contact.q
+            groups[-1].append(lane)
+        recipient = Recipient(groups)
+        if groups:
+            if len(self._recipients) >= self._sweep_at:
+                self._forget_idle()
+            self._recipients[aor] = recipient
+        else:
+            self._recipients.pop(aor, None)
+        return recipient
+
+    def _forget_idle(self) -> None:
+        """Recipients with nothing to send are found again when needed."""
+        self._recipients = {
+            aor: recipient
+            for aor, recipient in self._recipients.items()
+            if any(lane.is_busy for lane in recipient.lanes())
+        }
+        self._sweep_at = max(self._options.max_recipients, 2 * len(self._recipients))
+
+    def contacts_changed(self, aor: Aor) -> None:
+        """The recipient registered, unregistered or expired: what waits for a contact that is gone goes to the others."""
+        recipient = self._recipients.get(aor)
+        if recipient is None:
+            return
+        old = recipient.lanes()
+        for lane in old:
+            lane.is_gone = True
+        self._find(aor, old)
+        for lane in old:
+            if lane.is_gone:
+                for copy in self._empty(lane):
+                    self._move(copy, aor)
+        if self._ready:
+            self._wake()
+
+    def _move(self, copy: Copy, aor: Aor) -> None:
+        """A copy whose contact is gone: to the contacts of now, unless another of its legs goes on or has served."""
+        fork = copy.fork
+        if fork is not None:
+            fork.remaining -= 1
+            if fork.is_settled or fork.remaining:
+                return
+            fork.is_settled = True
+        self._enqueue(copy.dispatch, aor)
+
+    def _empty(self, lane: Lane) -> list[Copy]:
+        """Take everything out of a lane, what is in flight first."""
+        copies = list(lane.queue)
+        self._queued -= len(copies)
+        lane.queue.clear()
+        if lane.current is not None:
+            if lane.branch:
+                self._stack.abandon(lane.branch)
+            copies.insert(0, lane.current)
+            lane.current = None
+        return copies
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    def pump(self, budget: int) -> bool:
+        """Start up to ``budget`` transactions. True where more could be started at once."""
+        now = self._clock()
+        ready = self._ready
+        while ready and budget > 0:
+            budget -= 1
+            lane = ready.popleft()
+            if lane.current is None:
+                if not lane.queue:
+                    lane.is_busy = False
+                    continue
+                lane.current = lane.queue.popleft()
+                lane.tries = 0
+                self._queued -= 1
+            if not self._start(lane, now):
+                ready.appendleft(lane)
+                return False
+        return bool(ready)
+
+    def _start(self, lane: Lane, now: float) -> bool:
+        """Send the lane's current copy, or park the lane. False where the transaction table is full."""
+        assert lane.current is not None
+        dispatch = lane.current.dispatch
+        flow = lane.flow
+        if flow is None or not self._carrier.is_open(flow):
+            size = lane.size_of(dispatch)
+            hop = lane.hop
+            flow = hop.flow_for(size, now)
+            if flow is None:
+                if hop.has_refused(size, now):
+                    self._finish(lane, 513 if hop.flow is not None else 503)
+                else:
+                    self.hops.open(hop, size, lambda: self._hop_ready(lane, size))
+                return True
+        try:
+            head = lane.head_for(flow, self._carrier.sent_by(flow))
+            lane.branch = self._stack.start(flow, head, lane.tail_for(dispatch), lane, now)
+        except Overloaded:
+            return False
+        return True
+
+    def _hop_ready(self, lane: Lane, size: int) -> None:
+        """The attempt to open the lane's hop has ended."""
+        if lane.current is None:  # its contact went away meanwhile, and its copies with it
+            lane.is_busy = False
+            self._unpark(lane)
+            return
+        now = self._clock()
+        hop = lane.hop
+        if hop.flow_for(size, now) is None and hop.has_refused(size, now):
+            self._finish(lane, 513 if hop.flow is not None else 503)
+        else:
+            self._ready.append(lane)
+        self._wake()
+
+    def _unpark(self, lane: Lane) -> None:
+        if lane.queue and not lane.is_busy:
+            lane.is_busy = True
+            self._ready.append(lane)
+            self._wake()
+
+    # --- back -------------------------------------------------------------------------------------------------------
+
+    def on_response(self, token: object, status: int) -> None:
+        """A response to what a lane has in flight (RFC 3261 §17.1.2 already matched it)."""
+        assert isinstance(token, Lane)
+        if status >= 200:
+            if status == 503 and self._goes_on(token):
+                return
+            self._finish(token, status)
+
+    def on_timeout(self, token: object) -> None:
+        """Timer F fired: 64*T1 without a final response (RFC 3261 §17.1.2.2)."""
+        assert isinstance(token, Lane)
+        if not self._goes_on(token):
+            self._counts["timed_out"] += 1
+            self._finish(token, 408)
+
+    def on_flow_failed(self, token: object) -> None:
+        """The connection that carried it is gone, or would not take it."""
+        assert isinstance(token, Lane)
+        if not self._goes_on(token):
+            self._finish(token, 503)
+
+    def flow_closed(self, flow: Flow) -> None:
+        """A stream connection is gone."""
+        self.hops.flow_closed(flow)
+
+    def _goes_on(self, lane: Lane) -> bool:
+        """Whether there is another way for the same copy: the next target of RFC 3263 §4.3, or a new connection."""
+        failed, lane.sent_on = lane.sent_on, None
+        if lane.current is None or failed is None:
+            return False
+        lane.tries += 1
+        # a stream that was kept, and had died unseen, deserves one new attempt; a silent one does not
+        has_more = lane.tries == 1 and failed.is_reliable and not self._carrier.is_open(failed)
+        if failed != lane.flow:
+            has_more = lane.hop.fail(failed, lane.tries) or has_more
+        if has_more:
+            lane.branch = b""
+            self._ready.append(lane)
+            self._wake()
+        return has_more
+
+    def _finish(self, lane: Lane, status: int) -> None:
+        copy, lane.current, lane.branch = lane.current, None, b""
+        if lane.queue:
+            self._ready.append(lane)
+        else:
+            lane.is_busy = False
+        if copy is not None:
+            self._leg_done(lane, copy, status)
+        if self._ready:
+            self._wake()
+
+    def _leg_done(self, lane: Lane, copy: Copy, status: int) -> None:
+        fork = copy.fork
+        if fork is None:
+            self._settle(copy.dispatch, lane.aor, status)
+            return
+        group = fork.group
+        result = fork.leg_done(status)
+        if result is not None:
+            self._settle(copy.dispatch, lane.aor, result)
+        elif fork.group != group:
+            for other in fork.groups[fork.group]:
+                if other.is_gone:
+                    self._leg_done(other, copy, 480)
+                else:
+                    self._push(other, copy)
+
+    def _settle(self, dispatch: Dispatch, aor: Aor, status: int) -> None:
+        self._counts["delivered" if status < 300 else "failed"] += 1
+        job = dispatch.job
+        assert job is not None
+        if dispatch.wants_result:
+            self._on_settled(dispatch, aor, status)
+        job.pending -= 1
+        if job.pending == 0:
+            self._jobs.pop(job.id, None)
+            self._on_done(job)
+
+    # --- around -----------------------------------------------------------------------------------------------------
+
+    def hops_for(self, dispatch: Dispatch) -> list[tuple[Hop, int]]:
+        """The hops, with sizes, that copies of this dispatch would take now, but for streams that are open already."""
+        hops: dict[str, tuple[Hop, int]] = {}
+        for aor in dispatch.recipients:
+            for lane in (self._recipients.get(aor) or self._find(aor)).lanes():
+                if lane.flow is None or not self._carrier.is_open(lane.flow):
+                    size = lane.size_of(dispatch)
+                    known = hops.get(lane.hop.uri)
+                    hops[lane.hop.uri] = (lane.hop, max(size, known[1]) if known else size)
+        return list(hops.values())
+
+    def unfinished(self) -> dict[str, list[list[Aor]]]:
+        """The durable jobs that are not done: id to the recipients who are left, a list for each dispatch."""
+        left: dict[str, list[list[Aor]]] = {
+            job.id: [[] for _ in job.dispatches] for job in self._jobs.values() if job.is_durable
+        }
+        for recipient in self._recipients.values():
+            for lane in recipient.lanes():
+                copies = [lane.current, *lane.queue] if lane.current is not None else list(lane.queue)
+                for copy in copies:
+                    self._note_left(left, copy, lane.aor)
+        return left
+
+    @staticmethod
+    def _note_left(left: dict[str, list[list[Aor]]], copy: Copy, aor: Aor) -> None:
+        job = copy.dispatch.job
+        if job is None or job.id not in left or (copy.fork is not None and copy.fork.is_settled):
+            return
+        row = left[job.id][job.dispatches.index(copy.dispatch)]
+        if aor not in row:
+            row.append(aor)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is queued or in flight."""
+        return not self._jobs
+
+    def statistics(self) -> dict[str, int]:
+        return {**self._counts, "jobs": len(self._jobs), "queued": self._queued, "ready": len(self._ready)}

@@ -1,0 +1,208 @@
+"""Next hops: where the bytes of a delivery go, found once and shared by every lane that goes there.
+
+A hop begins as a URI and becomes a flow: RFC 3263 turns the URI into targets in their order of preference, the first
+that can be had is kept until it fails or its answer grows old. A copy over 1,300 bytes wants a congestion-controlled
+transport (RFC 3261 §18.1.1): for a UDP target that is TCP to the same address and port, tried when first needed, and a
+refusal is remembered for a while.
+
+Nothing here waits: a lane that needs a hop that is not open yet is parked with it and woken when the attempt ends.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from imc.errors import Unreachable
+from imc.sip.flow import Flow
+
+# RFC 3261 §18.1.1: within 200 bytes of the path MTU, or larger than 1300 bytes where that is unknown
+DATAGRAM_LIMIT = 1300
+RESOLVED_FOR = 60.0
+REFUSED_FOR = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One way to reach a recipient.
+
+    ``uri`` becomes the Request-URI, ``routes`` the Route header fields (RFC 3327 §5.2), ``next_hop`` is the URI that is
+    resolved for sending, ``flow`` the stream on which the contact registered (None: none, or UDP), ``q`` is 0 … 1000.
+    """
+
+    uri: str
+    next_hop: str
+    q: int = 1000
+    routes: tuple[str, ...] = ()
+    flow: Flow | None = None
+
+
+class Target(Protocol):
+    """One result of RFC 3263: transport, numeric address, port."""
+
+    @property
+    def transport(self) -> str: ...
+    @property
+    def ip(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
+class Carrier(Protocol):
+    """What delivery needs of the transports and the resolver."""
+
+    def is_open(self, flow: Flow) -> bool: ...
+
+    def sent_by(self, flow: Flow) -> str:
+        """host[:port] for the Via of what goes out on this flow."""
+        ...
+
+    def datagram_flow(self, ip: str, port: int) -> Flow | None: ...
+
+    async def open_stream(self, transport: str, ip: str, port: int) -> Flow:
+        """Raises Unreachable."""
+        ...
+
+    async def resolve(self, uri: str) -> Sequence[Target]:
+        """Targets in order of preference. Raises Unreachable."""
+        ...
+
+
+class Hop:
+    """One next hop. ``flow`` carries what fits a datagram, ``large`` what does not; ``why`` is the last failure."""
+
+    __slots__ = (
+        "flow", "index", "is_opening", "large", "refused", "resolved_until", "targets", "uri", "waiting", "why",
+    )  # fmt: skip
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.flow: Flow | None = None
+        self.large: Flow | None = None
+        self.targets: Sequence[Target] = ()
+        self.index = 0
+        self.resolved_until = 0.0
+        self.refused = [0.0, 0.0]  # until when: for what fits a datagram, for what does not
+        self.is_opening = False
+        self.why = ""
+        self.waiting: list[Callable[[], None]] = []
+
+    def flow_for(self, size: int, now: float) -> Flow | None:
+        """The open flow for a message of this many bytes, or None: `Hops.open` it."""
+        if now >= self.resolved_until:
+            return None
+        return self.flow if size <= DATAGRAM_LIMIT else self.large
+
+    def has_refused(self, size: int, now: float) -> bool:
+        """Whether a message of this size need not be tried now: the last attempt failed a moment ago."""
+        return now < self.refused[size > DATAGRAM_LIMIT] and self.flow_for(size, now) is None
+
+    def fail(self, flow: Flow, tries: int) -> bool:
+        """The flow did not serve a copy, for the ``tries``-th time. Whether there is a next target (RFC 3263 §4.3)."""
+        if flow not in (self.flow, self.large):  # another copy has gone on already
+            return tries < len(self.targets) and (self.flow is not None or self.large is not None)
+        self.flow = self.large = None
+        if self.index + 1 < len(self.targets):
+            self.index += 1
+            return True
+        self.resolved_until = 0.0
+        return False
+
+
+class Hops:
+    """The table of next hops, bounded: the one unused for longest goes first."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        clock: Callable[[], float],
+        bound: int,
+    ) -> None:
+        self._carrier = carrier
+        self._spawn = spawn
+        self._clock = clock
+        self._bound = bound
+        self._hops: OrderedDict[str, Hop] = OrderedDict()
+
+    def get(self, uri: str) -> Hop:
+        hop = self._hops.get(uri)
+        if hop is None:
+            hop = self._hops[uri] = Hop(uri)
+            if len(self._hops) > self._bound:
+                self._hops.popitem(last=False)
+        else:
+            self._hops.move_to_end(uri)
+        return hop
+
+    def open(self, hop: Hop, size: int, then: Callable[[], None]) -> None:
+        """Try to have a flow for a message of this size; ``then`` is called when the attempt has ended, either way."""
+        hop.waiting.append(then)
+        if not hop.is_opening:
+            hop.is_opening = True
+
+            async def attempt() -> None:
+                await self._attempt(hop, is_large=size > DATAGRAM_LIMIT)
+
+            self._spawn(attempt)
+
+    def flow_closed(self, flow: Flow) -> None:
+        """A stream is gone: no hop keeps it."""
+        for hop in self._hops.values():
+            if hop.flow == flow:
+                hop.flow = None
+            if hop.large == flow:
+                hop.large = None
+
+    async def can_open(self, hop: Hop, size: int) -> bool:
+        """Whether the hop has, or can be given, a flow for a message of this size."""
+        now = self._clock()
+        if hop.flow_for(size, now) is None and not hop.has_refused(size, now):
+            await self._try(hop, is_large=size > DATAGRAM_LIMIT)
+        return hop.flow_for(size, self._clock()) is not None
+
+    async def _attempt(self, hop: Hop, *, is_large: bool) -> None:
+        try:
+            await self._try(hop, is_large=is_large)
+        finally:
+            hop.is_opening = False
+            waiting, hop.waiting = hop.waiting, []
+            for then in waiting:
+                then()
+
+    async def _try(self, hop: Hop, *, is_large: bool) -> None:
+        try:
+            if self._clock() >= hop.resolved_until:
+                hop.flow = hop.large = None
+                hop.targets = await self._carrier.resolve(hop.uri)
+                hop.index = 0
+                hop.resolved_until = self._clock() + RESOLVED_FOR
+            await self._connect(hop, is_large=is_large)
+        except Unreachable as error:
+            hop.why = str(error)
+            hop.refused[is_large] = self._clock() + REFUSED_FOR
+
+    async def _connect(self, hop: Hop, *, is_large: bool) -> None:
+        why = f"{hop.uri}: no address that can be used"
+        for index in range(hop.index, len(hop.targets)):
+            target = hop.targets[index]
+            if target.transport == "udp" and not is_large:
+                flow = self._carrier.datagram_flow(target.ip, target.port)
+                if flow is not None:
+                    hop.flow, hop.index = flow, index
+                    return
+                continue
+            transport = "tcp" if target.transport == "udp" else target.transport
+            try:
+                flow = await self._carrier.open_stream(transport, target.ip, target.port)
+            except Unreachable as error:
+                why = str(error)
+                continue
+            hop.large, hop.index = flow, index
+            if target.transport != "udp":
+                hop.flow = flow
+            return
+        raise Unreachable(why)

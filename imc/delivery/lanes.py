@@ -1,0 +1,105 @@
+"""Lanes: order per recipient, and no more than one MESSAGE in flight (RFC 3428 §8).
+
+A recipient has one lane for each contact. A recipient with several contacts gets a copy at each contact of the highest
+q (RFC 3261 §16.6 item 1, parallel), and at those of a lower q where all of the higher ones failed; the `Fork` gathers
+the results. One contact that is silent delays neither another recipient nor the same person's other device.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from imc.aor import Aor
+from imc.delivery.hops import Contact, Hop
+from imc.delivery.job import Dispatch, lane_tag
+from imc.sip.flow import Flow
+
+
+class Fork:
+    """One message to several contacts: settled by the first 2xx, or when every contact of every q has failed."""
+
+    __slots__ = ("best", "group", "groups", "is_settled", "remaining")
+
+    def __init__(self, groups: list[list[Lane]]) -> None:
+        self.groups = groups
+        self.group = 0
+        self.remaining = len(groups[0])
+        self.best = 999
+        self.is_settled = False
+
+    def leg_done(self, status: int) -> int | None:
+        """A contact's final status. Returns the recipient's status where this settles it (RFC 3261 §16.7 item 6)."""
+        self.remaining -= 1
+        if self.is_settled:
+            return None
+        if status < 300:
+            self.is_settled = True
+            return status
+        self.best = status if status >= 600 > self.best else min(self.best, status)
+        if self.remaining or self.next_group():
+            return None
+        self.is_settled = True
+        return self.best
+
+    def next_group(self) -> bool:
+        """Whether there is a group of lower q to go on with; ``remaining`` is set for it. 6xx ends the search."""
+        if self.best >= 600 or self.group + 1 >= len(self.groups):
+            return False
+        self.group += 1
+        self.remaining = len(self.groups[self.group])
+        return True
+
+
+class Copy(NamedTuple):
+    """One recipient's copy, waiting or in flight."""
+
+    dispatch: Dispatch
+    fork: Fork | None
+
+
+class Lane:
+    """The way to one contact of one recipient. ``current`` is in flight; ``is_busy``: in flight, ready or parked."""
+
+    __slots__ = (
+        "aor", "branch", "call_end", "contact", "current", "flow", "head", "hop", "is_busy", "is_gone", "queue",
+        "sent_on", "to_line", "tries",
+    )  # fmt: skip
+
+    def __init__(self, aor: Aor, contact: Contact, hop: Hop, host: str) -> None:
+        self.aor = aor
+        self.call_end = lane_tag(aor) + f"@{host}\r\n".encode("ascii")
+        self.queue: deque[Copy] = deque()
+        self.current: Copy | None = None
+        self.branch: bytes = b""
+        self.head: bytes = b""
+        self.tries = 0
+        self.is_busy = False
+        self.point_to(contact, hop)
+
+    def point_to(self, contact: Contact, hop: Hop) -> None:
+        """The contact as it is registered now: perhaps by another flow or path than before."""
+        self.contact = contact
+        self.hop = hop
+        self.flow = contact.flow
+        self.sent_on: Flow | None = None
+        self.is_gone = False
+        routes = "".join(f"Route: {route}\r\n" for route in contact.routes)
+        self.to_line = f"\r\n{routes}To: <{self.aor}>\r\nCall-ID: ".encode("utf-8", "surrogateescape")
+
+    def head_for(self, flow: Flow, sent_by: str) -> bytes:
+        """Request line and Via as far as the branch; kept while the flow stays the same."""
+        if flow != self.sent_on:
+            self.head = (
+                f"MESSAGE {self.contact.uri} SIP/2.0\r\nVia: SIP/2.0/{flow.transport.upper()} {sent_by};rport;branch="
+            ).encode("utf-8", "surrogateescape")
+            self.sent_on = flow
+        return self.head
+
+    def tail_for(self, dispatch: Dispatch) -> bytes:
+        """All that follows the branch."""
+        return b"".join((self.to_line, dispatch.call_base, self.call_end, dispatch.shared))
+
+    def size_of(self, dispatch: Dispatch) -> int:
+        """Bytes of a copy, within a few: the branch and the Via are counted by their usual length."""
+        return len(self.to_line) + len(self.call_end) + len(self.contact.uri) + len(dispatch.shared) + 120
