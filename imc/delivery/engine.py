@@ -170,7 +170,7 @@ class Engine:
         self._sweep_at = max(self._options.max_recipients, 2 * len(self._recipients))
 
     def contacts_changed(self, aor: Aor) -> None:
-        """The recipient registered, unregistered or expired: what waits for a contact that is gone goes to the others."""
+        """The recipient registered, unregistered or expired: what waits for a lost contact goes to the others."""
         recipient = self._recipients.get(aor)
         if recipient is None:
             return

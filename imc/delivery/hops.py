@@ -21,7 +21,8 @@ from imc.sip.flow import Flow
 # RFC 3261 §18.1.1: within 200 bytes of the path MTU, or larger than 1300 bytes where that is unknown
 DATAGRAM_LIMIT = 1300
 RESOLVED_FOR = 60.0
-REFUSED_FOR = 30.0
+# how long a failed attempt counts: for what fits a datagram, and for what needs a stream the target does not have
+REFUSED_FOR = (2.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class Hops:
             await self._connect(hop, is_large=is_large)
         except Unreachable as error:
             hop.why = str(error)
-            hop.refused[is_large] = self._clock() + REFUSED_FOR
+            hop.refused[is_large] = self._clock() + REFUSED_FOR[is_large]
 
     async def _connect(self, hop: Hop, *, is_large: bool) -> None:
         why = f"{hop.uri}: no address that can be used"

@@ -16,6 +16,11 @@ from imc.delivery.job import Dispatch, lane_tag
 from imc.sip.flow import Flow
 
 
+def _rank(status: int) -> tuple[bool, int]:
+    """Which final response speaks for a fork (RFC 3261 §16.7 item 6): a 6xx before all, else the lowest."""
+    return status < 600, status
+
+
 class Fork:
     """One message to several contacts: settled by the first 2xx, or when every contact of every q has failed."""
 
@@ -25,7 +30,7 @@ class Fork:
         self.groups = groups
         self.group = 0
         self.remaining = len(groups[0])
-        self.best = 999
+        self.best = 599
         self.is_settled = False
 
     def leg_done(self, status: int) -> int | None:
@@ -36,7 +41,7 @@ class Fork:
         if status < 300:
             self.is_settled = True
             return status
-        self.best = status if status >= 600 > self.best else min(self.best, status)
+        self.best = min(self.best, status, key=_rank)
         if self.remaining or self.next_group():
             return None
         self.is_settled = True

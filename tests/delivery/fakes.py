@@ -1,0 +1,166 @@
+"""A stack, a carrier and an inbox that record, for tests of the delivery engine without sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import trio
+
+from imc.aor import Aor
+from imc.delivery.engine import DeliveryOptions, Engine
+from imc.delivery.hops import Contact
+from imc.delivery.job import Dispatch, Job
+from imc.errors import Overloaded, Unreachable
+from imc.sip.flow import Flow
+
+LOCAL = ("127.0.0.1", 5060)
+
+
+class FakeTarget(NamedTuple):
+    transport: str
+    ip: str
+    port: int
+
+
+@dataclass
+class Sent:
+    flow: Flow
+    head: bytes
+    tail: bytes
+    token: object
+    branch: bytes
+
+    @property
+    def body(self) -> bytes:
+        return self.tail.partition(b"\r\n\r\n")[2]
+
+    @property
+    def request_uri(self) -> str:
+        return self.head.split(b" ")[1].decode()
+
+
+@dataclass
+class FakeStack:
+    """Keeps what was started; ``bound`` transactions at most."""
+
+    bound: int = 1000
+    started: list[Sent] = field(default_factory=list)
+    open: dict[bytes, Sent] = field(default_factory=dict)
+    abandoned: list[bytes] = field(default_factory=list)
+
+    def start(self, flow: Flow, head: bytes, tail: bytes, token: object, now: float) -> bytes:
+        if len(self.open) >= self.bound:
+            raise Overloaded("client transactions")
+        branch = f"z9hG4bK{len(self.started)}".encode()
+        sent = Sent(flow, head, tail, token, branch)
+        self.started.append(sent)
+        self.open[branch] = sent
+        return branch
+
+    def abandon(self, branch: bytes) -> None:
+        self.abandoned.append(branch)
+        self.open.pop(branch, None)
+
+
+@dataclass
+class FakeCarrier:
+    """Resolves ``sip:NAME`` to what ``targets`` says (default: UDP, 127.0.0.1:5070); ``refusing``: no streams there."""
+
+    targets: dict[str, list[FakeTarget]] = field(default_factory=dict)
+    refusing: set[tuple[str, int]] = field(default_factory=set)
+    unresolvable: set[str] = field(default_factory=set)
+    closed: set[Flow] = field(default_factory=set)
+    resolved: list[str] = field(default_factory=list)
+    streams: int = 0
+
+    def is_open(self, flow: Flow) -> bool:
+        return flow not in self.closed
+
+    def sent_by(self, flow: Flow) -> str:
+        return f"{flow.local[0]}:{flow.local[1]}"
+
+    def datagram_flow(self, ip: str, port: int) -> Flow | None:
+        return Flow("udp", LOCAL, (ip, port))
+
+    async def open_stream(self, transport: str, ip: str, port: int) -> Flow:
+        if (ip, port) in self.refusing:
+            raise Unreachable(f"{ip}:{port} refused")
+        self.streams += 1
+        return Flow(transport, LOCAL, (ip, port), self.streams)
+
+    async def resolve(self, uri: str) -> Sequence[FakeTarget]:
+        self.resolved.append(uri)
+        if uri in self.unresolvable:
+            raise Unreachable(uri)
+        return self.targets.get(uri, [FakeTarget("udp", "127.0.0.1", 5070)])
+
+
+class Bench:
+    """An engine with fakes around it. ``spawned`` attempts run when `settle_spawned` is awaited."""
+
+    def __init__(self, options: DeliveryOptions | None = None, *, bound: int = 1000) -> None:
+        self.stack = FakeStack(bound)
+        self.carrier = FakeCarrier()
+        self.contacts: dict[Aor, list[Contact]] = {}
+        self.settled: list[tuple[str, Aor, int]] = []
+        self.done: list[str] = []
+        self.spawned: list[Callable[[], Awaitable[None]]] = []
+        self.now = 0.0
+        self.engine = Engine(
+            options or DeliveryOptions(),
+            stack=self.stack,
+            carrier=self.carrier,
+            locate=lambda aor: self.contacts.get(aor, []),
+            spawn=self.spawned.append,
+            clock=lambda: self.now,
+            on_settled=lambda dispatch, aor, status: self.settled.append((dispatch.kind, aor, status)),
+            on_done=lambda job: self.done.append(job.id),
+            wake=lambda: None,
+        )
+
+    def register(self, aor: Aor, *contacts: Contact) -> None:
+        self.contacts[aor] = list(contacts)
+        self.engine.contacts_changed(aor)
+
+    async def run(self) -> None:
+        """Until nothing can go on without an answer."""
+        while True:
+            while self.engine.pump(64):
+                pass
+            if not self.spawned:
+                return
+            attempts, self.spawned[:] = list(self.spawned), []
+            for attempt in attempts:
+                await attempt()
+            await trio.lowlevel.checkpoint()
+
+    def answer(self, sent: Sent, status: int) -> None:
+        self.stack.open.pop(sent.branch)
+        self.engine.on_response(sent.token, status)
+
+    def time_out(self, sent: Sent) -> None:
+        self.stack.open.pop(sent.branch)
+        self.engine.on_timeout(sent.token)
+
+
+def contact(name: str, **extra: object) -> Contact:
+    uri = f"sip:{name}@127.0.0.1:5070"
+    return Contact(uri, next_hop=uri, **extra)  # type: ignore[arg-type]
+
+
+def message(body: bytes, *recipients: Aor, kind: str = "message", wants_result: bool = True) -> Dispatch:
+    return Dispatch(
+        kind=kind,
+        sender=Aor("chat-1", "example.com"),
+        display="alice",
+        recipients=recipients,
+        content_type="text/plain",
+        body=body,
+        wants_result=wants_result,
+    )
+
+
+def job(name: str, *dispatches: Dispatch) -> Job:
+    return Job(name, 1000.0, dispatches, is_durable=True)

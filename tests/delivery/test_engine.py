@@ -1,0 +1,362 @@
+"""The delivery engine against fakes: order, one in flight, every copy settled once, failover, forks, bounds."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imc.aor import Aor
+from imc.delivery.engine import DeliveryOptions
+from imc.delivery.hops import Contact
+from imc.delivery.lanes import Lane
+from imc.sip.flow import Flow
+from tests.delivery.fakes import LOCAL, Bench, FakeTarget, contact, job, message
+
+ALICE, BOB, CAROL = (Aor(name, "example.com") for name in ("alice", "bob", "carol"))
+
+
+async def test_a_copy_is_a_whole_message() -> None:
+    bench = Bench(DeliveryOptions(host="imc.example.com"))
+    bench.register(BOB, Contact("sip:bob@10.0.0.1", next_hop="sip:bob@10.0.0.1", routes=("<sip:edge;lr>",)))
+    bench.engine.submit(job("j1", message(b"[alice]: hi", BOB)))
+    await bench.run()
+    (sent,) = bench.stack.started
+    raw = sent.head + sent.branch + sent.tail
+    assert raw.decode().split("\r\n") == [
+        "MESSAGE sip:bob@10.0.0.1 SIP/2.0",
+        "Via: SIP/2.0/UDP 127.0.0.1:5060;rport;branch=z9hG4bK0",
+        "Route: <sip:edge;lr>",
+        "To: <sip:bob@example.com>",
+        raw.decode().split("\r\n")[4],
+        'From: "alice" <sip:chat-1@example.com>;tag=j1',
+        "CSeq: 1 MESSAGE",
+        "Max-Forwards: 70",
+        "Content-Type: text/plain",
+        "Content-Length: 11",
+        "",
+        "[alice]: hi",
+    ]
+    assert raw.decode().split("\r\n")[4].startswith("Call-ID: j1.0.")
+    assert raw.decode().split("\r\n")[4].endswith("@imc.example.com")
+
+
+async def test_one_in_flight_and_in_order() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("bob"))
+    for number in range(5):
+        bench.engine.submit(job(f"j{number}", message(b"%d" % number, BOB)))
+    await bench.run()
+    for number in range(5):
+        assert [sent.body for sent in bench.stack.started] == [b"%d" % n for n in range(number + 1)]
+        bench.answer(bench.stack.started[-1], 200)
+        await bench.run()
+    assert bench.done == [f"j{n}" for n in range(5)]
+    assert bench.engine.is_idle
+
+
+async def test_a_silent_recipient_delays_nobody_else() -> None:
+    bench = Bench()
+    bench.register(ALICE, contact("alice"))
+    bench.register(BOB, contact("bob"))
+    for number in range(3):
+        bench.engine.submit(job(f"j{number}", message(b"%d" % number, ALICE, BOB)))
+        await bench.run()
+        for sent in [s for s in bench.stack.open.values() if s.request_uri.startswith("sip:bob")]:
+            bench.answer(sent, 200)
+            await bench.run()
+    assert [(aor.user, status) for _, aor, status in bench.settled] == [("bob", 200)] * 3
+    silent = next(iter(bench.stack.open.values()))
+    bench.time_out(silent)
+    await bench.run()
+    assert bench.settled[-1] == ("message", ALICE, 408)
+    assert bench.stack.started[-1].body == b"1"
+
+
+async def test_no_contact_is_480_at_once() -> None:
+    bench = Bench()
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    assert bench.settled == [("message", BOB, 480)]
+    assert bench.done == ["j"]
+
+
+async def test_an_empty_job_is_done_at_once() -> None:
+    bench = Bench()
+    bench.engine.submit(job("j", message(b"x")))
+    assert bench.done == ["j"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [((200, 200), 200), ((486, 200), 200), ((486, 480), 480), ((603, 480), 603), ((404, 603), 603)],
+)
+async def test_several_contacts_are_settled_by_the_best(answers: tuple[int, int], expected: int) -> None:
+    bench = Bench()
+    bench.register(BOB, contact("bob-1"), contact("bob-2"))
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    await bench.run()
+    first, second = bench.stack.started
+    bench.answer(first, answers[0])
+    bench.answer(second, answers[1])
+    await bench.run()
+    assert [status for *_, status in bench.settled] == [expected]
+    assert bench.done == ["j"]
+
+
+async def test_lower_q_is_tried_when_the_higher_failed() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("low", q=100), contact("high", q=900), contact("mid", q=500))
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    await bench.run()
+    for status, uri in ((480, "high"), (408, "mid")):
+        assert bench.stack.started[-1].request_uri.startswith(f"sip:{uri}")
+        bench.answer(bench.stack.started[-1], status)
+        await bench.run()
+    assert bench.stack.started[-1].request_uri.startswith("sip:low")
+    bench.answer(bench.stack.started[-1], 200)
+    assert bench.settled == [("message", BOB, 200)]
+
+
+async def test_6xx_ends_the_search_for_contacts() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("low", q=100), contact("high", q=900))
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    await bench.run()
+    bench.answer(bench.stack.started[-1], 603)
+    await bench.run()
+    assert bench.settled == [("message", BOB, 603)]
+    assert len(bench.stack.started) == 1
+
+
+async def test_the_next_target_is_tried_after_silence_or_503() -> None:
+    bench = Bench()
+    where = contact("bob")
+    bench.carrier.targets[where.next_hop] = [FakeTarget("udp", f"127.0.0.{n}", 5060) for n in (2, 3, 4)]
+    bench.register(BOB, where)
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    await bench.run()
+    bench.time_out(bench.stack.started[-1])
+    await bench.run()
+    bench.answer(bench.stack.started[-1], 503)
+    await bench.run()
+    assert [sent.flow.remote[0] for sent in bench.stack.started] == ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+    bench.answer(bench.stack.started[-1], 503)
+    assert bench.settled == [("message", BOB, 503)]
+
+
+async def test_large_copies_go_by_tcp() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("bob"))
+    bench.engine.submit(job("small", message(b"x" * 600, BOB)))
+    bench.engine.submit(job("large", message(b"x" * 1300, BOB)))
+    await bench.run()
+    bench.answer(bench.stack.started[-1], 200)
+    await bench.run()
+    assert [sent.flow.transport for sent in bench.stack.started] == ["udp", "tcp"]
+    assert b"Via: SIP/2.0/TCP " in bench.stack.started[-1].head
+
+
+async def test_a_large_copy_without_a_stream_is_513_and_small_ones_still_go() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("bob"))
+    bench.carrier.refusing.add(("127.0.0.1", 5070))
+    large = message(b"x" * 1300, BOB)
+    bench.engine.submit(job("large", large))
+    bench.engine.submit(job("small", message(b"x", BOB)))
+    await bench.run()
+    assert bench.settled == [("message", BOB, 503)]  # no flow of any kind was known yet
+    bench.answer(bench.stack.started[-1], 200)
+    bench.engine.submit(job("large-2", message(b"x" * 1300, BOB)))
+    await bench.run()
+    assert bench.settled[-1] == ("message", BOB, 513)
+    ((hop, size),) = bench.engine.hops_for(large)
+    assert not await bench.engine.hops.can_open(hop, size)
+    assert await bench.engine.hops.can_open(hop, 500)
+
+
+async def test_an_address_that_does_not_resolve_is_503() -> None:
+    bench = Bench()
+    where = contact("bob")
+    bench.carrier.unresolvable.add(where.next_hop)
+    bench.register(BOB, where)
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    bench.engine.submit(job("k", message(b"y", BOB)))
+    await bench.run()
+    assert [status for *_, status in bench.settled] == [503, 503]
+    assert bench.carrier.resolved == [where.next_hop]
+
+
+async def test_the_connection_of_the_registration_is_used_and_its_death_survived() -> None:
+    bench = Bench()
+    flow = Flow("tcp", LOCAL, ("10.9.9.9", 40000), 7)
+    bench.register(BOB, contact("bob", flow=flow))
+    bench.engine.submit(job("j", message(b"x" * 2000, BOB)))
+    await bench.run()
+    assert bench.stack.started[-1].flow == flow
+    bench.carrier.closed.add(flow)
+    sent = bench.stack.started[-1]
+    bench.stack.open.pop(sent.branch)
+    bench.engine.on_flow_failed(sent.token)
+    await bench.run()
+    assert bench.stack.started[-1].flow.remote == ("127.0.0.1", 5070)
+    bench.answer(bench.stack.started[-1], 200)
+    assert bench.settled == [("message", BOB, 200)]
+
+
+async def test_what_waits_for_a_lost_contact_goes_to_the_new_one() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("old"))
+    for number in range(3):
+        bench.engine.submit(job(f"j{number}", message(b"%d" % number, BOB)))
+    await bench.run()
+    bench.register(BOB, contact("new"))
+    assert bench.stack.abandoned == [bench.stack.started[0].branch]
+    for _ in range(3):
+        await bench.run()
+        bench.answer(bench.stack.started[-1], 200)
+    assert [(s.request_uri[4:7], s.body) for s in bench.stack.started] == [
+        ("old", b"0"), ("new", b"0"), ("new", b"1"), ("new", b"2"),
+    ]  # fmt: skip
+    assert bench.done == ["j0", "j1", "j2"]
+
+
+async def test_one_of_two_contacts_goes_away() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("a"), contact("b"))
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    await bench.run()
+    bench.register(BOB, contact("a"))
+    assert bench.settled == []
+    bench.answer(next(iter(bench.stack.open.values())), 200)
+    assert bench.settled == [("message", BOB, 200)]
+
+
+async def test_all_contacts_go_away() -> None:
+    bench = Bench()
+    bench.register(BOB, contact("a"), contact("b"))
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    await bench.run()
+    bench.register(BOB)
+    assert bench.settled == [("message", BOB, 480)]
+    assert bench.done == ["j"]
+
+
+async def test_bounds_settle_with_503() -> None:
+    bench = Bench(DeliveryOptions(lane_queue=2, total_queue=3))
+    for aor in (ALICE, BOB):
+        bench.register(aor, contact(aor.user))
+    for number in range(4):
+        bench.engine.submit(job(f"j{number}", message(b"x", ALICE)))
+    assert bench.settled == [("message", ALICE, 503)] * 2
+    assert bench.engine.has_room_for(1)
+    assert not bench.engine.has_room_for(2)
+
+
+async def test_a_full_transaction_table_only_delays() -> None:
+    bench = Bench(bound=2)
+    people = [Aor(f"user{n}", "example.com") for n in range(5)]
+    for aor in people:
+        bench.register(aor, contact(aor.user))
+    bench.engine.submit(job("j", message(b"x", *people)))
+    while not bench.done:
+        await bench.run()
+        assert len(bench.stack.open) <= 2
+        bench.answer(next(iter(bench.stack.open.values())), 200)
+    assert Counter(status for *_, status in bench.settled) == {200: 5}
+
+
+async def test_recipients_are_forgotten_when_idle() -> None:
+    bench = Bench(DeliveryOptions(max_recipients=10))
+    for number in range(50):
+        aor = Aor(f"user{number}", "example.com")
+        bench.contacts[aor] = [contact(aor.user)]
+        bench.engine.submit(job(f"j{number}", message(b"x", aor)))
+        await bench.run()
+        bench.answer(bench.stack.started[-1], 200)
+    assert len(bench.engine._recipients) <= 10
+    assert len(bench.done) == 50
+
+
+async def test_unfinished_names_who_is_left() -> None:
+    bench = Bench()
+    for aor in (ALICE, BOB, CAROL):
+        bench.register(aor, contact(aor.user))
+    bench.register(CAROL, contact("carol-1"), contact("carol-2"))
+    bench.engine.submit(job("j", message(b"x", ALICE, BOB, CAROL), message(b"y", BOB)))
+    await bench.run()
+    bench.answer(next(s for s in bench.stack.open.values() if "alice" in s.request_uri), 200)
+    left = bench.engine.unfinished()
+    assert {key: [set(row) for row in rows] for key, rows in left.items()} == {"j": [{BOB, CAROL}, {BOB}]}
+
+
+PEOPLE = [Aor(f"u{n}", "example.com") for n in range(4)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_history_keeps_order_and_settles_each_copy_once(data: st.DataObject) -> None:
+    async def history() -> None:
+        bench = Bench(bound=data.draw(st.integers(1, 6)))
+        expected: Counter[tuple[str, Aor]] = Counter()
+        jobs = 0
+        for _ in range(data.draw(st.integers(1, 40))):
+            step = data.draw(st.sampled_from(["submit", "submit", "answer", "answer", "time out", "register", "run"]))
+            if step == "submit":
+                people = tuple(data.draw(st.lists(st.sampled_from(PEOPLE), unique=True, max_size=4)))
+                expected.update((f"m{jobs}", aor) for aor in people)
+                bench.engine.submit(job(f"j{jobs}", message(b"%d" % jobs, *people, kind=f"m{jobs}")))
+                jobs += 1
+            elif step == "register":
+                aor = data.draw(st.sampled_from(PEOPLE))
+                names = data.draw(st.lists(st.sampled_from("abc"), unique=True, max_size=3))
+                bench.register(
+                    aor, *(contact(f"{aor.user}{n}", q=data.draw(st.sampled_from([500, 1000]))) for n in names)
+                )
+            elif step == "run":
+                await bench.run()
+            elif bench.stack.open:
+                sent = data.draw(st.sampled_from(list(bench.stack.open.values())))
+                if step == "answer":
+                    bench.answer(sent, data.draw(st.sampled_from([200, 202, 404, 480, 503, 603])))
+                else:
+                    bench.time_out(sent)
+            in_flight = Counter(id(sent.token) for sent in bench.stack.open.values())
+            assert all(count == 1 for count in in_flight.values())
+        await bench.run()
+        while bench.stack.open:
+            bench.answer(next(iter(bench.stack.open.values())), 200)
+            await bench.run()
+        assert Counter((kind, aor) for kind, aor, _ in bench.settled) == expected
+        assert sorted(bench.done) == sorted(f"j{n}" for n in range(jobs))
+        assert bench.engine.is_idle
+
+    trio.run(history)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_lane_never_lets_one_copy_overtake_another(data: st.DataObject) -> None:
+    async def history() -> None:
+        bench = Bench(bound=data.draw(st.integers(1, 6)))
+        for aor in PEOPLE:
+            bench.register(aor, *(contact(f"{aor.user}{n}") for n in range(data.draw(st.integers(1, 2)))))
+        for number in range(data.draw(st.integers(1, 30))):
+            people = data.draw(st.lists(st.sampled_from(PEOPLE), unique=True))
+            bench.engine.submit(job(f"j{number}", message(b"%d" % number, *people)))
+            for _ in range(data.draw(st.integers(0, 3))):
+                await bench.run()
+                if bench.stack.open:
+                    sent = data.draw(st.sampled_from(list(bench.stack.open.values())))
+                    bench.answer(sent, data.draw(st.sampled_from([200, 404])))
+        await bench.run()
+        by_lane: defaultdict[int, list[int]] = defaultdict(list)
+        for sent in bench.stack.started:
+            assert isinstance(sent.token, Lane)
+            by_lane[id(sent.token)].append(int(sent.body))
+        for bodies in by_lane.values():
+            assert bodies == sorted(bodies)
+
+    trio.run(history)
