@@ -1,0 +1,123 @@
+"""What single values must be. Each check takes and gives a value, or raises ValueError with words for its author."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from imc.aor import Aor, canonical_host
+from imc.errors import BadMessage, ConfigError
+from imc.sip.uri import SipUri, parse_uri
+from imc.transport.addresses import TRANSPORTS, parse_listen
+
+# What imc itself says in a MESSAGE that it sends; a second one would be wrong or would forge.
+_OWN_HEADERS = frozenset(
+    {
+        *("via", "v", "from", "f", "to", "t", "call-id", "i", "cseq", "max-forwards", "contact", "m"),
+        *("route", "record-route", "require", "proxy-require", "authorization", "proxy-authorization"),
+        *("content-length", "l", "content-type", "c", "content-encoding", "e", "imc-event", "in-reply-to"),
+    }
+)
+# RFC 3261 §25.1   header-name = token
+_HEADER_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]*:[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
+
+
+def table_name(text: str) -> str:
+    if not _TABLE.match(text):
+        raise ValueError(f"{text!r} is not a table name: letters, digits and _, at most 63, no digit first")
+    return text
+
+
+def start_char(text: str) -> str:
+    if len(text) != 1 or not text.isprintable() or text.isspace():
+        raise ValueError(f"{text!r} is not one visible character")
+    return text
+
+
+def extra_headers(text: str) -> tuple[tuple[str, str], ...]:
+    """``Name: value`` lines, each ended by CRLF, as Kamailio writes them, to (name, value) pairs."""
+    pairs = []
+    for line in re.split(r"\r\n|\n", text):
+        if not line:
+            continue
+        match = _HEADER_LINE.match(line)
+        if match is None:
+            raise ValueError(f"{line!r} is not a header: write 'Name: value\\r\\n'")
+        if match[1].lower() in _OWN_HEADERS:
+            raise ValueError(f"{match[1]} is a header that imc sets itself")
+        pairs.append((match[1], match[2].rstrip()))
+    return tuple(pairs)
+
+
+def address(text: str) -> str:
+    return str(Aor.parse(text))
+
+
+def domains(texts: tuple[str, ...]) -> tuple[str, ...]:
+    hosts = tuple(dict.fromkeys(canonical_host(text) for text in texts))
+    if not hosts:
+        raise ValueError("at least one domain must be served")
+    return hosts
+
+
+def listen_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    addresses = [str(parse_listen(text)) for text in texts]
+    if not addresses:
+        raise ValueError("at least one address must be listened on")
+    twice = {text for text in addresses if addresses.count(text) > 1 and not text.endswith(":0")}
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice))} stands there twice")
+    return tuple(addresses)
+
+
+def networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses and networks in CIDR form, IPv4 and IPv6, in their canonical text."""
+    found = []
+    for text in texts:
+        try:
+            found.append(str(ipaddress.ip_network(text)))
+        except ValueError as error:
+            raise ValueError(f"{text!r} is neither an IP address nor a network: {error}") from None
+    return tuple(dict.fromkeys(found))
+
+
+def extra_hdrs(text: str) -> str:
+    extra_headers(text)
+    return text
+
+
+def outbound_proxy(text: str | None) -> str | None:
+    """A SIP URI without a user; ``""`` is None, so that the environment can say it."""
+    if not text:
+        return None
+    try:
+        uri = parse_uri(text)
+    except BadMessage:
+        raise ValueError(f"{text!r} is not a URI") from None
+    if not isinstance(uri, SipUri) or uri.is_secure:
+        raise ValueError(f"{text!r} is not a sip: URI")
+    transport = uri.transport
+    if transport is not None and transport not in TRANSPORTS:
+        raise ValueError(f"{text!r}: transport {transport!r} is none of {', '.join(TRANSPORTS)}")
+    return text
+
+
+def db_url(text: str) -> str:
+    # SQLAlchemy takes longer to import than all else here, and the default needs no check.
+    from imc.store.urls import engine_url
+
+    try:
+        engine_url(text)
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("db_url: ")) from None
+    return text
+
+
+def mask_password(url: str) -> str:
+    """A database URL without its password, to be shown."""
+    scheme, separator, rest = url.partition("://")
+    # As `imc.store.urls` reads it: the last @ ends the password.
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{separator}{user}{colon}{'***' if colon else ''}{at}{place}"
