@@ -1,0 +1,347 @@
+"""TCP: listeners, connections accepted and opened, and which of them goes to whom.
+
+Invariants
+
+- One remote address is spoken to over one connection where one is open: who registered over TCP is answered, and
+  called, on the connection that it opened (RFC 3261 §18.1.1, §18.2.2; RFC 5923). Concurrent attempts to open are one.
+- Connections are at most ``max_connections``, and ``max_per_address`` from one IPv4 address or one IPv6 /64. When
+  all are taken, a newcomer displaces the quietest connection of the address that holds most, if that holds more
+  than the newcomer's address would; else it is closed at once. So no one address can keep others out.
+- No exception of one connection reaches a listener, and a listener survives a process without file descriptors.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+import trio
+
+from imc.errors import Unreachable
+from imc.sip.flow import Flow
+from imc.transport.addresses import (
+    ListenAddress,
+    choose_listener,
+    join_host_port,
+    socket_address,
+    socket_family,
+    source_for,
+)
+from imc.transport.connection import Connection, End, TcpOptions
+from imc.transport.guard import Guard
+from imc.transport.sockets import listen_tcp, tune_stream
+
+_log = structlog.get_logger("imc.transport")
+_ACCEPTS = 64  # per wake-up
+_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_BACK_OFF = 0.1, 2.0  # seconds: first, longest
+
+
+class _Attempt:
+    """An opening that is under way: who wants the same remote waits for it."""
+
+    __slots__ = ("done", "flow", "why")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.flow: Flow | None = None
+        self.why = "timed out"
+
+
+class Tcp:
+    """All TCP of a daemon. Callbacks are sync; ``flow_closed`` is called once for each connection, from its task."""
+
+    def __init__(
+        self,
+        listen: Sequence[ListenAddress],
+        options: TcpOptions,
+        *,
+        receive: Callable[[bytes, Flow], None],
+        batch_end: Callable[[], None],
+        flow_closed: Callable[[Flow], None],
+        guard: Guard,
+    ) -> None:
+        """Binds. ListenError."""
+        self._options = options
+        self._receive = receive
+        self._batch_end = batch_end
+        self._flow_closed = flow_closed
+        self._guard = guard
+        self._listeners: list[tuple[socket.socket, ListenAddress]] = []
+        self._connections: dict[int, Connection] = {}
+        self._by_remote: dict[tuple[str, int], Connection] = {}
+        self._per_address: Counter[str] = Counter()
+        self._attempts: dict[tuple[str, int], _Attempt] = {}
+        self._next_conn = 1
+        self._nursery: trio.Nursery | None = None
+        self._is_stopping = False
+        self._emptied = trio.Event()
+        self.accepted = 0
+        self.opened = 0
+        self.refused = 0
+        self.received = 0
+        self.sent = 0
+        self.ends: Counter[End] = Counter()
+        try:
+            for address in listen:
+                sock = listen_tcp(address)
+                self._listeners.append((sock, address._replace(port=sock.getsockname()[1])))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def addresses(self) -> list[ListenAddress]:
+        return [address for _, address in self._listeners]
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    async def run(self) -> None:
+        """Accept and serve until `aclose`, or until cancelled."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                for sock, address in self._listeners:
+                    self._nursery.start_soon(self._accept, sock, address)
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+            self.close()
+
+    # Accepting
+
+    async def _accept(self, listener: socket.socket, address: ListenAddress) -> None:
+        back_off, longest = _BACK_OFF
+        while not self._is_stopping:
+            try:
+                await trio.lowlevel.wait_readable(listener)
+                for _ in range(_ACCEPTS):
+                    sock, peer = listener.accept()
+                    self._admit(sock, peer, address)
+                    back_off = _BACK_OFF[0]
+            except BlockingIOError:
+                continue
+            except trio.ClosedResourceError:
+                return
+            except OSError as error:
+                if error.errno not in _NO_RESOURCES:
+                    continue  # this one connection was gone before it was accepted: accept(2), "Error handling"
+                _log.warning("cannot accept", address=str(address), why=error.strerror, pause=back_off)
+                await trio.sleep(back_off)
+                back_off = min(2 * back_off, longest)
+
+    def _admit(self, sock: socket.socket, peer: tuple[object, ...], address: ListenAddress) -> None:
+        remote = _remote(peer)
+        if self._nursery is None or not self._has_room(remote[0]):
+            self.refused += 1
+            sock.close()
+            return
+        try:
+            local_ip = _remote(sock.getsockname())[0]
+            tune_stream(sock)
+            self._start(sock, (local_ip, address.port), remote, accepted=True)
+            self.accepted += 1
+        except Exception:
+            sock.close()
+            self._guard.failed("accept", remote)
+
+    def _has_room(self, ip: str) -> bool:
+        mine = self._per_address[_holder(ip)]
+        if mine >= self._options.max_per_address:
+            return False
+        if len(self._connections) < self._options.max_connections:
+            return True
+        if not self._connections:
+            return False
+        holder, most = self._per_address.most_common(1)[0]
+        if most <= mine + 1:
+            return False
+        candidates = [each for each in self._connections.values() if _holder(each.flow.remote[0]) == holder]
+        quietest = min(candidates, key=lambda each: (each.is_open, each.last_heard))
+        quietest.stop(End.EVICTED)
+        self._forget(quietest)
+        return True
+
+    # Serving
+
+    def _start(self, sock: socket.socket, local: tuple[str, int], remote: tuple[str, int], *, accepted: bool) -> Flow:
+        assert self._nursery is not None
+        flow = Flow("tcp", local, remote, self._next_conn)
+        connection = Connection(sock, flow, self._options, self._nursery, self._guard, accepted=accepted)
+        self._next_conn += 1
+        self._connections[flow.conn] = connection
+        self._by_remote[remote] = connection
+        self._per_address[_holder(remote[0])] += 1
+        self._nursery.start_soon(self._serve, connection)
+        return flow
+
+    async def _serve(self, connection: Connection) -> None:
+        flow = connection.flow
+        is_told = False
+        try:
+            end = await connection.run(self._receive, self._batch_end)
+            self.ends[end] += 1
+            is_told = True
+            self._tell_closed(connection)
+            await connection.finish()
+        except Exception:
+            self._guard.failed("connection", flow)
+        finally:
+            connection.close()
+            self._forget(connection)
+            self.received += connection.received
+            self.sent += connection.sent
+            if not is_told:
+                self._tell_closed(connection)
+
+    def _tell_closed(self, connection: Connection) -> None:
+        if self._by_remote.get(connection.flow.remote) is connection:
+            del self._by_remote[connection.flow.remote]
+        try:
+            self._flow_closed(connection.flow)
+        except Exception:
+            self._guard.failed("flow closed", connection.flow)
+
+    def _forget(self, connection: Connection) -> None:
+        """Give its place to others. May be called twice."""
+        flow = connection.flow
+        if self._connections.pop(flow.conn, None) is None:
+            return
+        if self._by_remote.get(flow.remote) is connection:
+            del self._by_remote[flow.remote]
+        holder = _holder(flow.remote[0])
+        self._per_address[holder] -= 1
+        if not self._per_address[holder]:
+            del self._per_address[holder]
+        if not self._connections:
+            self._emptied.set()
+
+    # Sending
+
+    def send(self, flow: Flow, data: bytes) -> bool:
+        """As `Connection.send`; False where the connection of ``flow`` is gone."""
+        connection = self._connections.get(flow.conn)
+        return connection is not None and connection.send(data)
+
+    def find(self, ip: str, port: int) -> Flow | None:
+        """The flow of an open connection to this remote, accepted or opened."""
+        connection = self._by_remote.get((ip, port))
+        return connection.flow if connection is not None and connection.is_open else None
+
+    async def open(self, ip: str, port: int, timeout: float, fallback: Sequence[ListenAddress] = ()) -> Flow:
+        """`find`, or connect within ``timeout`` seconds. Unreachable.
+
+        ``fallback`` are the listeners whose address is used where there is no TCP listener at all.
+        """
+        flow = self.find(ip, port)
+        if flow is not None:
+            return flow
+        target = join_host_port(ip, port)
+        if self._nursery is None or self._is_stopping:
+            raise Unreachable(f"tcp:{target}: not running")
+        attempt = self._attempts.get((ip, port))
+        if attempt is None:
+            if len(self._attempts) >= self._options.max_connecting or not self._has_room(ip):
+                raise Unreachable(f"tcp:{target}: too many connections")
+            attempt = self._attempts[ip, port] = _Attempt()
+            self._nursery.start_soon(self._connect, attempt, ip, port, self.addresses or list(fallback))
+        with trio.move_on_after(timeout):
+            await attempt.done.wait()
+        if attempt.flow is None:
+            raise Unreachable(f"tcp:{target}: {attempt.why}")
+        return attempt.flow
+
+    async def _connect(self, attempt: _Attempt, ip: str, port: int, listeners: list[ListenAddress]) -> None:
+        sock: socket.socket | None = None
+        try:
+            listener = choose_listener(listeners, ip, source_for(ip, port))
+            if listener is None:
+                attempt.why = "no listener could reach it"
+                return
+            sock = socket.socket(socket_family(ip), socket.SOCK_STREAM)
+            tune_stream(sock)
+            if not listener.is_wildcard:  # who knows us by our address shall see it
+                sock.bind(socket_address(listener.ip, 0))
+            with trio.fail_after(self._options.connect_timeout):
+                await _connected(sock, ip, port)
+            local_ip, own_port = _remote(sock.getsockname())
+            # The listener's port is where a peer could connect to: it goes into Via and Contact (RFC 3261 §18.1.1).
+            local = local_ip, listener.port if listener.transport == "tcp" else own_port
+            attempt.flow = self._start(sock, local, (ip, port), accepted=False)
+            self.opened += 1
+            sock = None
+        except OSError as error:
+            attempt.why = error.strerror or str(error)
+        except trio.TooSlowError:
+            attempt.why = "timed out"
+        finally:
+            if sock is not None:
+                trio.lowlevel.notify_closing(sock)
+                sock.close()
+            del self._attempts[ip, port]
+            attempt.done.set()
+
+    # Ending
+
+    async def aclose(self, grace: float) -> None:
+        """Accept and open no more, send what is buffered within ``grace`` seconds, then end `run`."""
+        self._is_stopping = True
+        self.close()
+        for connection in list(self._connections.values()):
+            connection.stop()
+        with trio.move_on_after(grace):
+            while self._connections:
+                self._emptied = trio.Event()
+                await self._emptied.wait()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    def close(self) -> None:
+        """Close the listening sockets."""
+        for sock, _ in self._listeners:
+            trio.lowlevel.notify_closing(sock)
+            sock.close()
+
+    def statistics(self) -> dict[str, int]:
+        """Counts since the start, and the connections that are open now."""
+        live = self._connections.values()
+        return {
+            "tcp_connections": len(self._connections),
+            "tcp_accepted": self.accepted,
+            "tcp_opened": self.opened,
+            "tcp_refused": self.refused,
+            "tcp_received": self.received + sum(each.received for each in live),
+            "tcp_sent": self.sent + sum(each.sent for each in live),
+            **{f"tcp_ended_{end.value}": self.ends[end] for end in End},
+        }
+
+
+async def _connected(sock: socket.socket, ip: str, port: int) -> None:
+    code = sock.connect_ex(socket_address(ip, port))
+    if code == errno.EINPROGRESS:
+        await trio.lowlevel.wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    else:
+        await trio.lowlevel.checkpoint()
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _remote(address: tuple[object, ...]) -> tuple[str, int]:
+    """(ip, port) of what ``accept`` and ``getsockname`` give; the scope stays where the IP means nothing without."""
+    ip, port = str(address[0]), int(str(address[1]))
+    return (f"{ip}%{address[3]}" if len(address) == 4 and address[3] else ip), port
+
+
+def _holder(ip: str) -> str:
+    """What counts as one address: an IPv6 customer has a /64 at the least."""
+    if ":" not in ip:
+        return ip
+    packed = ipaddress.IPv6Address(ip.partition("%")[0]).packed
+    return packed[:8].hex()
