@@ -1,0 +1,429 @@
+"""Requests and responses: reading them from octets, their header fields, and writing them.
+
+Invariants:
+
+* `parse_message` raises `imc.errors.BadMessage` and nothing else, whatever the octets; its cost is linear in their
+  number. Where the top Via of a bad request can be read, the exception carries the request as far as it was read, so
+  that it can be answered (RFC 3261 §8.2.6); its other headers, From and To included, may be missing or malformed then.
+* A message that was parsed has its mandatory headers (RFC 3261 §8.1.1), each once, and well-formed: `from_`, `to`,
+  `call_id`, `cseq`, `via` and, of a request, `request_uri` do not raise.
+* Every value in a `Headers` may be sent as it is: no CR, LF or NUL gets in by `add` or `set`, and what `parse_message`
+  lets in, `add` accepts. ``%0d%0a`` is never decoded.
+* `render` writes Content-Length itself, from the body; ``parse_message(message.render())`` gives the same message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from imc.errors import BadMessage
+from imc.sip.fields import NAMES, Headers, canonical_name
+from imc.sip.grammar import MAX_UINT32, WSP, is_call_id, is_header_text, is_token, parse_digits, split_outside
+from imc.sip.headers import (
+    CSeq,
+    MediaType,
+    NameAddr,
+    Via,
+    parse_accept,
+    parse_contacts,
+    parse_cseq,
+    parse_delta_seconds,
+    parse_max_forwards,
+    parse_media_type,
+    parse_name_addr,
+    parse_name_addrs,
+    parse_tokens,
+    parse_via,
+    parse_vias,
+)
+from imc.sip.uri import Uri, parse_uri
+
+__all__ = ["Headers", "Message", "Request", "Response", "canonical_name", "parse_message"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+# Header fields of which a message holds one value; one that is repeated with another value makes the message
+# ambiguous (RFC 4475 §3.3.8, §3.3.9).
+_SINGLE: Final = (
+    "Call-ID", "Content-Length", "Content-Type", "CSeq", "Date", "Expires", "From", "Max-Forwards", "To",
+)  # fmt: skip
+
+# What no header section holds, besides its CRLFs (`is_header_text` decides about what is left).
+_CONTROLS: Final = bytes(code for code in range(32) if code != 9) + b"\x7f"
+
+_METHODS: Final = frozenset(
+    ("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER")
+)
+_VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
+_FORBIDDEN_IN_URI: Final = frozenset(' \t\r\n<>"')
+
+
+class Message:
+    """What requests and responses share. A typed property raises BadMessage where its header is malformed.
+
+    Typed values are kept beside the text they were read from: a header that is changed is read anew.
+    """
+
+    __slots__ = ("_typed", "body", "headers")
+
+    def __init__(self, headers: Headers, body: bytes = b"") -> None:
+        self.headers = headers
+        self.body = body
+        self._typed: dict[str, tuple[str, object]] = {}
+
+    def _read(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """The first value of ``name``, read by ``parse``; None without one."""
+        values = self.headers._fields.get(name)
+        if values is None:
+            return None
+        text = values[0]
+        known = self._typed.get(name)
+        if known is not None and known[0] is text:
+            return known[1]  # type: ignore[return-value]
+        value = self._attempt(parse, text)
+        self._typed[name] = (text, value)
+        return value
+
+    def _attempt(self, parse: Callable[[U], T], text: U) -> T:
+        """``parse(text)``; a BadMessage of it names the request, so that it can be answered."""
+        try:
+            return parse(text)
+        except BadMessage as exc:
+            if isinstance(self, Request):
+                exc.request = self
+            raise
+
+    def _read_all(self, name: str, parse: Callable[[list[str]], T]) -> T:
+        """All values of ``name``, read by ``parse``."""
+        return self._attempt(parse, self.headers._fields.get(name, []))
+
+    def _must_read(self, name: str, parse: Callable[[str], T]) -> T:
+        value = self._read(name, parse)
+        if value is None:
+            raise BadMessage(f"Missing {name}", request=self if isinstance(self, Request) else None)
+        return value
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+        return self._must_read("Via", _parse_top_via)
+
+    @property
+    def vias(self) -> list[Via]:
+        return self._read_all("Via", parse_vias)
+
+    @property
+    def from_(self) -> NameAddr:
+        return self._must_read("From", parse_name_addr)
+
+    @property
+    def to(self) -> NameAddr:
+        return self._must_read("To", parse_name_addr)
+
+    @property
+    def call_id(self) -> str:
+        return self._must_read("Call-ID", _parse_call_id)
+
+    @property
+    def cseq(self) -> CSeq:
+        return self._must_read("CSeq", parse_cseq)
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """All contacts; none for ``*`` (`is_contact_star`)."""
+        return self._read_all("Contact", parse_contacts) or []
+
+    @property
+    def is_contact_star(self) -> bool:
+        return "Contact" in self.headers and self._read_all("Contact", parse_contacts) is None
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        return self._read_all("Record-Route", parse_name_addrs)
+
+    @property
+    def paths(self) -> list[NameAddr]:
+        return self._read_all("Path", parse_name_addrs)
+
+    @property
+    def content_type(self) -> MediaType | None:
+        return self._read("Content-Type", parse_media_type)
+
+    @property
+    def content_encodings(self) -> list[str]:
+        return self._read_all("Content-Encoding", parse_tokens)
+
+    @property
+    def expires(self) -> int | None:
+        """Seconds; None without the header."""
+        return self._read("Expires", parse_delta_seconds)
+
+    def tokens(self, name: str) -> list[str]:
+        """A list of tokens: Require, Supported, Allow, Unsupported …"""
+        return self._read_all(canonical_name(name), parse_tokens)
+
+    def name_addrs(self, name: str) -> list[NameAddr]:
+        """A list of addresses: P-Asserted-Identity, Reply-To, Service-Route …"""
+        return self._read_all(canonical_name(name), parse_name_addrs)
+
+    def _render(self, start_line: str) -> bytes:
+        lines = [start_line]
+        for name, values in self.headers._fields.items():
+            if name != "Content-Length":
+                lines += [f"{name}: {value}" for value in values]
+        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+
+
+class Request(Message):
+    """A request. ``uri`` is the Request-URI as text, `request_uri` what it stands for."""
+
+    __slots__ = ("method", "uri")
+
+    def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
+        super().__init__(headers, body)
+        self.method = method
+        self.uri = uri
+
+    @property
+    def request_uri(self) -> Uri:
+        return parse_uri(self.uri)
+
+    @property
+    def max_forwards(self) -> int | None:
+        """0..255, None without the header (RFC 2543 had none)."""
+        return self._read("Max-Forwards", parse_max_forwards)
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        return self._read_all("Route", parse_name_addrs)
+
+    @property
+    def accept(self) -> list[MediaType] | None:
+        """The ranges of Accept, None without the header."""
+        return self._read_all("Accept", parse_accept) if "Accept" in self.headers else None
+
+    def render(self) -> bytes:
+        """The octets to send. ValueError where method or URI cannot stand in a request line."""
+        if not is_token(self.method) or not _FORBIDDEN_IN_URI.isdisjoint(self.uri) or not is_header_text(self.uri):
+            raise ValueError(f"not a request line: {self.method!r} {self.uri!r}")
+        return self._render(f"{self.method} {self.uri} SIP/2.0")
+
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.uri!r}, {self.headers!r}, {self.body!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Request):
+            return NotImplemented
+        return (self.method, self.uri, self.headers, self.body) == (other.method, other.uri, other.headers, other.body)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Response(Message):
+    """A response: ``status`` 100..699 and its reason phrase."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def is_final(self) -> bool:
+        return self.status >= 200
+
+    def render(self) -> bytes:
+        """The octets to send. ValueError where status or reason cannot stand in a status line."""
+        if not 100 <= self.status <= 699 or not is_header_text(self.reason):
+            raise ValueError(f"not a status line: {self.status} {self.reason!r}")
+        return self._render(f"SIP/2.0 {self.status} {self.reason}")
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {self.reason!r}, {self.headers!r}, {self.body!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Response):
+            return NotImplemented
+        mine = (self.status, self.reason, self.headers, self.body)
+        return mine == (other.status, other.reason, other.headers, other.body)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _parse_top_via(text: str) -> Via:
+    return parse_via(split_outside(text, ",")[0] if "," in text else text)
+
+
+def _parse_call_id(text: str) -> str:
+    if not is_call_id(text):
+        raise BadMessage("Bad Call-ID")
+    return text
+
+
+def split_head(head: bytes) -> list[str]:
+    """The start line and the header lines of a head (without its empty line), unfolded."""
+    text = str(head, "utf-8", "surrogateescape")
+    # RFC 3261 §7.3.1: a line that begins with SP or HTAB continues the one before.
+    if "\r\n " in text or "\r\n\t" in text:
+        text = text.replace("\r\n ", " ").replace("\r\n\t", " ")
+    return text.split("\r\n")
+
+
+def parse_message(data: bytes, *, is_datagram: bool) -> Request | Response:
+    """One whole message.
+
+    In a datagram the body ends with the datagram, or where Content-Length says; what follows is dropped, and a shorter
+    body is an error (RFC 3261 §18.3). Of a stream, ``data`` is what `imc.sip.framing` cut out: Content-Length must be
+    there and fit.
+
+    BadMessage carries the status and reason of the answer, and the request as far as it was read, or None where there
+    must be no answer: to a response, and where the top Via cannot be read.
+    """
+    if data[:2] == b"\r\n":  # RFC 3261 §7.5: CRLF before the start line is ignored
+        data = data.lstrip(b"\r\n")
+    faults: list[BadMessage] = []
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        faults.append(BadMessage("No Empty Line After Headers"))
+        head, body = data.rstrip(b"\r\n"), b""
+    else:
+        head, body = data[:end], data[end + 4 :]
+    lines = split_head(head)
+    # The whole head is looked at once; only a head with something odd is looked at line by line.
+    has_controls = len(head.translate(None, _CONTROLS)) + 2 * head.count(b"\r\n") != len(head)
+    fields = _read_fields(lines, faults, has_controls=has_controls)
+    try:
+        body = _cut_body(body, fields.get("Content-Length"), is_datagram=is_datagram)
+    except BadMessage as exc:
+        faults.append(exc)
+    if has_controls and not is_header_text(lines[0]):
+        faults.append(BadMessage("Bad Start Line"))
+    headers = Headers()
+    headers._fields = fields
+    if lines[0][:4].upper() == "SIP/":
+        return _read_response(lines[0], headers, body, faults)
+    return _read_request(lines[0], headers, body, faults)
+
+
+def _read_fields(lines: list[str], faults: list[BadMessage], *, has_controls: bool) -> dict[str, list[str]]:
+    """The header fields of the lines after the first. A line that is none is left out, and is a fault."""
+    fields: dict[str, list[str]] = {}
+    is_repeated = False
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        known = NAMES.get(name)
+        if known is None:
+            try:
+                known = canonical_name(name.rstrip(WSP))
+            except ValueError:
+                colon = ""
+        if known is None or not colon or (has_controls and not is_header_text(value)):
+            faults.append(BadMessage("Bad Header Field"))
+        elif known in fields:
+            fields[known].append(value.strip(WSP))
+            is_repeated = True
+        else:
+            fields[known] = [value.strip(WSP)]
+    if is_repeated:
+        _check_repeated(fields, faults)
+    return fields
+
+
+def _check_repeated(fields: dict[str, list[str]], faults: list[BadMessage]) -> None:
+    """Headers of one value have one; the same value repeated counts as one."""
+    for name in _SINGLE:
+        values = fields.get(name, ())
+        if len(values) > 1:
+            if len(set(values)) > 1:
+                faults.append(BadMessage(f"Repeated {name}"))
+            del fields[name][1:]
+
+
+def _cut_body(body: bytes, lengths: list[str] | None, *, is_datagram: bool) -> bytes:
+    if lengths is None:
+        if not is_datagram:
+            raise BadMessage("Missing Content-Length")
+        return body
+    length = parse_content_length(lengths[0])
+    if length > len(body) or (length < len(body) and not is_datagram):
+        raise BadMessage("Content-Length Does Not Fit")
+    return body[:length]
+
+
+def parse_content_length(text: str) -> int:
+    """1*DIGIT, at most 2**32-1 (RFC 3261 §20.14)."""
+    return parse_digits(text, "Content-Length", MAX_UINT32)
+
+
+def _read_request(start: str, headers: Headers, body: bytes, faults: list[BadMessage]) -> Request:
+    # Request-Line = Method SP Request-URI SP SIP-Version CRLF
+    method, _, rest = start.partition(" ")
+    uri, _, version = rest.rpartition(" ")
+    request = Request(method, uri, headers, body)
+    try:
+        if version != "SIP/2.0":
+            _check_version(version)
+        if method not in _METHODS and not is_token(method):
+            raise BadMessage("Bad Method")
+        parse_uri(uri)
+        _check_mandatory(request)
+        if request.cseq.method != method:
+            raise BadMessage("CSeq Method Mismatch")
+        request.max_forwards  # noqa: B018  read for its errors
+    except BadMessage as exc:
+        faults.append(exc)
+    if not faults:
+        return request
+    fault = faults[0]
+    raise BadMessage(fault.reason, status=fault.status, request=request if _has_via(request) else None)
+
+
+def _read_response(start: str, headers: Headers, body: bytes, faults: list[BadMessage]) -> Response:
+    # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
+    # The last SP may lack (RFC 4475 §3.1.1.13: "a liberal receiver would accept it anyway").
+    version, _, rest = start.partition(" ")
+    status, _, reason = rest.partition(" ")
+    if faults:
+        raise faults[0]
+    _check_version(version)
+    if not (len(status) == 3 and status.isascii() and status.isdigit() and "100" <= status <= "699"):
+        raise BadMessage("Bad Status Code")
+    response = Response(int(status), reason, headers, body)
+    _check_mandatory(response)
+    return response
+
+
+def _check_version(version: str) -> None:
+    # SIP-Version = "SIP" "/" 1*DIGIT "." 1*DIGIT ; RFC 3261 §7.1: "The SIP-Version string is case-insensitive"
+    if _VERSION.fullmatch(version) is None:
+        raise BadMessage("Bad SIP Version")
+    if version[4:] != "2.0":
+        raise BadMessage("Version Not Supported", status=505)
+
+
+def _check_mandatory(message: Message) -> None:
+    """RFC 3261 §8.1.1: To, From, CSeq, Call-ID, Via. (Max-Forwards is not in RFC 2543, RFC 4475 §3.4.1.)"""
+    lines = message.headers._fields.get("Via", ())
+    if len(lines) > 1 or "," in message.headers._fields.get("Via", ("",))[0]:
+        parse_vias(lines)
+    message._must_read("Via", _parse_top_via)
+    message._must_read("From", parse_name_addr)
+    message._must_read("To", parse_name_addr)
+    message._must_read("Call-ID", _parse_call_id)
+    message._must_read("CSeq", parse_cseq)
+
+
+def _has_via(request: Request) -> bool:
+    try:
+        request._must_read("Via", _parse_top_via)
+    except BadMessage:
+        return False
+    return True
