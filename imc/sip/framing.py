@@ -29,9 +29,7 @@ PONG = b"\r\n"
 
 # Content-Length = ( "Content-Length" / "l" ) HCOLON 1*DIGIT ;  HCOLON = *( SP / HTAB ) ":" SWS
 # The value is all of the (folded) line, so that a wrong one is seen.
-_CONTENT_LENGTH = re.compile(
-    rb"\r\n(?:Content-Length|l)[ \t]*+:((?:[^\r\n]++|\r\n[ \t])*+)(?=\r\n|\Z)", re.IGNORECASE
-)
+_CONTENT_LENGTH = re.compile(rb"\r\n(?:Content-Length|l)[ \t]*+:((?:[^\r\n]++|\r\n[ \t])*+)(?=\r\n|\Z)", re.IGNORECASE)
 
 
 class StreamFramer:
@@ -49,7 +47,7 @@ class StreamFramer:
     @property
     def is_mid_message(self) -> bool:
         """Whether a message has begun and is not whole: the time the peer has for it is running."""
-        return bool(self._buffer) and self._buffer not in (b"\r", b"\r\n", b"\r\n\r")
+        return not b"\r\n\r\n".startswith(self._buffer[:4])
 
     def feed(self, data: bytes) -> Iterator[bytes | Ping]:
         """What is whole with ``data``, in order; then BadMessage, if what follows cannot be a message.
@@ -93,7 +91,10 @@ class StreamFramer:
                 if size > self._max_message:
                     raise BadMessage("Message Too Large", status=413)
                 return 0
-            self._needed = at + 4 - start + _content_length(bytes(buffer[start:at]))
+            head_size = at + 4 - start
+            if head_size > self._max_message:
+                raise BadMessage("Message Too Large", status=413)
+            self._needed = head_size + _content_length(bytes(buffer[start:at]))
             if self._needed > self._max_message:
                 raise BadMessage("Message Too Large", status=413)
         return start + self._needed if size >= self._needed else 0

@@ -22,6 +22,7 @@ from imc.errors import BadMessage
 from imc.sip.fields import NAMES, Headers, canonical_name
 from imc.sip.grammar import MAX_UINT32, WSP, is_call_id, is_header_text, is_token, parse_digits, split_outside
 from imc.sip.headers import (
+    METHODS,
     CSeq,
     MediaType,
     NameAddr,
@@ -54,9 +55,6 @@ _SINGLE: Final = (
 # What no header section holds, besides its CRLFs (`is_header_text` decides about what is left).
 _CONTROLS: Final = bytes(code for code in range(32) if code != 9) + b"\x7f"
 
-_METHODS: Final = frozenset(
-    ("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER")
-)
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _FORBIDDEN_IN_URI: Final = frozenset(' \t\r\n<>"')
 
@@ -69,10 +67,9 @@ class Message:
 
     __slots__ = ("_typed", "body", "headers")
 
-    def __init__(self, headers: Headers, body: bytes = b"") -> None:
-        self.headers = headers
-        self.body = body
-        self._typed: dict[str, tuple[str, object]] = {}
+    headers: Headers
+    body: bytes
+    _typed: dict[str, tuple[str, object]]
 
     def _read(self, name: str, parse: Callable[[str], T]) -> T | None:
         """The first value of ``name``, read by ``parse``; None without one."""
@@ -184,7 +181,9 @@ class Request(Message):
     __slots__ = ("method", "uri")
 
     def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
+        self._typed = {}
         self.method = method
         self.uri = uri
 
@@ -229,7 +228,9 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
+        self._typed = {}
         self.status = status
         self.reason = reason
 
@@ -268,15 +269,6 @@ def _parse_call_id(text: str) -> str:
     return text
 
 
-def split_head(head: bytes) -> list[str]:
-    """The start line and the header lines of a head (without its empty line), unfolded."""
-    text = str(head, "utf-8", "surrogateescape")
-    # RFC 3261 §7.3.1: a line that begins with SP or HTAB continues the one before.
-    if "\r\n " in text or "\r\n\t" in text:
-        text = text.replace("\r\n ", " ").replace("\r\n\t", " ")
-    return text.split("\r\n")
-
-
 def parse_message(data: bytes, *, is_datagram: bool) -> Request | Response:
     """One whole message.
 
@@ -296,10 +288,13 @@ def parse_message(data: bytes, *, is_datagram: bool) -> Request | Response:
         head, body = data.rstrip(b"\r\n"), b""
     else:
         head, body = data[:end], data[end + 4 :]
-    lines = split_head(head)
+    lines = str(head, "utf-8", "surrogateescape").split("\r\n")
     # The whole head is looked at once; only a head with something odd is looked at line by line.
-    has_controls = len(head.translate(None, _CONTROLS)) + 2 * head.count(b"\r\n") != len(head)
+    has_controls = len(head.translate(None, _CONTROLS)) + 2 * (len(lines) - 1) != len(head)
     fields = _read_fields(lines, faults, has_controls=has_controls)
+    if fields is None:
+        lines = _unfold(lines)
+        fields = _read_fields(lines, faults, has_controls=has_controls) or {}
     try:
         body = _cut_body(body, fields.get("Content-Length"), is_datagram=is_datagram)
     except BadMessage as exc:
@@ -313,27 +308,39 @@ def parse_message(data: bytes, *, is_datagram: bool) -> Request | Response:
     return _read_request(lines[0], headers, body, faults)
 
 
-def _read_fields(lines: list[str], faults: list[BadMessage], *, has_controls: bool) -> dict[str, list[str]]:
-    """The header fields of the lines after the first. A line that is none is left out, and is a fault."""
+def _unfold(lines: list[str]) -> list[str]:
+    # RFC 3261 §7.3.1: a line that begins with SP or HTAB continues the one before.
+    return "\r\n".join(lines).replace("\r\n ", " ").replace("\r\n\t", " ").split("\r\n")
+
+
+def _read_fields(lines: list[str], faults: list[BadMessage], *, has_controls: bool) -> dict[str, list[str]] | None:
+    """The header fields of the lines after the first, None where they must be unfolded first.
+
+    A line that is no header field is left out, and is a fault.
+    """
     fields: dict[str, list[str]] = {}
+    bad: list[BadMessage] = []
     is_repeated = False
     for line in lines[1:]:
         name, colon, value = line.partition(":")
         known = NAMES.get(name)
         if known is None:
+            if line[:1] in (" ", "\t"):
+                return None
             try:
                 known = canonical_name(name.rstrip(WSP))
             except ValueError:
                 colon = ""
         if known is None or not colon or (has_controls and not is_header_text(value)):
-            faults.append(BadMessage("Bad Header Field"))
+            bad.append(BadMessage("Bad Header Field"))
         elif known in fields:
             fields[known].append(value.strip(WSP))
             is_repeated = True
         else:
             fields[known] = [value.strip(WSP)]
     if is_repeated:
-        _check_repeated(fields, faults)
+        _check_repeated(fields, bad)
+    faults += bad
     return fields
 
 
@@ -371,7 +378,7 @@ def _read_request(start: str, headers: Headers, body: bytes, faults: list[BadMes
     try:
         if version != "SIP/2.0":
             _check_version(version)
-        if method not in _METHODS and not is_token(method):
+        if method not in METHODS and not is_token(method):
             raise BadMessage("Bad Method")
         parse_uri(uri)
         _check_mandatory(request)
@@ -411,14 +418,20 @@ def _check_version(version: str) -> None:
 
 def _check_mandatory(message: Message) -> None:
     """RFC 3261 §8.1.1: To, From, CSeq, Call-ID, Via. (Max-Forwards is not in RFC 2543, RFC 4475 §3.4.1.)"""
-    lines = message.headers._fields.get("Via", ())
-    if len(lines) > 1 or "," in message.headers._fields.get("Via", ("",))[0]:
-        parse_vias(lines)
-    message._must_read("Via", _parse_top_via)
-    message._must_read("From", parse_name_addr)
-    message._must_read("To", parse_name_addr)
-    message._must_read("Call-ID", _parse_call_id)
-    message._must_read("CSeq", parse_cseq)
+    fields = message.headers._fields
+    try:
+        vias = fields["Via"]
+        from_, to, call_id, cseq = fields["From"][0], fields["To"][0], fields["Call-ID"][0], fields["CSeq"][0]
+    except KeyError as exc:
+        raise BadMessage(f"Missing {exc.args[0]}") from None
+    if len(vias) > 1 or "," in vias[0]:
+        parse_vias(vias)
+    typed = message._typed
+    typed["Via"] = vias[0], _parse_top_via(vias[0])
+    typed["From"] = from_, parse_name_addr(from_)
+    typed["To"] = to, parse_name_addr(to)
+    typed["Call-ID"] = call_id, _parse_call_id(call_id)
+    typed["CSeq"] = cseq, parse_cseq(cseq)
 
 
 def _has_via(request: Request) -> bool:
