@@ -26,12 +26,11 @@ import trio
 
 from imc.errors import BadMessage
 from imc.sip.flow import Flow
-from imc.sip.framing import Ping, StreamFramer
+from imc.sip.framing import PONG, Ping, StreamFramer
 from imc.transport.guard import Guard
 
 _READ_SIZE = 65536
 _WRITE_SIZE = 65536
-_PONG = b"\r\n"  # RFC 5626 §3.5.1, §4.4.1: the answer to a double CRLF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +223,7 @@ class Connection:
                     self._guard.failed("receive", self.flow)
         finally:
             if pings:
-                self.send(_PONG * pings)
+                self.send(PONG * pings)  # RFC 5626 §4.4.1
             if messages:
                 self.received += messages
                 self._say_batch_end(batch_end)

@@ -234,8 +234,8 @@ class Tcp:
         connection = self._by_remote.get((ip, port))
         return connection.flow if connection is not None and connection.is_open else None
 
-    async def open(self, ip: str, port: int, timeout: float, fallback: Sequence[ListenAddress] = ()) -> Flow:
-        """`find`, or connect within ``timeout`` seconds. Unreachable.
+    async def open(self, ip: str, port: int, within: float, fallback: Sequence[ListenAddress] = ()) -> Flow:
+        """`find`, or connect within ``within`` seconds. Unreachable.
 
         ``fallback`` are the listeners whose address is used where there is no TCP listener at all.
         """
@@ -251,7 +251,7 @@ class Tcp:
                 raise Unreachable(f"tcp:{target}: too many connections")
             attempt = self._attempts[ip, port] = _Attempt()
             self._nursery.start_soon(self._connect, attempt, ip, port, self.addresses or list(fallback))
-        with trio.move_on_after(timeout):
+        with trio.move_on_after(within):
             await attempt.done.wait()
         if attempt.flow is None:
             raise Unreachable(f"tcp:{target}: {attempt.why}")

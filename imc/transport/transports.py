@@ -189,7 +189,7 @@ class Transports:
         return None
 
     def udp_flow(self, ip: str, port: int) -> Flow | None:
-        """The flow by which a request goes to ``ip``, canonical, over UDP. None: no listener of ours could get there."""
+        """The flow by which a request goes over UDP to ``ip``, canonical. None: no listener of ours gets there."""
         route = self._routes.get(ip)
         now = trio.current_time()
         if route is None or route.expires <= now:
@@ -209,11 +209,11 @@ class Transports:
         """The flow of an open connection to this remote, whoever opened it."""
         return self._tcp.find(ip, port) if self._tcp is not None and transport == "tcp" else None
 
-    async def open_stream(self, transport: str, ip: str, port: int, timeout: float) -> Flow:
-        """`find_stream`, or a new connection within ``timeout`` seconds. ``ip`` is canonical. Unreachable."""
+    async def open_stream(self, transport: str, ip: str, port: int, within: float) -> Flow:
+        """`find_stream`, or a new connection within ``within`` seconds. ``ip`` is canonical. Unreachable."""
         if transport != "tcp" or self._tcp is None:
             raise Unreachable(f"{transport}:{join_host_port(ip, port)}: transport not supported")
-        return await self._tcp.open(ip, port, timeout, [listener.address for listener in self._udp])
+        return await self._tcp.open(ip, port, within, [listener.address for listener in self._udp])
 
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for Via (sent-by, RFC 3261 §18.1.1) and Contact of what goes out on ``flow``."""
