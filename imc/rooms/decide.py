@@ -1,0 +1,231 @@
+"""What becomes of a request: ``decide``, ``decide_message``, ``decide_undelivered``. Pure and total (spec R-JUDGE-2).
+
+Invariants
+    A decision is a function of its arguments: no I/O, no clock, no chance, nothing kept.
+    The first refusal in the order of spec R-JUDGE-1 stands; a refused decision has no changes.
+    ``apply`` of the changes to the room before gives the room of the decision, and the subject's standing in it is the
+    state that the machine ended in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from imc.aor import Aor
+from imc.rooms.case import Case
+from imc.rooms.commands import (
+    BadCommand,
+    Command,
+    Create,
+    Help,
+    Join,
+    Members,
+    Modify,
+    Rooms,
+    Targeted,
+    WithdrawInvitation,
+)
+from imc.rooms.effects import EFFECTS, answer
+from imc.rooms.machine import INVITED, NO_ROOM, OUTSIDER, ROLE_OF, STATE_OF, Row, take
+from imc.rooms.model import (
+    Change,
+    Member,
+    MemberGone,
+    MemberSet,
+    Role,
+    Room,
+    RoomCreated,
+    RoomDestroyed,
+    apply,
+    member,
+)
+from imc.rooms.names import is_too_long_for_user
+from imc.rooms.outcome import REFUSALS, Context, Decision, Notice, Refused
+from imc.rooms.permissions import PERMISSIONS, YES
+from imc.rooms.policy import Policy
+
+_MESSAGE_CODE = -200  # spec R-ANSWER-5
+_NO_CONTEXT = Context()
+
+
+def decide(
+    room: Room | None, command: Command, sender: Aor, policy: Policy, context: Context = _NO_CONTEXT
+) -> Decision:
+    """The outcome of a command. ``room`` is the one at ``command.room``, None where there is none."""
+    if policy.is_reserved(sender) or context.is_sender_room:  # spec R-ADDR-8: not even answered
+        return refuse(room, command, sender, "sender-is-a-room", "R-ADDR-8", is_answered=False)
+    if isinstance(command, BadCommand):
+        decision = refuse(room, command, sender, command.event, command.clause, detail=command.detail)
+    elif isinstance(command, Help):
+        decision = _done(room, command, "R-HELP-1", answer(command.room, sender, "help"))
+    elif isinstance(command, Rooms):
+        decision = _list_rooms(room, command, sender, policy, context)
+    else:
+        decision = _decide_in_room(room, command, sender, policy, context)
+    return _without_answers(decision) if context.is_automatic else decision
+
+
+def decide_message(
+    room: Room | None, sender: Aor, policy: Policy, *, to: Aor, size: int = 0, context: Context = _NO_CONTEXT
+) -> Decision:
+    """The outcome of a text that is no command. ``to`` is the address it was sent to, ``size`` its bytes."""
+    if policy.is_reserved(sender) or context.is_sender_room:
+        return _refused_message(room, to, "sender-is-a-room", "R-ADDR-8")
+    if to == policy.manager:
+        decision = _refused_message(room, to, "manager-takes-commands", "R-CMD-8")
+        hint = answer(to, sender, "manager-takes-commands")
+        return decision if context.is_automatic else replace(decision, notices=(hint,))
+    if room is None:
+        return _refused_message(room, to, "room-not-found", "R-HIDE-1")
+    role = room.role(sender)
+    permission = PERMISSIONS["message"]
+    cell = permission.of(role)
+    if cell != YES:
+        if role is None and room.is_private:
+            return _refused_message(room, to, "room-not-found", "R-HIDE-1")
+        return _refused_message(room, to, cell, permission.clause)
+    limit = policy.limits.max_text
+    if limit is not None and size > limit:
+        return _refused_message(room, to, "text-too-long", "R-MSG-8")
+    recipients = room.audience_without(sender)  # spec R-MSG-1, R-MSG-3
+    return Decision(address=to, room=room, status=202, clause="R-MSG-1", code=1, recipients=recipients)
+
+
+def decide_undelivered(room: Room | None, failed: WithdrawInvitation, policy: Policy) -> Decision:
+    """What follows from an invitation that could not be delivered: withdrawn if it is the one pending, else nothing."""
+    state = NO_ROOM if room is None else STATE_OF[room.role(failed.user)]
+    case = Case(
+        room=room,
+        command=failed,
+        sender=failed.inviter,
+        subject=failed.user,
+        policy=policy,
+        context=_NO_CONTEXT,
+        state=state,
+    )
+    return _run("undelivered", case, state)
+
+
+def refuse(
+    room: Room | None,
+    command: Command,
+    sender: Aor,
+    event: str,
+    clause: str,
+    *,
+    detail: str = "",
+    is_answered: bool = True,
+    notices: tuple[Notice, ...] = (),
+) -> Decision:
+    """A refusal of a command. Nothing changes; the sender is told why, and others only by ``notices``."""
+    refusal = Refused(event, REFUSALS[event], clause, detail)
+    told = (answer(command.room, sender, event, detail=detail),) if is_answered else ()
+    code = command.returns if isinstance(command, BadCommand) else command.code
+    return Decision(
+        address=command.room,
+        room=room,
+        status=refusal.status,
+        clause=clause,
+        code=code,
+        notices=(*told, *notices),
+        refusal=refusal,
+    )
+
+
+def _decide_in_room(room: Room | None, command: Command, sender: Aor, policy: Policy, context: Context) -> Decision:
+    """A command that needs a room: hidden or not there, the sender's standing, then the row of the subject's."""
+    if isinstance(command, Create | Join) and is_too_long_for_user(sender):  # spec R-ADDR-4: would become a row
+        return refuse(room, command, sender, "name-too-long", "R-ADDR-4", detail="sender")
+    subject = command.user if isinstance(command, Targeted) else sender
+    if room is None:
+        if not isinstance(command, Create | Join):
+            return refuse(room, command, sender, "room-not-found", "R-HIDE-1")
+        state = NO_ROOM
+    else:
+        role = room.role(sender)
+        permission = PERMISSIONS[command.name]
+        cell = permission.of(role)
+        if cell != YES:
+            if role is None and room.is_private:  # told in the very words of a room that is not there
+                return refuse(room, command, sender, "room-not-found", "R-HIDE-1")
+            return refuse(room, command, sender, cell, permission.clause)
+        if isinstance(command, Members):
+            return _list_members(room, command, sender, policy)
+        state = STATE_OF[room.role(subject)]
+    trigger = f"modify {STATE_OF[command.role]}" if isinstance(command, Modify) else command.name
+    case = Case(room=room, command=command, sender=sender, subject=subject, policy=policy, context=context, state=state)
+    return _run(trigger, case, state)
+
+
+def _run(trigger: str, case: Case, source: str) -> Decision:
+    """Take the row, derive what changes, and collect whom it tells."""
+    row = take(trigger, case)
+    if row.refusal:
+        told = _tell(row, case, case.room)
+        return refuse(case.room, case.command, case.sender, row.refusal, row.clause, notices=told)
+    changes = _changes(source, row.dest, case)
+    after = case.room
+    for change in changes:
+        after = apply(after, case.command.room, change)
+    return Decision(
+        address=case.command.room,
+        room=after,
+        status=200,
+        clause=row.clause,
+        code=1,
+        changes=changes,
+        notices=_tell(row, case, after),
+    )
+
+
+def _tell(row: Row, case: Case, after: Room | None) -> tuple[Notice, ...]:
+    return tuple(notice for name in row.effects for notice in EFFECTS[name](case, after) if notice.recipients)
+
+
+def _changes(source: str, dest: str | None, case: Case) -> tuple[Change, ...]:
+    """What a way from source to dest means for the room: the only place that says so."""
+    if dest is None:
+        return ()
+    if dest == NO_ROOM:
+        return (RoomDestroyed(),)
+    if dest == OUTSIDER:
+        return (MemberGone(case.subject),)
+    role = ROLE_OF[dest]
+    entry = Member(role, case.sender, case.context.serial) if dest == INVITED else member(role)
+    if source == NO_ROOM:
+        is_private = isinstance(case.command, Create) and case.command.is_private
+        return (RoomCreated(is_private), MemberSet(case.subject, entry))
+    return (MemberSet(case.subject, entry),)
+
+
+def _list_members(room: Room, command: Command, sender: Aor, policy: Policy) -> Decision:
+    found = sorted(
+        ((user, entry.role) for user, entry in room.members.items() if entry.role > Role.INVITED),
+        key=lambda one: (-one[1], one[0]),  # spec R-LIST-2: by rank, then by address
+    )
+    kept = tuple(found[: policy.limits.max_list_entries])
+    told = answer(command.room, sender, "member-list", members=kept, left_off=len(found) - len(kept))
+    return _done(room, command, "R-LIST-1", told)
+
+
+def _list_rooms(room: Room | None, command: Command, sender: Aor, policy: Policy, context: Context) -> Decision:
+    # spec R-ROOMS-1: held here too, whatever the caller's query gave
+    found = [row for row in context.rooms if not row.is_private or row.role is not None]
+    kept = tuple(found[: policy.limits.max_list_entries])
+    told = answer(command.room, sender, "room-list", rooms=kept, left_off=len(found) - len(kept))
+    return _done(room, command, "R-ROOMS-1", told)
+
+
+def _done(room: Room | None, command: Command, clause: str, told: Notice) -> Decision:
+    """A command that changes nothing."""
+    return Decision(address=command.room, room=room, status=200, clause=clause, code=1, notices=(told,))
+
+
+def _refused_message(room: Room | None, to: Aor, event: str, clause: str) -> Decision:
+    refusal = Refused(event, REFUSALS[event], clause)
+    return Decision(address=to, room=room, status=refusal.status, clause=clause, code=_MESSAGE_CODE, refusal=refusal)
+
+
+def _without_answers(decision: Decision) -> Decision:
+    """An automatic request is never answered by MESSAGE (spec R-ANSWER-4)."""
+    return replace(decision, notices=tuple(notice for notice in decision.notices if not notice.is_answer))
