@@ -10,6 +10,7 @@
     │   ├── StoreUnavailable     for now: not reachable, locked, full; a repeat may succeed
     │   └── StoreConflict        the rows do not fit: duplicate key, value too long
     ├── AccountError         an account command cannot be done (duplicate, unknown, bad address, empty password)
+    ├── RpcError             a call over a management interface was refused (code and text as sent to the caller)
     └── TransportError
         ├── ListenError          an address cannot be listened on (in use, no permission, not ours)
         └── Unreachable          no next hop could be reached (DNS, connection refused, timeout)
@@ -67,6 +68,20 @@ class StoreConflict(StoreError):
 
 class AccountError(ImcError):
     """An account command cannot be done."""
+
+
+class RpcError(ImcError):
+    """A call over a management interface was refused: raised where it is served, and again where it was asked.
+
+    ``code`` is the JSON-RPC error code (500 for an error of the application, as Kamailio's), ``status`` what the line
+    format of the 2008 FIFO says in its place (400, 404, 500).
+    """
+
+    def __init__(self, message: str, *, code: int = 500, status: int = 500) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
 
 
 class TransportError(ImcError):
