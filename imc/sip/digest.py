@@ -77,7 +77,7 @@ def response(
     cnonce: str = "",
     body: bytes = b"",
 ) -> str:
-    """The request-digest (RFC 7616 §3.4.1). ``secret`` is H(A1). Without ``qop`` it is RFC 2069's (RFC 2617 §3.2.2.1)."""
+    """The request-digest (RFC 7616 §3.4.1). ``secret`` is H(A1). Without ``qop``: RFC 2069 (RFC 2617 §3.2.2.1)."""
     a2 = f"{method}:{uri}"
     if qop == "auth-int":
         a2 = f"{a2}:{digest(algorithm, body)}"  # RFC 8760 §2.6, item 7: H("") for no body

@@ -66,6 +66,7 @@ class ClientEvent(IntEnum):
     TIMER_F = 4
     TIMER_K = 5
     FLOW_FAILED = 6  # the stream was closed under it (§17.1.4)
+    ABANDONED = 7  # the transaction user no longer waits for the answer
 
 
 class ClientAction(Enum):
@@ -132,6 +133,7 @@ def _client_rows() -> dict[ClientState, dict[ClientEvent, ClientRow]]:
             event.TIMER_E: row((do.SEND_REQUEST, do.DOUBLE_E), state.TRYING),
             event.TIMER_F: row((do.REPORT_TIMEOUT, do.FORGET), state.TERMINATED),
             event.FLOW_FAILED: row((do.REPORT_FAILURE, do.FORGET), state.TERMINATED),
+            event.ABANDONED: row((do.FORGET,), state.TERMINATED),
         },
         state.PROCEEDING: {
             event.PROVISIONAL: row((do.DELIVER_RESPONSE,), state.PROCEEDING),
@@ -139,11 +141,14 @@ def _client_rows() -> dict[ClientState, dict[ClientEvent, ClientRow]]:
             event.TIMER_E: row((do.SEND_REQUEST, do.SET_E_TO_T2), state.PROCEEDING),
             event.TIMER_F: row((do.REPORT_TIMEOUT, do.FORGET), state.TERMINATED),
             event.FLOW_FAILED: row((do.REPORT_FAILURE, do.FORGET), state.TERMINATED),
+            event.ABANDONED: row((do.FORGET,), state.TERMINATED),
         },
         state.COMPLETED: {
             event.PROVISIONAL: row((do.ABSORB_RESPONSE,), state.COMPLETED),
             event.FINAL: row((do.ABSORB_RESPONSE,), state.COMPLETED),
             event.TIMER_K: row((do.FORGET,), state.TERMINATED),
+            event.FLOW_FAILED: row((do.FORGET,), state.TERMINATED),
+            event.ABANDONED: row((), state.COMPLETED),
         },
         state.TERMINATED: {},
     }
