@@ -43,12 +43,12 @@ def canonical_name(name: str) -> str:
 
 @lru_cache(maxsize=512)
 def _canonical_cached(name: str) -> str:
+    if not is_token(name):  # first: a letter outside of ASCII may have its lower case in it
+        raise ValueError(f"not a header name: {name!r}")
     lower = name.lower()
     known = _LOWER.get(lower)
     if known is not None:
         return known
-    if not is_token(name):
-        raise ValueError(f"not a header name: {name!r}")
     return "-".join([part.capitalize() for part in lower.split("-")])
 
 
@@ -70,6 +70,13 @@ class Headers:
         self._fields: dict[str, list[str]] = {}
         for name, value in items:
             self.add(name, value)
+
+    @classmethod
+    def wrap(cls, fields: dict[str, list[str]]) -> Headers:
+        """Around what is known to keep the invariants: canonical names, values that may be sent."""
+        headers = cls.__new__(cls)
+        headers._fields = fields
+        return headers
 
     def get(self, name: str) -> str | None:
         """The first value, None without any."""
@@ -109,9 +116,7 @@ class Headers:
         return ((name, value) for name, values in self._fields.items() for value in values)
 
     def copy(self) -> Headers:
-        other = Headers()
-        other._fields = {name: list(values) for name, values in self._fields.items()}
-        return other
+        return self.wrap({name: list(values) for name, values in self._fields.items()})
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields or canonical_name(name) in self._fields

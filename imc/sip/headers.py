@@ -79,6 +79,7 @@ __all__ = [
     "parse_vias",
     "parse_warnings",
     "render_date",
+    "salvage_vias",
     "split_values",
 ]
 
@@ -294,3 +295,35 @@ def parse_cseq(text: str) -> CSeq:
     if len(parts) != 2 or not text.isascii() or not is_token(parts[1]):
         raise BadMessage("Bad CSeq")
     return CSeq(parse_digits(parts[0], "CSeq", MAX_CSEQ), parts[1])
+
+
+def salvage_vias(lines: Iterable[str]) -> list[str]:
+    """What is good of the Vias of a bad request; none where the top one cannot take an answer back.
+
+    Parameters that are none, and further values that are none, are left out.
+    """
+    good: list[str] = []
+    try:
+        for item in [item for line in lines for item in split_outside(line, ",")]:
+            sent, *params = split_outside(item, ";")
+            try:
+                via = parse_via(sent)
+            except BadMessage:
+                if not good:
+                    return []
+            else:
+                good.append(str(via._replace(params=_salvage_params(params))))
+    except BadMessage:  # a quote or a bracket that does not end
+        return []
+    return good
+
+
+def _salvage_params(items: list[str]) -> Params:
+    params: dict[str, str | None] = {}
+    for item in items:
+        try:
+            ((name, value),) = parse_params(f";{item}")
+        except BadMessage:
+            continue
+        params.setdefault(name, value)
+    return tuple(params.items())

@@ -9,7 +9,8 @@ Invariants:
   `call_id`, `cseq`, `via` and, of a request, `request_uri` do not raise.
 * Every value in a `Headers` may be sent as it is: no CR, LF or NUL gets in by `add` or `set`, and what `parse_message`
   lets in, `add` accepts. ``%0d%0a`` is never decoded.
-* `render` writes Content-Length itself, from the body; ``parse_message(message.render())`` gives the same message.
+* Content-Length is the business of `parse_message` and `render` alone: it is not among the headers that were parsed,
+  and what is rendered says the size of the body. ``parse_message(message.render())`` gives the same message.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from imc.sip.headers import (
     parse_tokens,
     parse_via,
     parse_vias,
+    salvage_vias,
 )
 from imc.sip.uri import Uri, parse_uri
 
@@ -55,7 +57,7 @@ _SINGLE: Final = (
 # What no header section holds, besides its CRLFs (`is_header_text` decides about what is left).
 _CONTROLS: Final = bytes(code for code in range(32) if code != 9) + b"\x7f"
 
-_VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
+_VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII)
 _FORBIDDEN_IN_URI: Final = frozenset(' \t\r\n<>"')
 
 
@@ -296,14 +298,13 @@ def parse_message(data: bytes, *, is_datagram: bool) -> Request | Response:
         lines = _unfold(lines)
         fields = _read_fields(lines, faults, has_controls=has_controls) or {}
     try:
-        body = _cut_body(body, fields.get("Content-Length"), is_datagram=is_datagram)
+        body = _cut_body(body, fields.pop("Content-Length", None), is_datagram=is_datagram)
     except BadMessage as exc:
         faults.append(exc)
     if has_controls and not is_header_text(lines[0]):
         faults.append(BadMessage("Bad Start Line"))
-    headers = Headers()
-    headers._fields = fields
-    if lines[0][:4].upper() == "SIP/":
+    headers = Headers.wrap(fields)
+    if head[:4].upper() == b"SIP/":
         return _read_response(lines[0], headers, body, faults)
     return _read_request(lines[0], headers, body, faults)
 
@@ -384,13 +385,16 @@ def _read_request(start: str, headers: Headers, body: bytes, faults: list[BadMes
         _check_mandatory(request)
         if request.cseq.method != method:
             raise BadMessage("CSeq Method Mismatch")
-        request.max_forwards  # noqa: B018  read for its errors
+        if "Max-Forwards" in headers._fields:
+            parse_max_forwards(headers._fields["Max-Forwards"][0])
     except BadMessage as exc:
         faults.append(exc)
     if not faults:
         return request
+    # RFC 4475 §3.1.2.1 wants an answer to a Via with parameters that are none.
+    headers.set("Via", *salvage_vias(headers.all("Via")))
     fault = faults[0]
-    raise BadMessage(fault.reason, status=fault.status, request=request if _has_via(request) else None)
+    raise BadMessage(fault.reason, status=fault.status, request=request if "Via" in headers else None)
 
 
 def _read_response(start: str, headers: Headers, body: bytes, faults: list[BadMessage]) -> Response:
@@ -432,11 +436,3 @@ def _check_mandatory(message: Message) -> None:
     typed["To"] = to, parse_name_addr(to)
     typed["Call-ID"] = call_id, _parse_call_id(call_id)
     typed["CSeq"] = cseq, parse_cseq(cseq)
-
-
-def _has_via(request: Request) -> bool:
-    try:
-        request._must_read("Via", _parse_top_via)
-    except BadMessage:
-        return False
-    return True
