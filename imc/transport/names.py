@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import dns.asyncresolver
 import dns.exception
+import dns.message
 import dns.nameserver
 import dns.rdata
 import dns.rdataset
@@ -142,7 +143,8 @@ class Names:
                     name, kind, raise_on_no_answer=False, lifetime=options.query_lifetime + 1, search="." not in name
                 )
         except dns.resolver.NXDOMAIN as error:
-            return self._negative(min((_negative_ttl(each) for each in error.responses().values()), default=0))
+            responses: dict[object, dns.message.QueryMessage] = error.kwargs.get("responses", {})
+            return self._negative(min(map(_negative_ttl, responses.values()), default=0.0))
         except (dns.exception.DNSException, trio.TooSlowError, OSError, ValueError) as error:
             is_late = isinstance(error, dns.exception.Timeout | trio.TooSlowError)
             why = "no answer in time" if is_late else type(error).__name__
@@ -163,7 +165,7 @@ class Names:
             self._client = None
 
 
-def _negative_ttl(response: dns.message.Message) -> float:
+def _negative_ttl(response: dns.message.QueryMessage) -> float:
     try:
         return response.resolve_chaining().minimum_ttl
     except dns.exception.DNSException:

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from imc.errors import ListenError
+from imc.sip.flow import Flow
+from imc.transport import udp
+from imc.transport.addresses import parse_listen
+from imc.transport.guard import Guard
+from imc.transport.udp import UdpListener, UdpOptions
+from tests.transport.harness import LOOPBACKS, Recorder, UdpPeer, listen_text, needs_ipv6, until
+
+MakeListener = Callable[..., UdpListener]
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def listen(recorder: Recorder) -> Iterator[MakeListener]:
+    made: list[UdpListener] = []
+
+    def make(text: str = "udp:127.0.0.1:0", **options: Any) -> UdpListener:
+        made.append(
+            UdpListener(
+                parse_listen(text),
+                UdpOptions(**options),
+                receive=recorder.receive,
+                batch_end=recorder.batch_end,
+                guard=Guard(),
+            )
+        )
+        return made[-1]
+
+    yield make
+    for listener in made:
+        listener._sock.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[UdpPeer]:
+    peer = UdpPeer()
+    yield peer
+    peer.close()
+
+
+class Choked:
+    """A socket whose calls fail as told: ``errors`` are raised one by one, then what is None works."""
+
+    def __init__(self, sock: socket.socket, **errors: list[OSError | None]) -> None:
+        self._sock = sock
+        self.errors = errors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def _call(self, name: str, *args: Any) -> Any:
+        errors = self.errors.get(name)
+        error = errors.pop(0) if errors else None
+        if error is not None:
+            raise error
+        return getattr(self._sock, name)(*args)
+
+    def sendto(self, *args: Any) -> Any:
+        return self._call("sendto", *args)
+
+    def recvfrom(self, *args: Any) -> Any:
+        return self._call("recvfrom", *args)
+
+
+def at(listener: UdpListener) -> tuple[str, int]:
+    return listener.address.ip, listener.address.port
+
+
+@pytest.mark.parametrize("ip", LOOPBACKS)
+async def test_there_and_back(listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, ip: str) -> None:
+    listener = listen(listen_text("udp", ip))
+    peer = UdpPeer(ip)
+    nursery.start_soon(listener.run)
+    peer.send(b"hello", at(listener))
+    await recorder.wait(1)
+    flow = Flow("udp", at(listener), peer.address)
+    assert recorder.received == [(b"hello", flow)]
+    assert recorder.batches == [1]
+    assert listener.send(flow, b"welcome")
+    await peer.wait(1)
+    assert peer.received == [(b"welcome", at(listener))]
+    assert (listener.received, listener.sent) == (1, 1)
+    peer.close()
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_wake_up_reads_a_bounded_batch(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer
+) -> None:
+    listener = listen()
+    for n in range(150):
+        peer.send(b"datagram %d" % n, at(listener))
+    nursery.start_soon(listener.run)
+    await recorder.wait(150)
+    assert recorder.data == [b"datagram %d" % n for n in range(150)]
+    assert recorder.batches == [64, 64, 22]
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "0.0.0.0"])
+async def test_keep_alives_are_no_messages(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer, ip: str
+) -> None:
+    listener = listen(f"udp:{ip}:0")
+    nursery.start_soon(listener.run)
+    for data in (b"\r\n\r\n", b"", b"\0\0\0\0", b"\0", b"12345"):
+        peer.send(data, ("127.0.0.1", listener.address.port))
+    await recorder.wait(1)
+    assert recorder.data == [b"12345"]
+    assert listener.keep_alives == 4
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "0.0.0.0"])
+async def test_a_callback_that_fails_ends_nothing(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer, ip: str
+) -> None:
+    def fail(*_args: object) -> None:
+        raise RuntimeError("a bug")
+
+    listener = listen(f"udp:{ip}:0")
+    recorder.on_receive = fail
+    listener._batch_end = fail
+    nursery.start_soon(listener.run)
+    peer.send(b"first one", ("127.0.0.1", listener.address.port))
+    await recorder.wait(1)
+    peer.send(b"second one", ("127.0.0.1", listener.address.port))
+    await until(lambda: listener._guard.failures == 4)
+    assert recorder.data == [b"first one", b"second one"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_errors_of_icmp_do_not_end_the_reading(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer
+) -> None:
+    listener = listen()
+    listener._sock = Choked(  # type: ignore[assignment]
+        listener._sock, recvfrom=[ConnectionRefusedError(), OSError(errno.EHOSTUNREACH, "no route")]
+    )
+    nursery.start_soon(listener.run)
+    peer.send(b"hello", at(listener))
+    await recorder.wait(1)
+    gone = UdpPeer()
+    address = gone.address
+    gone.close()
+    for _ in range(3):  # port unreachable
+        assert listener.send(Flow("udp", at(listener), address), b"x")
+    peer.send(b"again", at(listener))
+    await recorder.wait(2)
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_the_kernel_refuses_is_false(listen: MakeListener, peer: UdpPeer) -> None:
+    listener = listen()
+    assert not listener.send(Flow("udp", at(listener), peer.address), b"x" * 65508)  # EMSGSIZE
+    assert not listener.send(Flow("udp", at(listener), ("198.51.100.1", 5060)), b"x")  # from loopback
+    assert not listener.send(Flow("udp", at(listener), ("127.0.0.1", 0)), b"x")
+    assert listener.send_failures == 3
+    assert listener.send(Flow("udp", at(listener), peer.address), b"x" * 65507)
+
+
+async def test_overflow_is_queued_in_order_and_flushed(
+    listen: MakeListener, nursery: trio.Nursery, peer: UdpPeer
+) -> None:
+    listener = listen()
+    choked = Choked(
+        listener._sock,
+        sendto=[BlockingIOError(), BlockingIOError(), None, OSError(errno.EPERM, "firewall"), BlockingIOError()],
+    )
+    listener._sock = choked  # type: ignore[assignment]
+    nursery.start_soon(listener.run)
+    await trio.testing.wait_all_tasks_blocked()
+    flow = Flow("udp", at(listener), peer.address)
+    for n in range(4):
+        assert listener.send(flow, b"datagram %d" % n)
+    assert listener.queued == 4
+    await listener.wait_flushed()
+    await peer.wait(3)
+    assert [data for data, _ in peer.received] == [b"datagram 0", b"datagram 2", b"datagram 3"]
+    assert (listener.queued, listener.sent, listener.send_failures) == (0, 3, 1)
+    assert listener.send(flow, b"direct")
+    assert listener.queued == 0
+    await listener.wait_flushed()
+    nursery.cancel_scope.cancel()
+
+
+async def test_the_queue_is_bounded(listen: MakeListener, nursery: trio.Nursery, peer: UdpPeer) -> None:
+    listener = listen(queue_bytes=10_000)
+    choked = Choked(listener._sock, sendto=[BlockingIOError()] * 1000)
+    listener._sock = choked  # type: ignore[assignment]
+    nursery.start_soon(listener.run)
+    await trio.testing.wait_all_tasks_blocked()
+    flow = Flow("udp", at(listener), peer.address)
+    taken = [listener.send(flow, b"x" * 744) for _ in range(12)]  # 1,000 each, with what a queue entry costs
+    assert taken == [True] * 10 + [False] * 2
+    assert (listener.queued, listener.queue_drops) == (10, 2)
+    nursery.cancel_scope.cancel()
+
+
+async def test_nothing_is_queued_while_it_does_not_run(listen: MakeListener, peer: UdpPeer) -> None:
+    listener = listen()
+    listener._sock = Choked(listener._sock, sendto=[BlockingIOError()])  # type: ignore[assignment]
+    assert not listener.send(Flow("udp", at(listener), peer.address), b"hello")
+
+
+@pytest.mark.parametrize(
+    ("wildcard", "locals_"),
+    [
+        ("0.0.0.0", ["127.0.0.1", "127.0.0.2", "127.8.8.8"]),
+        pytest.param("::", ["::1"], marks=needs_ipv6),
+    ],
+)
+async def test_a_wildcard_answers_from_where_it_was_asked(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, wildcard: str, locals_: list[str]
+) -> None:
+    listener = listen(listen_text("udp", wildcard))
+    peer = UdpPeer(locals_[0])
+    nursery.start_soon(listener.run)
+    for n, ip in enumerate(locals_, 1):
+        local = ip, listener.address.port
+        for _ in range(2):
+            peer.send(b"hello", local)
+        await recorder.wait(2 * n)
+        assert recorder.received[-1] == (b"hello", Flow("udp", local, peer.address))
+        assert listener.send(recorder.received[-1][1], b"welcome")
+        await peer.wait(n)
+        assert peer.received[-1] == (b"welcome", local)
+    peer.close()
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_wildcard_sends_from_no_address_that_is_not_ours(listen: MakeListener, peer: UdpPeer) -> None:
+    listener = listen("udp:0.0.0.0:0")
+    assert not listener.send(Flow("udp", ("198.51.100.7", listener.address.port), peer.address), b"hello")
+
+
+async def test_remembered_flows_are_bounded(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(udp, "_MAX_FLOWS", 4)
+    listener = listen()
+    nursery.start_soon(listener.run)
+    peers = [UdpPeer() for _ in range(6)]
+    for peer in peers * 2:
+        peer.send(b"hello", at(listener))
+    await recorder.wait(12)
+    assert [flow.remote for _, flow in recorder.received] == [peer.address for peer in peers * 2]
+    assert len(listener._flows) <= 4
+    for peer in peers:
+        peer.close()
+    nursery.cancel_scope.cancel()
+
+
+async def test_close_ends_run(listen: MakeListener, nursery: trio.Nursery) -> None:
+    listener = listen()
+    async with trio.open_nursery() as running:
+        running.start_soon(listener.run)
+        await trio.testing.wait_all_tasks_blocked()
+        listener.close()
+    again = listen(str(listener.address))  # its port is free
+    assert again.address == listener.address
+    assert not listener.send(Flow("udp", at(listener), ("127.0.0.1", 9)), b"hello")
+
+
+def test_buffers_are_what_the_kernel_gave(listen: MakeListener) -> None:
+    receive, send = listen(receive_buffer=100_000, send_buffer=50_000).buffers
+    assert receive >= 100_000
+    assert send >= 50_000
+
+
+def test_a_port_in_use_is_an_error_with_its_address(listen: MakeListener) -> None:
+    text = str(listen().address)
+    with pytest.raises(ListenError, match=f"cannot listen on {text}: another program listens there already"):
+        listen(text)
