@@ -28,8 +28,8 @@ from typing import Any
 
 from imc.errors import BadMessage
 from imc.sip.grammar import quote
-from imc.sip.headers import parse_auth
 from imc.sip.uri import SipUri, canonical_escapes, parse_uri
+from imc.sip.values import parse_auth
 
 
 def _sha512_256(data: bytes) -> Any:

@@ -14,13 +14,15 @@ class RequestReceived:
     """A request that this server understands. No transaction exists for it yet (`imc.sip.stack.Stack.accept`).
 
     ``flow`` is where it came from; ``reply_flow`` is where its answer goes, which differs for datagrams without rport;
-    ``key`` is what names its server transaction.
+    ``key`` is what names its server transaction (RFC 3261 §17.2.3), ``merge_key`` what names the request by whatever
+    way it came (§8.2.2.2).
     """
 
     request: Request
     flow: Flow
     reply_flow: Flow
     key: str
+    merge_key: str
 
 
 @dataclass(slots=True, eq=False)

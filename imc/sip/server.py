@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from imc.sip.events import RequestReceived
 from imc.sip.flow import Flow
+from imc.sip.headers import Via
 from imc.sip.ids import MAGIC_COOKIE
 from imc.sip.message import Request
 from imc.sip.transactions import (
@@ -90,10 +91,9 @@ class ServerTransactions:
         self._step(transaction, ServerEvent.REQUEST, 0.0)  # no action of these rows looks at the time
         return True
 
-    def is_merged(self, request: Request) -> bool:
+    def is_merged(self, merge_key: str) -> bool:
         """Whether a request that is in none of these transactions came by another way before (§8.2.2.2)."""
-        key = merge_key(request)
-        return bool(key) and key in self._merge_keys
+        return merge_key in self._merge_keys
 
     @property
     def is_full(self) -> bool:
@@ -101,11 +101,10 @@ class ServerTransactions:
 
     def accept(self, event: RequestReceived, now: float) -> None:
         """Make the transaction of a request that is in none."""
-        request = event.request
-        transaction = ServerTransaction(event.key, merge_key(request), event.reply_flow, request)
+        transaction = ServerTransaction(event.key, event.merge_key, event.reply_flow, event.request)
         self._by_key[event.key] = transaction
-        if transaction.merge_key:
-            self._merge_keys.add(transaction.merge_key)
+        if event.merge_key:
+            self._merge_keys.add(event.merge_key)
         self.accepted += 1
         self._step(transaction, ServerEvent.REQUEST, now)
 
@@ -170,20 +169,22 @@ class ServerTransactions:
         self._merge_keys.discard(transaction.merge_key)
 
 
-def transaction_key(request: Request) -> str:
-    """What names the server transaction of a request (§17.2.3).
+def transaction_key(request: Request, via: Via) -> str:
+    """What names the server transaction of a request (§17.2.3); ``via`` is its topmost.
 
     Branch, sent-by and method where the branch is of RFC 3261; else Request-URI, To tag, From tag, Call-ID, CSeq and
     the top Via, as for clients of RFC 2543. A bare magic cookie is no branch.
     """
-    via = request.via
     branch = via.branch
     if branch is not None and branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
-        return f"{branch} {via.sent_by} {request.method}"
+        return f"{branch} {via.host}:{via.port} {request.method}"
     parts = (request.uri, request.to.tag, request.from_.tag, request.call_id, request.cseq, via)
     return "\n".join(map(str, parts))
 
 
 def merge_key(request: Request) -> str:
     """What two copies of a request have in common that came by different ways (§8.2.2.2); "" for one with a To tag."""
-    return f"{request.call_id} {request.from_.tag} {request.cseq}" if request.to.tag is None else ""
+    if request.to.tag is not None:
+        return ""
+    number, method = request.cseq
+    return f"{request.call_id} {request.from_.tag} {number} {method}"

@@ -33,11 +33,13 @@ from imc.sip.client import ClientTransaction, ClientTransactions
 from imc.sip.events import Event, RequestReceived
 from imc.sip.flow import Flow
 from imc.sip.grammar import split_outside
+from imc.sip.headers import Via
 from imc.sip.ids import Ids
 from imc.sip.message import Request, Response, parse_message
-from imc.sip.server import ServerTransaction, ServerTransactions, transaction_key
+from imc.sip.server import ServerTransaction, ServerTransactions, merge_key, transaction_key
 from imc.sip.timers import TimerWheel
 from imc.sip.uas import UasPolicy, build_response
+from imc.sip.uri import find_param
 
 _SIP_PORT = 5060
 
@@ -90,7 +92,7 @@ class Stack:
         elif message.method in _NEVER_ANSWERED:
             counts["stray_requests"] += 1
         else:
-            self._receive_request(message, len(data), flow, now)
+            self._receive_request(message, len(data), flow)
         return self._take_events()
 
     def tick(self, now: float) -> list[Event]:
@@ -128,7 +130,7 @@ class Stack:
         """
         if self._servers.repeat(event.key):
             return False
-        if self._servers.is_merged(event.request):
+        if self._servers.is_merged(event.merge_key):
             self._send_merged(event.request, event.reply_flow)
             return False
         if self._servers.is_full:
@@ -229,13 +231,14 @@ class Stack:
         self._events.clear()
         return events
 
-    def _receive_request(self, request: Request, size: int, flow: Flow, now: float) -> None:
-        reply_flow = self._stamp(request, flow)
+    def _receive_request(self, request: Request, size: int, flow: Flow) -> None:
+        via = request.via
+        key = transaction_key(request, via)
+        if self._servers.repeat(key):
+            return
+        reply_flow = self._stamp(request, via, flow)
         if reply_flow is None:
             self._counts["unanswerable"] += 1
-            return
-        key = transaction_key(request)
-        if self._servers.repeat(key):
             return
         body_size = len(request.body)
         if body_size > self._config.max_body:
@@ -243,10 +246,11 @@ class Stack:
         elif size - body_size > self._config.max_head:
             self._send_stateless(request, reply_flow, 513)
         elif not self._is_refused(request, reply_flow):
-            if self._servers.is_merged(request):
+            same = merge_key(request)
+            if self._servers.is_merged(same):
                 self._send_merged(request, reply_flow)
             else:
-                self._events.append(RequestReceived(request, flow, reply_flow, key))
+                self._events.append(RequestReceived(request, flow, reply_flow, key, same))
 
     def _is_refused(self, request: Request, reply_flow: Flow) -> bool:
         if self._policy is None:
@@ -266,8 +270,10 @@ class Stack:
         request: Request | None = fault.request
         if request is None or request.method in _NEVER_ANSWERED:
             return
-        reply_flow = self._stamp(request, flow)
-        if reply_flow is not None:
+        reply_flow = self._stamp(request, request.via, flow)
+        if reply_flow is None:
+            self._counts["unanswerable"] += 1
+        else:
             self._send_stateless(request, reply_flow, fault.status, fault.reason)
 
     def _send_merged(self, request: Request, reply_flow: Flow) -> None:
@@ -285,22 +291,14 @@ class Stack:
         self._counts["stateless_answers"] += 1
         self._out.append((reply_flow, self.build(request, status, reason, headers=headers).render()))
 
-    def _stamp(self, request: Request, flow: Flow) -> Flow | None:
+    def _stamp(self, request: Request, via: Via, flow: Flow) -> Flow | None:
         """Note the source in the top Via (RFC 3261 §18.2.1, RFC 3581 §4); where to answer, None for nowhere."""
         address, port = flow.remote[0], flow.remote[1]
-        address = address.partition("%")[0]  # the zone of a link-local address means nothing to the peer
-        try:
-            via = request.via
-        except BadMessage:
-            return None
-        is_rport_asked = via.param("rport") == ""
-        if is_rport_asked:
-            via = via.with_param("rport", str(port)).with_param("received", address)
-        elif via.host.strip("[]") != address:
-            via = via.with_param("received", address)
-        if via is not request.via:
-            first, *others = request.headers.all("Via")
-            request.headers.set("Via", ", ".join([str(via), *split_outside(first, ",")[1:]]), *others)
+        is_rport_asked = find_param(via.params, "rport") == ""
+        if is_rport_asked or via.host.strip("[]") != address:
+            lines = request.headers.all("Via")
+            lines[0] = _stamped(lines[0], via, address, port if is_rport_asked else None)
+            request.headers.set("Via", *lines)
         if flow.transport != "udp":
             return flow
         if not (is_rport_asked or self._config.is_rport_assumed):
@@ -308,6 +306,22 @@ class Stack:
         if port == flow.remote[1]:
             return flow if port else None
         return flow._replace(remote=(flow.remote[0], port))
+
+
+def _stamped(line: str, via: Via, address: str, rport: int | None) -> str:
+    """The line whose first value is ``via``, with received, and with rport unless that is None."""
+    address = address.partition("%")[0]  # the zone of a link-local address means nothing to the peer
+    if rport is not None and '"' not in line and "," not in line and "received" not in line:
+        # The common case, as text: one Via, in which ";rport" can be nothing else.
+        new = f";rport={rport};received={address}"
+        if line.endswith(";rport"):
+            return line[:-6] + new
+        if ";rport;" in line:
+            return line.replace(";rport;", new + ";", 1)
+    via = via.with_param("received", address)
+    if rport is not None:
+        via = via.with_param("rport", str(rport))
+    return ", ".join([str(via), *split_outside(line, ",")[1:]])
 
 
 _NEVER_ANSWERED = frozenset(("ACK", "CANCEL"))  # there is no INVITE here that they could belong to

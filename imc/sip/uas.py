@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from imc.errors import BadMessage
-from imc.sip.headers import parse_media_type
-from imc.sip.message import Headers, Request, Response
+from imc.sip.fields import Headers
+from imc.sip.message import Request, Response
+from imc.sip.values import parse_media_type
 
 # RFC 3261 §21; 202: RFC 6665 §8.3.1; 412: RFC 3903 §11.2.1; 422: RFC 4028 §6; 428, 436-438: RFC 8224 §6.2.2;
 # 429: RFC 3892 §5; 433: RFC 5079 §5; 439, 430: RFC 5626 §11; 440: RFC 5393 §5; 469, 470: RFC 6086 §4.2.2, RFC 5360 §5.9
@@ -95,6 +96,9 @@ REASONS: dict[int, str] = {
 _CLASSES = {1: "Trying", 2: "OK", 3: "Redirection", 4: "Bad Request", 5: "Server Internal Error", 6: "Global Failure"}
 
 
+_COPIED = ("From", "To", "Call-ID", "CSeq")
+
+
 def reason_phrase(status: int) -> str:
     """The RFC's phrase for ``status``, or that of its class (RFC 3261 §8.1.3.2: x00)."""
     return REASONS.get(status) or _CLASSES[status // 100]
@@ -115,19 +119,20 @@ def build_response(
     request's Via already: `imc.sip.stack` puts them there when the request comes in (§18.2.1).
     """
     source = request.headers
-    fields = Headers()
-    fields.set("Via", *source.all("Via"))
-    for name in ("From", "To", "Call-ID", "CSeq"):
+    fields = {"Via": source.all("Via")}
+    for name in _COPIED:
         value = source.get(name)
         if value is not None:
-            fields.set(name, value)
-    if status != 100 and "To" in fields and not _has_tag_or_is_bad(request):
-        fields.set("To", f"{source.get('To')};tag={to_tag}")
+            fields[name] = [value]
     if status == 100:
-        fields.set("Timestamp", *source.all("Timestamp"))  # §8.2.6.1
+        if "Timestamp" in source:  # §8.2.6.1
+            fields["Timestamp"] = source.all("Timestamp")
+    elif "To" in fields and not _has_tag_or_is_bad(request):
+        fields["To"] = [f"{fields['To'][0]};tag={to_tag}"]
+    wrapped = Headers.wrap(fields)  # what was parsed may be sent
     for name, value in headers:
-        fields.add(name, value)
-    return Response(status, reason_phrase(status) if reason is None else reason, fields, body)
+        wrapped.add(name, value)
+    return Response(status, reason_phrase(status) if reason is None else reason, wrapped, body)
 
 
 def _has_tag_or_is_bad(request: Request) -> bool:
