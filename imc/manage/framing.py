@@ -6,8 +6,8 @@ Two kinds of call may follow each other in any order, told apart by their first 
 - ``:``: a call of the 2008 line format, ended by an empty line.
 
 Blank lines between calls are skipped; any other line is refused. A call that can no longer become one ends early, so
-that the next is read again: a line break within a JSON string; the first line of another call where a parameter was
-due; the end of the last writer (`Framer.cut_off`). Every byte is looked at a bounded number of times.
+that the next is read again: a line break within a JSON string; a line that begins another call where none can be; the
+end of the last writer (`Framer.cut_off`). Every byte is looked at a bounded number of times.
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ from typing import TypeAlias
 HEAD_KEPT = 4096
 """How much of a refused call is kept, to find out who waits for an answer to it."""
 
-_STRUCTURE = re.compile(rb'["{}\[\]]')
+_STRUCTURE = re.compile(rb'["{}\[\]\n]')
 _IN_STRING = re.compile(rb'["\\\n]')
-_FIRST_LINE = re.compile(rb":[A-Za-z0-9_.\-]{1,128}:[A-Za-z0-9_.\-]{0,256}\Z")
+# Lines that are no argument of a call: the first line of another one, or JSON (an argument with a quote is quoted).
+_NO_ARGUMENT = re.compile(rb':[A-Za-z0-9_.\-]{1,128}:[A-Za-z0-9_.\-]{0,256}\Z|\[?\{ *"')
+# Lines that do not occur within JSON, and their beginnings.
+_LINE_CALL = re.compile(rb":[A-Za-z0-9_.\-]{1,128}:")
+_LINE_CALL_BEGUN = re.compile(rb":[A-Za-z0-9_.\-]{0,128}\Z")
+_JSON_CALL = b'{"jsonrpc"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +128,16 @@ class Framer:
                     self._drop_surplus()
                     return None
                 end += 1
-            elif char == b"\n":  # RFC 8259 §7: control characters must be escaped, so this never becomes JSON
+            elif char == b"\n" and self._is_in_string:  # RFC 8259 §7: must be escaped, so this never becomes JSON
                 return self._end_json(end, "line break in a string")
+            elif char == b"\n":
+                is_another = self._is_another_call(end)
+                if is_another is None:
+                    self._scanned = match.start()
+                    self._drop_surplus()
+                    return None
+                if is_another:
+                    return self._end_json(end, "another call began before its end")
             elif char == b'"':
                 self._is_in_string = not self._is_in_string
             else:
@@ -132,6 +145,19 @@ class Framer:
             self._scanned = end
             if self._depth == 0:
                 return self._end_json(end, None)
+
+    def _is_another_call(self, start: int) -> bool | None:
+        """Whether the line at ``start``, within JSON, begins another call. None: too little of it is there to tell."""
+        rest = bytes(self._buffer[start : start + 200])
+        if _LINE_CALL.match(rest):
+            return True
+        # A batch has its calls one level down; deeper there are none.
+        has_room = self._depth > (1 if self._buffer.startswith(b"[") else 0)
+        if has_room and rest.startswith(_JSON_CALL):
+            return True
+        if _LINE_CALL_BEGUN.match(rest) or (has_room and _JSON_CALL.startswith(rest)):
+            return None
+        return False
 
     def _end_json(self, end: int, fault: str | None) -> Frame:
         raw = bytes(self._buffer[:end])
@@ -165,7 +191,7 @@ class Framer:
                     self._scanned = HEAD_KEPT
                 return None
             line = bytes(self._buffer[:end]).strip(b" \t\r")
-            if self._lines and _FIRST_LINE.match(line):  # left in the buffer, to be read again as a call of its own
+            if self._lines and _NO_ARGUMENT.match(line):  # left in the buffer, to be read again as a call of its own
                 return self._refuse("another call began before the empty line", b"\n".join(self._lines))
             del self._buffer[: end + 1]
             self._scanned = 0

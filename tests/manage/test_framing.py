@@ -50,6 +50,27 @@ CASES: list[tuple[bytes, list[Frame]]] = [
         ],
     ),
     (
+        b":imc_list_members:one\nchat-1\n" + JSON + b"\n",
+        [Refused("another call began before the empty line", b":imc_list_members:one\nchat-1"), JsonText(JSON)],
+    ),
+    (
+        b'{"method": \n' + JSON + b'\n{"method": [1,\n' + ROOMS,
+        [
+            Refused("another call began before its end", b'{"method": \n'),
+            JsonText(JSON),
+            Refused("another call began before its end", b'{"method": [1,\n'),
+            LineCall((b":imc_list_rooms:reply",)),
+        ],
+    ),
+    (
+        b"[\n" + JSON + b",\n" + JSON + b'\n]{"x"\n:1\n,"y":\n{"json"\n:\n{}}}',
+        [JsonText(b"[\n" + JSON + b",\n" + JSON + b"\n]"), JsonText(b'{"x"\n:1\n,"y":\n{"json"\n:\n{}}}')],
+    ),
+    (
+        b"[[\n" + JSON + b"\n",
+        [Refused("another call began before its end", b"[[\n"), JsonText(JSON)],
+    ),
+    (
         b"what is this\n" + ROOMS,
         [
             Refused("neither JSON nor a call that begins with a colon", b"what is this"),
