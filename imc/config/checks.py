@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 from imc.aor import Aor, canonical_host
 from imc.errors import BadMessage, ConfigError
+from imc.sip.digest import ALGORITHMS
 from imc.sip.uri import SipUri, parse_uri
-from imc.transport.addresses import TRANSPORTS, parse_listen
+from imc.transport.addresses import TRANSPORTS, canonical_ip, parse_advertise, parse_listen
 
 # What imc itself says in a MESSAGE that it sends; a second one would be wrong or would forge.
 _OWN_HEADERS = frozenset(
@@ -20,13 +22,6 @@ _OWN_HEADERS = frozenset(
 )
 # RFC 3261 §25.1   header-name = token
 _HEADER_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]*:[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
-
-
-def table_name(text: str) -> str:
-    if not _TABLE.match(text):
-        raise ValueError(f"{text!r} is not a table name: letters, digits and _, at most 63, no digit first")
-    return text
 
 
 def start_char(text: str) -> str:
@@ -121,3 +116,54 @@ def mask_password(url: str) -> str:
     login, at, place = rest.rpartition("@")
     user, colon, _ = login.partition(":")
     return f"{scheme}{separator}{user}{colon}{'***' if colon else ''}{at}{place}"
+
+
+def advertise(text: str | None) -> str | None:
+    if not text:
+        return None
+    parse_advertise(text)
+    return text
+
+
+def nameservers(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        host, _ = parse_advertise(text)
+        if canonical_ip(host) is None:
+            raise ValueError(f"{text!r} is not an IP address, or IP:PORT")
+    return texts
+
+
+def algorithms(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return _some_of(texts, ALGORITHMS)
+
+
+def qop(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return _some_of(texts, ("auth", "auth-int"))
+
+
+def _some_of(texts: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(known)
+    if not texts or len(set(texts)) < len(texts) or not set(texts) <= set(names):
+        raise ValueError(f"must be some of {', '.join(names)}, each once")
+    return texts
+
+
+def manage_listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    bare = canonical_ip(host) or host
+    if text and not (colon and bare and port.isascii() and port.isdigit() and int(port) <= 65_535):
+        raise ValueError(f"{text!r} is not HOST:PORT; an IPv6 address stands in []")
+    return text
+
+
+def is_loopback_listen(text: str) -> bool:
+    """Whether only this machine reaches HOST:PORT, or nobody does, as it is empty."""
+    host = text.rpartition(":")[0]
+    ip = canonical_ip(host)
+    return not text or (host.lower() == "localhost" if ip is None else ipaddress.ip_address(ip).is_loopback)
+
+
+def file_mode(text: str) -> str:
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ValueError(f"{text!r} is not three octal digits, as 0660")
+    return text

@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
+from imc.config.base import Section
 from imc.config.settings import Settings
 from imc.errors import ConfigError
 
@@ -199,7 +200,7 @@ def _from_flags(flags: Iterable[str]) -> dict[str, dict[str, Any]]:
         table = Settings.model_fields.get(section)
         if table is None:
             raise ConfigError(f"--set {name}: {_unknown_section(section)}")
-        field = _section_type(table.annotation).model_fields.get(key)
+        field = section_type(table.annotation).model_fields.get(key)
         if field is not None and is_secret(field):
             raise ConfigError(
                 f"--set {name}: everyone on this machine could read it in the process list; "
@@ -209,9 +210,10 @@ def _from_flags(flags: Iterable[str]) -> dict[str, dict[str, Any]]:
     return values
 
 
-def _section_type(annotation: Any) -> type[BaseModel]:
+def section_type(annotation: Any) -> type[Section]:
+    """The class of a section, from its field's annotation."""
     assert isinstance(annotation, type)
-    assert issubclass(annotation, BaseModel)
+    assert issubclass(annotation, Section)
     return annotation
 
 
@@ -236,7 +238,7 @@ def _explain(details: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         if len(loc) == 1:
             return _unknown_section(str(loc[0]))
-        fields = _section_type(Settings.model_fields[str(loc[0])].annotation).model_fields
+        fields = section_type(Settings.model_fields[str(loc[0])].annotation).model_fields
         return f"unknown setting{_did_you_mean(str(loc[1]), fields)}"
     if kind in ("value_error", "assertion_error"):
         return str(details.get("ctx", {}).get("error", details["msg"]))

@@ -15,9 +15,8 @@ from imc.aor import Aor
 from imc.config import checks
 from imc.config.base import Section, Texts, setting
 from imc.errors import ConfigError
+from imc.store.options import StoreOptions
 from imc.transport.addresses import ListenAddress, parse_listen
-
-TableName = Annotated[str, AfterValidator(checks.table_name)]
 
 
 class Imc(Section):
@@ -29,8 +28,11 @@ class Imc(Section):
         "sqlite:///imc.db",
         secret=True,
     )
-    rooms_table: TableName = setting("The table of rooms.", "imc_rooms")
-    members_table: TableName = setting("The table of members.", "imc_members")
+    db_timeout: float = setting("Seconds for one statement, and for a row that is locked.", 10.0, ge=0.1, le=300)
+    db_connect_timeout: float = setting("Seconds for the way to a database server.", 5.0, ge=0.1, le=300)
+    db_readers: int = setting("Connections for reading; one more is for writing.", 4, ge=1, le=64)
+    rooms_table: str = setting("The table of rooms.", "imc_rooms")
+    members_table: str = setting("The table of members.", "imc_members")
     hash_size: int = setting(
         "Rooms are spread over 2**hash_size shards; the rooms of one shard are served one after the other.",
         4,
@@ -83,12 +85,48 @@ class Imc(Section):
 
 
 class Sip(Section):
-    """Where imc listens, and the bounds of what it takes."""
+    """Where imc listens, and the bounds of what it takes. Times are in seconds, sizes in bytes."""
 
     listen: Annotated[Texts, AfterValidator(checks.listen_addresses)] = setting(
         "Where to listen, as TRANSPORT:IP:PORT; udp or tcp; an IPv6 address in []; 0.0.0.0 and [::] for all addresses.",
         ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"),
     )
+    advertise: Annotated[str | None, AfterValidator(checks.advertise)] = setting(
+        "HOST or HOST:PORT that others reach this daemon by, where it is not the address it listens on: before a NAT, "
+        "or a name.",
+        None,
+    )
+    max_head: int = setting(
+        "Start line and headers of a request; a larger one gets 513.", 32_768, ge=2_048, le=1_048_576
+    )
+    max_body: int = setting("Body of a request; a larger one gets 413.", 65_536, ge=600, le=16_777_216)
+    max_server_transactions: int = setting(
+        "Requests remembered, 32 s each, so that a repeated one is answered alike; beyond that many, 503.",
+        200_000,
+        ge=100,
+    )
+    max_client_transactions: int = setting("Requests of imc itself that wait for an answer.", 65_536, ge=100)
+    force_rport: bool = setting("Answer over UDP to where a request came from, also without rport (RFC 3581).", False)
+    udp_buffer: int = setting(
+        "Of each UDP socket, for receiving and for sending; the kernel may give less.", 4_194_304, ge=65_536
+    )
+    udp_queue: int = setting("What waits for a UDP socket that takes no more for now.", 4_194_304, ge=65_536)
+    max_connections: int = setting("Connections in all.", 4_096, ge=1)
+    max_connections_per_address: int = setting("Connections from one address.", 1_024, ge=1)
+    max_connecting: int = setting("Connections being made at a time.", 256, ge=1)
+    message_deadline: float = setting(
+        "From the first byte of a message on a connection to its last.", 30.0, ge=1, le=60
+    )
+    idle_limit: float = setting("A connection on which nothing was heard for so long is closed.", 3_900.0, ge=1)
+    connect_timeout: float = setting("For making a connection.", 5.0, ge=0.1, le=60)
+    write_buffer: int = setting(
+        "What waits for a slow reader; a connection that needs more is closed.", 262_144, ge=65_536
+    )
+    write_deadline: float = setting("For a slow reader to take anything; then the connection is closed.", 30.0, ge=1)
+    nameservers: Annotated[Texts, AfterValidator(checks.nameservers)] = setting(
+        "DNS servers, as IP or IP:PORT. Without: those of /etc/resolv.conf.", ()
+    )
+    dns_deadline: float = setting("For finding where an address leads (RFC 3263).", 8.0, ge=0.1, le=32)
 
     @property
     def listen_addresses(self) -> tuple[ListenAddress, ...]:
@@ -103,7 +141,12 @@ class Auth(Section):
         "none: whoever sends is taken at their word, which is allowed on loopback only.",
         "digest",
     )
+    algorithms: Annotated[Texts, AfterValidator(checks.algorithms)] = setting(
+        "Digest algorithms that are offered, the preferred one first: SHA-256, SHA-512-256, MD5.", ("SHA-256", "MD5")
+    )
+    qop: Annotated[Texts, AfterValidator(checks.qop)] = setting("Qualities of protection.", ("auth", "auth-int"))
     nonce_lifetime: int = setting("Seconds for which a digest nonce may be used.", 300, ge=1, le=86_400)
+    max_nonces: int = setting("Nonces in use at a time; the oldest give way.", 65_536, ge=1)
     trusted_peers: Annotated[Texts, AfterValidator(checks.networks)] = setting(
         "Addresses and networks whose word for who sends is taken: P-Asserted-Identity, else From. In mode digest they "
         "are not challenged.",
@@ -116,9 +159,18 @@ class Auth(Section):
 
 
 class Registrar(Section):
-    """REGISTER: where users can be reached."""
+    """REGISTER: where users can be reached. Times are in seconds."""
 
     enabled: bool = setting("Whether REGISTER is answered here; else 405.", True)
+    min_expires: int = setting("A shorter registration is refused with 423.", 60, ge=0, le=3_600)
+    max_expires: int = setting("A longer registration is shortened to it.", 7_200, ge=1)
+    default_expires: int = setting(
+        "Of a registration that does not say how long. Without it 3600, as far as the other two allow.",
+        default_factory=lambda data: max(data.get("min_expires", 0), min(3_600, data.get("max_expires", 3_600))),
+        ge=1,
+    )
+    max_contacts: int = setting("Contacts of one user; more are refused with 403.", 10, ge=1, le=1_000)
+    max_bindings: int = setting("Contacts of all users; more are refused with 503.", 100_000, ge=1)
 
 
 class Log(Section):
@@ -128,17 +180,56 @@ class Log(Section):
 
 
 class Limits(Section):
-    """Rate limits and quotas."""
+    """Rate limits and quotas. What they refuse is answered with 403, 413 or 503, as spec/room.md says."""
 
     enabled: bool = setting("False: no rate limit and no quota at all.", True, reload=True)
+    max_members: int = setting("People in one room, the invited counted.", 10_000, ge=1, reload=True)
+    max_rooms_per_owner: int = setting("Rooms that one user owns.", 1_000, ge=1, reload=True)
+    max_rooms: int = setting("Rooms in all.", 1_000_000, ge=1, reload=True)
+    max_command_line: int = setting("Characters of a command.", 1_024, ge=64, reload=True)
+    max_text: int = setting("Bytes of a message to a room.", 65_536, ge=600, reload=True)
+    max_list_entries: int = setting(
+        "Entries that a list names; how many more there are is said.", 1_000, ge=1, reload=True
+    )
 
 
 class Manage(Section):
-    """Interfaces for programs and operators."""
+    """Interfaces for programs and operators: JSON-RPC and the MI FIFO. Times are in seconds, sizes in bytes."""
+
+    listen: Annotated[str, AfterValidator(checks.manage_listen)] = setting(
+        'HOST:PORT of the HTTP server (POST /RPC); "" for none.', "127.0.0.1:8060"
+    )
+    token: str | None = setting(
+        "Bearer token that HTTP callers must show. Without it HTTP is served on loopback only.", None, secret=True
+    )
+    allowed_origins: Texts = setting(
+        "Web origins (https://chat.example.com) whose pages may call; a request with another Origin is refused.", ()
+    )
+    socket: str | None = setting("Path of the Unix socket.", None)
+    fifos: Texts = setting(
+        "Paths of FIFOs. Each takes JSON-RPC and the line format of 2008, told apart by a call's first character.", ()
+    )
+    fifo_reply_dir: str = setting("Folder of the reply FIFOs, which callers make and name.", "/tmp")  # noqa: S108
+    file_mode: Annotated[str, AfterValidator(checks.file_mode)] = setting(
+        "Permissions of the socket and the FIFOs, in octal.", "0600"
+    )
+    max_request: int = setting("The largest call.", 65_536, ge=1_024)
+    max_batch: int = setting("Calls in one batch.", 50, ge=1)
+    max_connections: int = setting("Connections of HTTP and of the Unix socket, each.", 32, ge=1)
+    call_timeout: float = setting("For a call that only reads.", 10.0, ge=0.1)
+
+    @property
+    def file_mode_bits(self) -> int:
+        return int(self.file_mode, 8)
 
 
 class Delivery(Section):
-    """Sending copies to members."""
+    """Sending copies to members. All are bounds: a copy beyond one is as one that could not be delivered."""
+
+    lane_queue: int = setting("Copies that wait for one contact of a recipient.", 1_000, ge=1)
+    total_queue: int = setting("Copies that wait in all.", 1_000_000, ge=1)
+    max_hops: int = setting("Next hops remembered.", 50_000, ge=1)
+    max_recipients: int = setting("Recipients remembered that nothing waits for.", 200_000, ge=1)
 
 
 class Settings(Section):
@@ -160,10 +251,18 @@ class Settings(Section):
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
         imc, auth = self.imc, self.auth
-        if imc.rooms_table == imc.members_table:
-            raise _wrong("imc.members_table", "must differ from rooms_table")
+        try:
+            StoreOptions(url=imc.db_url, rooms_table=imc.rooms_table, members_table=imc.members_table)
+        except ConfigError as error:
+            key, _, message = str(error).partition(": ")
+            raise _wrong(f"imc.{key}" if message else "imc.members_table", message or str(error)) from None
         if imc.manager.host not in imc.domains:
             raise _wrong("imc.manager_uri", f"{imc.manager.host} is none of domains: {', '.join(imc.domains)}")
+        registrar = self.registrar
+        if not registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
+            raise _wrong("registrar.default_expires", "must be between min_expires and max_expires")
+        if not (self.manage.token or checks.is_loopback_listen(self.manage.listen)):
+            raise _wrong("manage.listen", f"{self.manage.listen} is not loopback: that needs token")
         if auth.mode == "trusted" and not auth.trusted_peers:
             raise _wrong("auth.mode", "trusted needs at least one of trusted_peers")
         if auth.mode == "none" and not (self.is_loopback_only or auth.i_know_anyone_can_speak_as_anyone):

@@ -1,0 +1,77 @@
+"""The commands ``imc …``.
+
+What a command needs is imported when it runs: ``imc --version`` and ``imc --help`` answer at once. An expected error
+(`imc.errors.ImcError`) is a line on stderr and exit status 1; wrong usage is 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imc import __version__
+from imc.cli import config, db, remote, users
+from imc.cli.common import ConfigPath, Flags
+from imc.errors import ImcError
+
+app = typer.Typer(
+    name="imc",
+    help="Chat rooms over SIP.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with local variables could show a password.
+    pretty_exceptions_enable=False,
+)
+app.add_typer(users.app, name="user")
+app.add_typer(config.app, name="config")
+app.add_typer(db.app, name="db")
+remote.add_to(app)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"imc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _imc(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(path: ConfigPath = None, flags: Flags = None) -> None:
+    """Run the daemon, until SIGTERM or Ctrl-C. SIGHUP reloads what can be reloaded."""
+    from imc.cli.serve import run
+
+    run(path, flags or [])
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="Where configuration, database and passwords are kept.")] = Path(
+        "run"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on, on 127.0.0.1.")] = 5060,
+) -> None:
+    """Run a daemon to try things with: two accounts, on this machine only. Says how to log in."""
+    from imc.cli.demo import run
+
+    run(folder, port)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except ImcError as error:
+        for line in str(error).splitlines():
+            print(f"imc: {line}", file=sys.stderr)
+        sys.exit(1)

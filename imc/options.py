@@ -1,0 +1,176 @@
+"""Settings in, the small frozen options of each part out: the one place that knows both.
+
+Invariant: every setting is read here, or by `imc.app` or a command; `tests/test_options.py` holds that.
+"""
+
+from __future__ import annotations
+
+from imc import __version__
+from imc.config import Settings
+from imc.delivery.engine import DeliveryOptions
+from imc.manage.options import ManageOptions
+from imc.registrar.registrar import RegistrarOptions
+from imc.rooms.policy import UNLIMITED, Limits, Policy
+from imc.sip.digest import DigestOptions
+from imc.sip.stack import StackConfig
+from imc.store.options import StoreOptions
+from imc.transport.addresses import ListenAddress, parse_advertise
+from imc.transport.connection import TcpOptions
+from imc.transport.names import NameOptions
+from imc.transport.resolver import ResolverOptions
+from imc.transport.transports import TransportOptions
+from imc.transport.udp import UdpOptions
+
+
+def store_options(settings: Settings, *, is_exclusive: bool = False) -> StoreOptions:
+    """``is_exclusive`` is for the one daemon of a database; commands beside it do without."""
+    imc = settings.imc
+    return StoreOptions(
+        url=imc.db_url,
+        rooms_table=imc.rooms_table,
+        members_table=imc.members_table,
+        is_exclusive=is_exclusive,
+        timeout=imc.db_timeout,
+        connect_timeout=imc.db_connect_timeout,
+        readers=imc.db_readers,
+    )
+
+
+def transport_options(settings: Settings) -> TransportOptions:
+    sip = settings.sip
+    return TransportOptions(
+        listen=sip.listen_addresses,
+        advertise=sip.advertise,
+        udp=UdpOptions(receive_buffer=sip.udp_buffer, send_buffer=sip.udp_buffer, queue_bytes=sip.udp_queue),
+        tcp=TcpOptions(
+            max_message=sip.max_head + sip.max_body,
+            max_connections=sip.max_connections,
+            max_per_address=sip.max_connections_per_address,
+            max_connecting=sip.max_connecting,
+            message_deadline=sip.message_deadline,
+            idle_limit=sip.idle_limit,
+            connect_timeout=sip.connect_timeout,
+            write_buffer=sip.write_buffer,
+            write_deadline=sip.write_deadline,
+        ),
+    )
+
+
+def stack_config(settings: Settings) -> StackConfig:
+    sip = settings.sip
+    return StackConfig(
+        max_server_transactions=sip.max_server_transactions,
+        max_client_transactions=sip.max_client_transactions,
+        max_head=sip.max_head,
+        max_body=sip.max_body,
+        is_rport_assumed=sip.force_rport,
+    )
+
+
+def resolver_options(settings: Settings) -> ResolverOptions:
+    """Only what there is a listener for is looked up: its transports and address families."""
+    sip = settings.sip
+    listeners = sip.listen_addresses
+    servers = [parse_advertise(text) for text in sip.nameservers]
+    return ResolverOptions(
+        transports=tuple(name for name in ("udp", "tcp") if any(name == one.transport for one in listeners)),
+        families=tuple(family for family in (6, 4) if any(family == one.family for one in listeners)),
+        deadline=sip.dns_deadline,
+        names=NameOptions(nameservers=tuple((ip, port or 53) for ip, port in servers)),
+    )
+
+
+def digest_options(settings: Settings, bound: tuple[ListenAddress, ...]) -> DigestOptions:
+    auth = settings.auth
+    return DigestOptions(
+        algorithms=auth.algorithms,
+        qop=auth.qop,
+        nonce_lifetime=auth.nonce_lifetime,
+        max_nonces=auth.max_nonces,
+        hosts=own_hosts(settings, bound),
+    )
+
+
+def registrar_options(settings: Settings, bound: tuple[ListenAddress, ...]) -> RegistrarOptions:
+    registrar = settings.registrar
+    advertised = parse_advertise(settings.sip.advertise) if settings.sip.advertise else None
+    addresses = {(one.ip, one.port) for one in bound}
+    if advertised is not None:
+        addresses |= {(advertised[0], advertised[1] or one.port) for one in bound}
+    return RegistrarOptions(
+        domains=settings.imc.domains,
+        own_hosts=own_hosts(settings, bound),
+        own_addresses=frozenset(addresses),
+        min_expires=registrar.min_expires,
+        max_expires=registrar.max_expires,
+        default_expires=registrar.default_expires,
+        max_contacts=registrar.max_contacts,
+        max_bindings=registrar.max_bindings,
+    )
+
+
+def own_hosts(settings: Settings, bound: tuple[ListenAddress, ...]) -> frozenset[str]:
+    """Names and addresses of this server that a Request-URI may carry in place of a domain."""
+    hosts = {one.ip for one in bound if not one.is_wildcard}
+    if settings.sip.advertise:
+        hosts.add(parse_advertise(settings.sip.advertise)[0])
+    return frozenset(hosts)
+
+
+def room_policy(settings: Settings) -> Policy:
+    imc = settings.imc
+    return Policy(
+        create_on_join=imc.create_on_join,
+        check_on_create=imc.check_on_create,
+        owner_leave=imc.owner_leave,
+        add_requires_consent=imc.add_requires_consent,
+        start_char=imc.imc_cmd_start_char,
+        room_pattern=imc.room_pattern,
+        domains=imc.domains,
+        manager=imc.manager,
+        limits=room_limits(settings),
+    )
+
+
+def room_limits(settings: Settings) -> Limits:
+    limits = settings.limits
+    if not limits.enabled:
+        return UNLIMITED
+    return Limits(
+        max_members=limits.max_members,
+        max_rooms_per_owner=limits.max_rooms_per_owner,
+        max_rooms=limits.max_rooms,
+        max_command_line=limits.max_command_line,
+        max_text=limits.max_text,
+        max_list_entries=limits.max_list_entries,
+    )
+
+
+def manage_options(settings: Settings) -> ManageOptions:
+    manage = settings.manage
+    return ManageOptions(
+        listen=manage.listen,
+        token=manage.token,
+        allowed_origins=manage.allowed_origins,
+        socket=manage.socket,
+        fifos=manage.fifos,
+        fifo_reply_dir=manage.fifo_reply_dir,
+        file_mode=manage.file_mode_bits,
+        default_domain=settings.imc.domains[0],
+        version=f"imc {__version__}",
+        max_request=manage.max_request,
+        max_batch=manage.max_batch,
+        max_connections=manage.max_connections,
+        call_timeout=manage.call_timeout,
+    )
+
+
+def delivery_options(settings: Settings) -> DeliveryOptions:
+    delivery = settings.delivery
+    return DeliveryOptions(
+        host=settings.imc.domains[0],
+        lane_queue=delivery.lane_queue,
+        total_queue=delivery.total_queue,
+        max_hops=delivery.max_hops,
+        max_recipients=delivery.max_recipients,
+    )
