@@ -285,22 +285,24 @@ class DigestVerifier:
         window = self._in_use.get(key)
         if window is not None:
             return Verdict.OK if window.spend(count) else spent
-        self._make_room(now)
-        if serial <= self._floor:
+        if serial <= self._floor or not self._make_room(serial, now):
             return Verdict.STALE
         self._in_use[key] = _Window(count)
         heapq.heappush(self._oldest, (serial, issued, given.username))
         return Verdict.OK
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self, serial: int, now: float) -> bool:
+        """Let aged nonces go, then the oldest, so that ``serial`` fits in. False where that would be the oldest."""
         oldest = self._oldest
         while oldest and now - oldest[0][1] > self._options.nonce_lifetime:
-            serial, _, username = heapq.heappop(oldest)
-            del self._in_use[serial, username]
-        if len(self._in_use) >= self._options.max_nonces:
-            serial, _, username = heapq.heappop(oldest)
-            del self._in_use[serial, username]
-            self._floor = max(self._floor, serial)
+            aged, _, username = heapq.heappop(oldest)
+            del self._in_use[aged, username]
+        if len(oldest) >= self._options.max_nonces:
+            if serial < oldest[0][0]:
+                return False
+            self._floor, _, username = heapq.heappop(oldest)
+            del self._in_use[self._floor, username]
+        return True
 
 
 class _Window:
