@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from imc.aor import Aor
-from imc.delivery.hops import Carrier, Contact, Hop, Hops
+from imc.delivery.hops import DATAGRAM_LIMIT, Carrier, Contact, Hop, Hops
 from imc.delivery.job import Dispatch, Job
 from imc.delivery.lanes import Copy, Fork, Lane
 from imc.errors import Overloaded
@@ -232,14 +232,14 @@ class Engine:
         """Send the lane's current copy, or park the lane. False where the transaction table is full."""
         assert lane.current is not None
         dispatch = lane.current.dispatch
-        flow = lane.flow
-        if flow is None or not self._carrier.is_open(flow):
-            size = lane.size_of(dispatch)
+        size = lane.size_of(dispatch)
+        flow = self._registered_flow(lane, size)
+        if flow is None:
             hop = lane.hop
             flow = hop.flow_for(size, now)
             if flow is None:
                 if hop.has_refused(size, now):
-                    self._finish(lane, 513 if hop.flow is not None else 503)
+                    self._finish(lane, self._why_not(lane, size))
                 else:
                     self.hops.open(hop, size, lambda: self._hop_ready(lane, size))
                 return True
@@ -250,6 +250,18 @@ class Engine:
             return False
         return True
 
+    def _registered_flow(self, lane: Lane, size: int) -> Flow | None:
+        """The flow on which the contact registered, where it lives and carries so many bytes."""
+        flow = lane.flow
+        if flow is None or (size > DATAGRAM_LIMIT and not flow.is_reliable) or not self._carrier.is_open(flow):
+            return None
+        return flow
+
+    @staticmethod
+    def _why_not(lane: Lane, size: int) -> int:
+        """513 where smaller copies could go, 503 where nothing can (RFC 3261 §21.5.7, §21.5.4)."""
+        return 513 if size > DATAGRAM_LIMIT and (lane.flow is not None or lane.hop.flow is not None) else 503
+
     def _hop_ready(self, lane: Lane, size: int) -> None:
         """The attempt to open the lane's hop has ended."""
         if lane.current is None:  # its contact went away meanwhile, and its copies with it
@@ -259,7 +271,7 @@ class Engine:
         now = self._clock()
         hop = lane.hop
         if hop.flow_for(size, now) is None and hop.has_refused(size, now):
-            self._finish(lane, 513 if hop.flow is not None else 503)
+            self._finish(lane, self._why_not(lane, size))
         else:
             self._ready.append(lane)
         self._wake()
@@ -358,8 +370,8 @@ class Engine:
         hops: dict[str, tuple[Hop, int]] = {}
         for aor in dispatch.recipients:
             for lane in (self._recipients.get(aor) or self._find(aor)).lanes():
-                if lane.flow is None or not self._carrier.is_open(lane.flow):
-                    size = lane.size_of(dispatch)
+                size = lane.size_of(dispatch)
+                if self._registered_flow(lane, size) is None:
                     known = hops.get(lane.hop.uri)
                     hops[lane.hop.uri] = (lane.hop, max(size, known[1]) if known else size)
         return list(hops.values())

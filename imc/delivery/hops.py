@@ -30,7 +30,7 @@ class Contact:
     """One way to reach a recipient.
 
     ``uri`` becomes the Request-URI, ``routes`` the Route header fields (RFC 3327 §5.2), ``next_hop`` is the URI that is
-    resolved for sending, ``flow`` the stream on which the contact registered (None: none, or UDP), ``q`` is 0 … 1000.
+    resolved for sending where there is no ``flow``: the one on which the contact registered. ``q`` is 0 … 1000.
     """
 
     uri: str

@@ -25,7 +25,7 @@ class Dispatch:
 
     ``headers`` are (name, value) pairs that imc itself chose; ``kind`` is the event id of a notice or ``message``.
     ``wants_result`` asks for each recipient's final status (`Engine` calls ``on_result``), with ``context`` for whoever
-    receives it. ``relay`` copies carry no hop marker: they are one-to-one messages, not copies of a room.
+    receives it. ``is_answer``: it is for the sender of the request that caused it.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Dispatch:
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    is_answer: bool = False
     wants_result: bool = False
     context: dict[str, str] = field(default_factory=dict)
     call_base: bytes = b""

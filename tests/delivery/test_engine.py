@@ -206,6 +206,25 @@ async def test_the_connection_of_the_registration_is_used_and_its_death_survived
     assert bench.settled == [("message", BOB, 200)]
 
 
+async def test_a_udp_registration_keeps_its_socket_but_for_large_copies() -> None:
+    bench = Bench()
+    flow = Flow("udp", ("127.0.0.9", 5060), ("10.9.9.9", 40000))
+    bench.register(BOB, contact("bob", flow=flow))
+    bench.engine.submit(job("small", message(b"x", BOB)))
+    bench.engine.submit(job("large", message(b"x" * 1300, BOB)))
+    await bench.run()
+    assert bench.stack.started[-1].flow == flow
+    bench.answer(bench.stack.started[-1], 200)
+    await bench.run()
+    assert bench.stack.started[-1].flow.transport == "tcp"
+    bench.answer(bench.stack.started[-1], 200)
+    bench.carrier.refusing.add(("127.0.0.1", 5070))
+    bench.register(BOB, Contact("sip:bob@new", next_hop="sip:bob@new", flow=flow))
+    bench.engine.submit(job("large-2", message(b"x" * 1300, BOB)))
+    await bench.run()
+    assert bench.settled[-1] == ("message", BOB, 513)
+
+
 async def test_what_waits_for_a_lost_contact_goes_to_the_new_one() -> None:
     bench = Bench()
     bench.register(BOB, contact("old"))

@@ -1,0 +1,104 @@
+"""What a judgement needs to know beside the room: who else has that address, how many rooms there are, which ones.
+
+Most of it is known at once; what is not is read from the database, and remembered where that helps (bounded, the oldest
+forgotten first).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from imc.aor import Aor
+from imc.rooms.commands import Add, Command, Create, Invite, Join, Rooms, Targeted
+from imc.rooms.model import Room
+from imc.rooms.outcome import Context, RoomRow
+from imc.service.inbound import Inbound
+
+_REMEMBERED = 100_000
+
+
+class Facts(Protocol):
+    """What is read. Each may raise `imc.errors.StoreError`."""
+
+    async def room_exists(self, aor: Aor) -> bool: ...
+
+    async def account_exists(self, aor: Aor) -> bool: ...
+
+    async def rooms_owned(self, user: Aor) -> int: ...
+
+    async def rooms_to_see(self, user: Aor) -> Sequence[RoomRow]:
+        """The public rooms and the user's own, sorted, up to the limit of a list and one more."""
+        ...
+
+    def rooms_total(self) -> int: ...
+
+
+class Circumstances:
+    """``wall`` gives unix seconds, for the serials of invitations: they grow over restarts too (spec R-INVITE-5)."""
+
+    def __init__(self, facts: Facts, wall: Callable[[], float]) -> None:
+        self._facts = facts
+        self._wall = wall
+        self._serial = 0
+        self._is_room: OrderedDict[Aor, bool] = OrderedDict()
+
+    def note_room(self, aor: Aor, *, is_there: bool) -> None:
+        """A room was made, or is gone; or it was read whether there is one."""
+        self._is_room[aor] = is_there
+        self._is_room.move_to_end(aor)
+        if len(self._is_room) > _REMEMBERED:
+            self._is_room.popitem(last=False)
+
+    def known(self, aor: Aor) -> bool | None:
+        """Whether a live room has this address; None where `learn` must be asked."""
+        return self._is_room.get(aor)
+
+    async def learn(self, aor: Aor) -> bool:
+        """Whether a live room has this address; from now on known."""
+        known = self._is_room.get(aor)
+        if known is None:
+            known = await self._facts.room_exists(aor)
+            self.note_room(aor, is_there=known)
+        return known
+
+    def of_sender(self, inbound: Inbound) -> Context | None:
+        """For a room message; None where `learn` must be asked about the sender first."""
+        is_room = self._is_room.get(inbound.sender)
+        return None if is_room is None else Context(is_sender_room=is_room, is_automatic=inbound.is_automatic)
+
+    def at_once(self, inbound: Inbound, command: Command, room: Room | None) -> Context | None:
+        """For a command; None where `gather` must be asked."""
+        is_sender_room = self._is_room.get(inbound.sender)
+        is_target_room: bool | None = False
+        if isinstance(command, Invite | Add):
+            is_target_room = self._is_room.get(command.user)
+        needs_reading = isinstance(command, Rooms) or (room is None and isinstance(command, Create | Join))
+        if needs_reading or is_sender_room is None or is_target_room is None:
+            return None
+        return Context(
+            serial=self._next_serial(),
+            is_sender_room=is_sender_room,
+            is_target_room=is_target_room,
+            is_automatic=inbound.is_automatic,
+        )
+
+    async def gather(self, inbound: Inbound, command: Command) -> Context:
+        """Everything that this command can depend on."""
+        facts = self._facts
+        is_founding = isinstance(command, Create | Join)
+        return Context(
+            serial=self._next_serial(),
+            rooms_owned=await facts.rooms_owned(inbound.sender) if is_founding else 0,
+            rooms_total=facts.rooms_total(),
+            is_target_room=await self.learn(command.user) if isinstance(command, Targeted) else False,
+            is_sender_room=await self.learn(inbound.sender),
+            is_account=await facts.account_exists(command.room) if is_founding else False,
+            rooms=tuple(await facts.rooms_to_see(inbound.sender)) if isinstance(command, Rooms) else (),
+            is_automatic=inbound.is_automatic,
+        )
+
+    def _next_serial(self) -> int:
+        self._serial = max(self._serial + 1, int(self._wall() * 1_000_000))
+        return self._serial

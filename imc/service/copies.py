@@ -1,0 +1,164 @@
+"""From decisions to MESSAGEs: notices in words, room messages in the form in which members get them (spec §13, §14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from imc.aor import Aor
+from imc.delivery.hops import DATAGRAM_LIMIT
+from imc.delivery.job import Dispatch
+from imc.errors import BadMessage, ImcError
+from imc.rooms.model import Change, MemberSet, Room
+from imc.rooms.outcome import Decision
+from imc.rooms.policy import Policy
+from imc.rooms.replies import display_name, format_room_text, texts
+from imc.service.inbound import Inbound
+from imc.sip.values import MediaType, parse_media_type, render_date
+
+PLAIN = "text/plain"
+PLAIN_UTF8 = "text/plain;charset=utf-8"
+HOP_HEADER = "IMC-Hop"
+# Bytes of a page of a list: with the headers of a copy it stays below the limit of a datagram.
+PAGE = 600
+# What a copy has beside its body and the parts that depend on the recipient, at most, is allowed for with this.
+_ALLOWANCE = 300
+
+
+class TextRefused(ImcError):
+    """A text that cannot be relayed. ``status`` is 400 or 415 (spec R-MSG-9)."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def media_type(inbound: Inbound) -> MediaType | None:
+    """None without a Content-Type. BadMessage where it cannot be read."""
+    return parse_media_type(inbound.content_type) if inbound.content_type else None
+
+
+def command_text(inbound: Inbound) -> str | None:
+    """The body as text where it may be a command (spec R-CMD-7), else None."""
+    try:
+        kind = media_type(inbound)
+        return decode(inbound.body, kind) if is_plain(kind) else None
+    except (BadMessage, TextRefused):
+        return None
+
+
+def is_plain(kind: MediaType | None) -> bool:
+    return kind is None or kind.essence == PLAIN
+
+
+# The charsets that are converted. Not all that Python knows: some of its codecs are no charsets, some are not linear.
+_CHARSET = re.compile(
+    r"(?:utf-?(?:8|16|16le|16be|32)|us-ascii|iso-8859-\d\d?|windows-125\d|koi8-[ru]|gb2312|gbk|gb18030|big5|"
+    r"shift_jis|euc-(?:jp|kr)|iso-2022-(?:jp|kr)|tis-620)\Z"
+)
+
+
+def decode(body: bytes, kind: MediaType | None) -> str:
+    """The characters of a text/plain body (spec R-MSG-9). TextRefused."""
+    charset = (kind.param("charset") if kind is not None else None) or "utf-8"
+    charset = charset.strip('"').lower()
+    if not _CHARSET.match(charset):
+        raise TextRefused(415, "the charset is not known")
+    try:
+        return body.decode("utf-8" if charset == "us-ascii" else charset)
+    except LookupError:
+        raise TextRefused(415, "the charset is not known") from None
+    except UnicodeError:
+        raise TextRefused(400, "the text is not in the charset that it names") from None
+
+
+class Copies:
+    """``hop`` names this server in the marker of copies, ``extra`` are headers for each MESSAGE (``extra_hdrs``)."""
+
+    def __init__(self, *, hop: str, extra: tuple[tuple[str, str], ...], wall: Callable[[], float]) -> None:
+        self._hop = hop
+        self.extra = extra
+        self._wall = wall
+        self._date = (0, "")
+
+    def of_notices(self, decision: Decision, policy: Policy, cause: str | None) -> list[Dispatch]:
+        """A MESSAGE for each page of each notice. ``cause`` is the Call-ID of the request behind it."""
+        return [
+            Dispatch(
+                kind=notice.event,
+                sender=notice.room,
+                display=None,
+                recipients=notice.recipients,
+                content_type=PLAIN_UTF8,
+                body=page.encode(),
+                headers=self._headers(notice.event, cause),
+                is_answer=notice.is_answer,
+                wants_result=notice.event == "invitation",
+                context=_invitation(decision.changes) if notice.event == "invitation" else {},
+            )
+            for notice in decision.notices
+            for page in texts(notice, policy, PAGE)
+        ]
+
+    def of_message(self, room: Room, inbound: Inbound, recipients: tuple[Aor, ...]) -> Dispatch:
+        """The copies of a room message. TextRefused."""
+        label = display_name(room, inbound.sender)
+        try:
+            kind = media_type(inbound)
+        except BadMessage as error:
+            raise TextRefused(400, error.reason) from None
+        content_type, body = inbound.content_type, inbound.body
+        if is_plain(kind):
+            content_type = PLAIN_UTF8
+            body = format_room_text(label, decode(body, kind)).encode()
+        return Dispatch(
+            kind="message",
+            sender=room.aor,
+            display=label,
+            recipients=recipients,
+            content_type=content_type,
+            body=body,
+            headers=(*inbound.headers, *self._headers("message", None)),
+        )
+
+    def of_relay(self, inbound: Inbound) -> Dispatch:
+        """A message from one user to another, as it came."""
+        return Dispatch(
+            kind="relay",
+            sender=inbound.sender,
+            display=None,
+            recipients=(inbound.to,),
+            content_type=inbound.content_type,
+            body=inbound.body,
+            headers=(*inbound.headers, ("Date", self._now()), *self.extra),
+            wants_result=True,
+        )
+
+    def is_large(self, copy: Dispatch) -> bool:
+        """Whether copies may be too large for a datagram."""
+        headers = sum(len(name) + len(value) + 4 for name, value in copy.headers)
+        return len(copy.body) + headers + _ALLOWANCE + 2 * len(str(copy.sender)) > DATAGRAM_LIMIT - _ALLOWANCE
+
+    def _now(self) -> str:
+        second = int(self._wall())
+        if second != self._date[0]:
+            self._date = (second, render_date(second))
+        return self._date[1]
+
+    def _headers(self, event: str, cause: str | None) -> tuple[tuple[str, str], ...]:
+        cause_header = () if cause is None else (("In-Reply-To", cause),)
+        return (
+            ("Date", self._now()),
+            ("IMC-Event", event),
+            *cause_header,
+            (HOP_HEADER, self._hop),
+            *self.extra,
+        )
+
+
+def _invitation(changes: Iterable[Change]) -> dict[str, str]:
+    """Which invitation it is, for the day it cannot be delivered (spec R-INVITE-5)."""
+    for change in changes:
+        if isinstance(change, MemberSet) and change.member.invited_by is not None:
+            return {"inviter": str(change.member.invited_by), "serial": str(change.member.serial)}
+    return {}

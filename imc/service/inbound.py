@@ -1,0 +1,40 @@
+"""What comes into the use cases, whoever brought it: a SIP MESSAGE, or an RPC caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imc.aor import Aor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The answer to the sender's request. ``code`` is what imc_manager() returns (spec R-ANSWER-5).
+
+    ``warning`` are the words of a refusal, for the Warning header (spec R-ANSWER-7); ``retry_after`` is in seconds.
+    """
+
+    status: int
+    code: int = 1
+    event: str = ""
+    warning: str = ""
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """One request of an authenticated ``sender`` to the address ``to`` (spec R-ADDR-3).
+
+    ``content_type`` is the header's value as it came, "" without one. ``headers`` are those of the sender's that copies
+    keep. ``answer`` is called once, when everything that the outcome promises is committed.
+    """
+
+    sender: Aor
+    to: Aor
+    content_type: str
+    body: bytes
+    call_id: str
+    is_automatic: bool
+    headers: tuple[tuple[str, str], ...]
+    answer: Callable[[Outcome], None]

@@ -1,0 +1,297 @@
+"""Room commands and room messages: load → decide → commit → release (architecture nos. 1, 2, 3, 5).
+
+Invariants
+- One room is judged one request at a time, in the order of arrival; what a judgement sees is what the one before it
+  decided (spec R-ORDER-1).
+- Nothing is answered 2xx, and nobody is told anything, before it is committed (spec R-DURABLE-1). A judgement that
+  rests on one that is still with the writer is answered behind it.
+- A commit that fails voids the room in memory, and with it whatever was decided on top (spec R-DURABLE-2).
+- No task for a request whose room is in memory. Requests that wait for something to be read are bounded: 503 beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from imc.aor import Aor
+from imc.delivery.engine import Engine
+from imc.delivery.job import Dispatch, Job
+from imc.errors import ImcError, Overloaded
+from imc.rooms.commands import Command, WithdrawInvitation, is_command, parse_command
+from imc.rooms.decide import decide, decide_message, decide_undelivered
+from imc.rooms.model import Room
+from imc.rooms.outcome import Context, Decision
+from imc.rooms.policy import Policy
+from imc.rooms.replies import warning
+from imc.service.circumstances import Circumstances
+from imc.service.copies import Copies, TextRefused, command_text
+from imc.service.inbound import Inbound, Outcome
+from imc.service.outbox import Outbox
+from imc.service.outcomes import RETRY_AFTER, failed, try_later
+from imc.service.shards import Shards, Slot
+from imc.store.ops import Op
+from imc.store.room_ops import ops_for
+from imc.store.writer import Writer
+
+_log = structlog.get_logger("imc.service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomOptions:
+    """Bounds of what waits to be read, in requests: for one room, and in all."""
+
+    max_waiting_per_room: int = 1_000
+    max_gathering: int = 5_000
+
+
+class Rooms:
+    """``load`` reads a room from the database, ``spawn`` starts a task, ``can_carry`` tells whether a large copy can be
+    sent to all its recipients; ``on_count`` is told of rooms made and gone (+1, -1)."""
+
+    def __init__(
+        self,
+        options: RoomOptions,
+        *,
+        policy: Policy,
+        shards: Shards,
+        writer: Writer,
+        outbox: Outbox,
+        engine: Engine,
+        copies: Copies,
+        circumstances: Circumstances,
+        load: Callable[[Aor], Awaitable[Room | None]],
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        can_carry: Callable[[Dispatch], Awaitable[bool]],
+        on_count: Callable[[int], None],
+    ) -> None:
+        self._options = options
+        self.policy = policy
+        self._shards = shards
+        self._writer = writer
+        self._outbox = outbox
+        self._engine = engine
+        self._copies = copies
+        self._circumstances = circumstances
+        self._load = load
+        self._spawn = spawn
+        self._can_carry = can_carry
+        self._on_count = on_count
+        self._gathering = 0
+
+    # --- in ---------------------------------------------------------------------------------------------------------
+
+    def handle(self, inbound: Inbound) -> None:
+        """Judge a MESSAGE to a room or to the manager; ``inbound.answer`` is called when all is committed."""
+        text = command_text(inbound)
+        if text is not None and is_command(text, self.policy):
+            command = parse_command(text, inbound.to, self.policy)
+            self.with_room(command.room, lambda slot: self._command(inbound, command, slot), inbound.answer)
+        else:
+            self.with_room(inbound.to, lambda slot: self._message(inbound, slot), inbound.answer)
+
+    def with_room(self, aor: Aor, then: Callable[[Slot], None], answer: Callable[[Outcome], None]) -> None:
+        """Call ``then`` with the room in memory, now or when it was read, in order of arrival."""
+        slot = self._shards.slot(aor)
+        if slot.is_loaded:
+            then(slot)
+            return
+        if len(slot.waiting) >= self._options.max_waiting_per_room:
+            answer(try_later())
+            return
+
+        def ready(error: Exception | None) -> None:
+            if error is not None:
+                answer(failed(error))
+            elif slot.is_loaded:
+                then(slot)
+            else:  # voided by a failure of one that waited before us: read it again
+                self.with_room(aor, then, answer)
+
+        slot.waiting.append(ready)
+        if len(slot.waiting) == 1:
+            self._spawn(lambda: self._read(slot))
+
+    async def _read(self, slot: Slot) -> None:
+        error: Exception | None = None
+        try:
+            room = await self._load(slot.aor)
+        except ImcError as caught:
+            error = caught
+        else:
+            slot.room = room
+            slot.is_loaded = True
+        waiting, slot.waiting = slot.waiting, []
+        for ready in waiting:
+            ready(error)
+
+    # --- judge ------------------------------------------------------------------------------------------------------
+
+    def _command(self, inbound: Inbound, command: Command, slot: Slot) -> None:
+        context = self._circumstances.at_once(inbound, command, slot.room)
+        if context is not None:
+            self._judge(inbound, command, slot, context)
+        elif self._gathering >= self._options.max_gathering:
+            inbound.answer(try_later())
+        else:
+            self._gathering += 1
+            self._spawn(lambda: self._gather(inbound, command))
+
+    async def _gather(self, inbound: Inbound, command: Command) -> None:
+        """What a judgement needs beside the room has to be read first."""
+        try:
+            context = await self._circumstances.gather(inbound, command)
+        except ImcError as error:
+            inbound.answer(failed(error))
+            return
+        finally:
+            self._gathering -= 1
+        self.with_room(command.room, lambda slot: self._judge(inbound, command, slot, context), inbound.answer)
+
+    def _judge(self, inbound: Inbound, command: Command, slot: Slot, context: Context) -> None:
+        decision = decide(slot.room, command, inbound.sender, self.policy, context)
+        dispatches = self._copies.of_notices(decision, self.policy, inbound.call_id)
+        self._carry_out(decision, dispatches, slot, inbound)
+
+    def _message(self, inbound: Inbound, slot: Slot) -> None:
+        context = self._circumstances.of_sender(inbound)
+        if context is None:
+            self._spawn(lambda: self._look_up_sender(inbound))
+            return
+        decision = decide_message(
+            slot.room, inbound.sender, self.policy, to=inbound.to, size=len(inbound.body), context=context
+        )
+        if decision.refusal is not None or slot.room is None:
+            dispatches = self._copies.of_notices(decision, self.policy, inbound.call_id)
+            self._carry_out(decision, dispatches, slot, inbound)
+            return
+        try:
+            copy = self._copies.of_message(slot.room, inbound, decision.recipients)
+        except TextRefused as refused:
+            inbound.answer(Outcome(status=refused.status, code=-200, event="text-refused", warning=str(refused)))
+            return
+        if not self._engine.has_room_for(len(decision.recipients)):
+            inbound.answer(try_later())
+        elif self._copies.is_large(copy):
+            self._spawn(lambda: self._large_message(inbound, copy))
+        else:
+            self._carry_out(decision, [copy], slot, inbound)
+
+    async def _look_up_sender(self, inbound: Inbound) -> None:
+        try:
+            await self._circumstances.learn(inbound.sender)
+        except ImcError as error:
+            inbound.answer(failed(error))
+            return
+        self.with_room(inbound.to, lambda slot: self._message(inbound, slot), inbound.answer)
+
+    async def _large_message(self, inbound: Inbound, copy: Dispatch) -> None:
+        """A copy too large for a datagram: 202 only if each recipient has a stream (abuse.md, "Settled")."""
+        if not await self._can_carry(copy):
+            words = "too long for someone in the room: their program takes datagrams only"
+            inbound.answer(Outcome(status=413, code=-200, event="text-too-long", warning=words))
+            return
+
+        def judge_again(slot: Slot) -> None:  # the room may have changed meanwhile
+            decision = decide_message(slot.room, inbound.sender, self.policy, to=inbound.to, size=len(inbound.body))
+            dispatches = []
+            if decision.refusal is None and slot.room is not None:
+                dispatches = [self._copies.of_message(slot.room, inbound, decision.recipients)]
+            self._carry_out(decision, dispatches, slot, inbound)
+
+        self.with_room(inbound.to, judge_again, inbound.answer)
+
+    # --- commit and release -----------------------------------------------------------------------------------------
+
+    def _carry_out(self, decision: Decision, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
+        answers, others = _split(dispatches)
+        job = self._outbox.job(others, is_durable=True)
+        reply = self._outbox.job(answers, is_durable=False)
+        outcome = self._outcome(decision)
+
+        def release() -> None:
+            inbound.answer(outcome)
+            self._outbox.release(reply)
+            self._outbox.release(job)
+
+        self._commit(decision, job, slot, release, lambda error: inbound.answer(failed(error)))
+
+    def _commit(
+        self,
+        decision: Decision,
+        job: Job | None,
+        slot: Slot,
+        release: Callable[[], None],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        """Write what was decided, then ``release``; the room in memory goes ahead at once."""
+        ops: list[Op] = ops_for(decision.address, decision.changes)
+        if job is not None:
+            ops.append(self._outbox.put(job))
+        if not ops and not slot.uncommitted:
+            release()
+            return
+        guard = slot.guard
+        before, was_there = slot.room, slot.room is not None
+
+        def committed(error: Exception | None) -> None:
+            slot.uncommitted -= 1
+            if error is None:
+                is_there = decision.room is not None
+                if is_there != was_there and decision.changes:
+                    self._circumstances.note_room(decision.address, is_there=is_there)
+                    self._on_count(1 if is_there else -1)
+                release()
+                return
+            if slot.guard is guard:
+                slot.void()
+            _log.warning("commit-failed", room=str(decision.address), error=str(error))
+            fail(error)
+
+        if decision.changes:
+            slot.room = decision.room
+        slot.uncommitted += 1
+        try:
+            self._writer.submit(ops, committed, guard)
+        except Overloaded as error:
+            slot.uncommitted -= 1
+            slot.room = before
+            fail(error)
+
+    def _outcome(self, decision: Decision) -> Outcome:
+        refusal = decision.refusal
+        if refusal is None:
+            return Outcome(status=decision.status, code=decision.code)
+        return Outcome(
+            status=decision.status,
+            code=decision.code,
+            event=refusal.event,
+            warning=warning(refusal, decision.address, self.policy),
+            retry_after=RETRY_AFTER if decision.status == 503 else None,
+        )
+
+    # --- invitations that could not be delivered --------------------------------------------------------------------
+
+    def invitation_failed(self, room: Aor, withdrawn: WithdrawInvitation) -> None:
+        """Spec R-INVITE-4, R-INVITE-5. What the database cannot take now is logged: the invitation stays then."""
+
+        def dropped(outcome: Outcome) -> None:
+            _log.warning("invitation-not-withdrawn", room=str(room), user=str(withdrawn.user), status=outcome.status)
+
+        def judge(slot: Slot) -> None:
+            decision = decide_undelivered(slot.room, withdrawn, self.policy)
+            job = self._outbox.job(self._copies.of_notices(decision, self.policy, None), is_durable=True)
+            self._commit(decision, job, slot, lambda: self._outbox.release(job), lambda error: dropped(failed(error)))
+
+        self.with_room(room, judge, dropped)
+
+
+def _split(dispatches: Iterable[Dispatch]) -> tuple[list[Dispatch], list[Dispatch]]:
+    """(answers to the sender, what others are told): only the latter are promised to anyone."""
+    answers: list[Dispatch] = []
+    others: list[Dispatch] = []
+    for dispatch in dispatches:
+        (answers if dispatch.is_answer else others).append(dispatch)
+    return answers, others

@@ -1,0 +1,90 @@
+"""Rooms in memory, spread over 2**hash_size shards by a stable hash of the room's address (architecture no. 5).
+
+A `Slot` is one room as the last decision left it, committed or not. Decisions are made on it one at a time, at once,
+and go to the writer in that order; a commit that fails makes the slot void: every decision that was built on it fails
+too, and the next use reads the room from the database again.
+
+Nothing outside its shard touches a room's memory. Each shard has a bound; the rooms unused for longest leave first, and
+never one with a decision under way.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+
+from imc.aor import Aor
+from imc.rooms.model import Room
+from imc.store.writer import Guard
+
+
+class Slot:
+    """One room, or the knowledge that there is none (``room`` None).
+
+    ``uncommitted`` counts decisions that are with the writer; ``waiting`` are those who wait for the room to be read.
+    """
+
+    __slots__ = ("aor", "guard", "is_loaded", "room", "uncommitted", "waiting")
+
+    def __init__(self, aor: Aor) -> None:
+        self.aor = aor
+        self.room: Room | None = None
+        self.is_loaded = False
+        self.guard = Guard()
+        self.uncommitted = 0
+        self.waiting: list[Callable[[Exception | None], None]] = []
+
+    def void(self) -> None:
+        """Forget what was decided: the next use reads the room again."""
+        self.is_loaded = False
+        self.room = None
+        self.guard = Guard()
+
+
+class Shard:
+    """The rooms of one shard, the least recently used first."""
+
+    __slots__ = ("_bound", "slots")
+
+    def __init__(self, bound: int) -> None:
+        self.slots: OrderedDict[Aor, Slot] = OrderedDict()
+        self._bound = bound
+
+    def slot(self, aor: Aor) -> Slot:
+        slot = self.slots.get(aor)
+        if slot is None:
+            slot = self.slots[aor] = Slot(aor)
+            if len(self.slots) > self._bound:
+                self._evict()
+        else:
+            self.slots.move_to_end(aor)
+        return slot
+
+    def _evict(self) -> None:
+        """Let one room go that is at rest; the newest is not looked at, and no more than a few are, to stay cheap."""
+        for looked, (aor, slot) in enumerate(self.slots.items()):
+            if slot.is_loaded and not slot.uncommitted and not slot.waiting and slot.guard.is_good:
+                del self.slots[aor]
+                return
+            if looked >= 16:
+                return
+
+
+class Shards:
+    """All shards. ``hash_size`` is a power of two (source document §1.3.4); ``max_rooms`` bounds them in all."""
+
+    def __init__(self, hash_size: int, max_rooms: int) -> None:
+        count = 1 << hash_size
+        self._mask = count - 1
+        self._shards = [Shard(max(1, max_rooms // count)) for _ in range(count)]
+
+    def number(self, aor: Aor) -> int:
+        """The shard of a room: the same on every machine and in every run."""
+        return zlib.crc32(f"{aor.user}@{aor.host}".encode("ascii")) & self._mask
+
+    def slot(self, aor: Aor) -> Slot:
+        return self._shards[self.number(aor)].slot(aor)
+
+    def rooms_in_memory(self) -> int:
+        return sum(len(shard.slots) for shard in self._shards)

@@ -1,0 +1,257 @@
+"""From SIP requests to use cases and back: authenticate, find who is meant, hand over, answer.
+
+A request is a walk with no way back: authenticated once, then a transaction, then judged. What is not authenticated
+leaves no state behind. A request whose account must be read first is judged when it was; copies of it that come
+meanwhile are dropped (the client repeats it, should it matter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from imc.aor import Aor
+from imc.delivery.engine import Engine
+from imc.errors import BadMessage, ImcError
+from imc.registrar.registrar import RegisterOutcome
+from imc.service.accounts import Accounts
+from imc.service.circumstances import Circumstances
+from imc.service.copies import HOP_HEADER
+from imc.service.identity import Answer, Identified, Identity, NeedAccount, Secrets
+from imc.service.inbound import Inbound, Outcome
+from imc.service.outcomes import RETRY_AFTER, failed
+from imc.service.registration import Registration
+from imc.service.relay import Relay
+from imc.service.rooms import Rooms
+from imc.sip.events import Event, FlowFailed, RequestReceived, RequestTimedOut, ResponseReceived
+from imc.sip.message import Request
+from imc.sip.stack import Stack
+from imc.sip.uas import UasPolicy
+from imc.sip.uri import SipUri
+from imc.sip.values import Warn
+
+_log = structlog.get_logger("imc.service")
+
+# What copies keep of the sender's headers. Not IMC-Event, In-Reply-To, or anything else that speaks for imc (R-MSG-11).
+_KEPT = ("Content-Disposition", "Content-Language", "Expires", "Priority", "Subject")
+_AUTOMATIC_TYPES = ("application/im-iscomposing+xml", "message/imdn+xml")
+_MAX_PENDING = 5_000
+
+
+class Sip:
+    """``own_hosts`` are names and addresses of this server itself, which OPTIONS may be addressed to; ``clock`` is
+    monotonic, in seconds; ``wake`` asks the loop to send what the stack has put out."""
+
+    def __init__(
+        self,
+        *,
+        stack: Stack,
+        uas: UasPolicy,
+        identity: Callable[[], Identity],
+        accounts: Accounts[Secrets],
+        registration: Registration | None,
+        rooms: Rooms,
+        relay: Relay,
+        circumstances: Circumstances,
+        engine: Engine,
+        domains: Callable[[], tuple[str, ...]],
+        own_hosts: frozenset[str],
+        clock: Callable[[], float],
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._stack = stack
+        self._uas = uas
+        self._identity = identity
+        self._accounts = accounts
+        self._registration = registration
+        self._rooms = rooms
+        self._relay = relay
+        self._circumstances = circumstances
+        self._engine = engine
+        self._domains = domains
+        self._own_hosts = own_hosts
+        self._clock = clock
+        self._spawn = spawn
+        self._wake = wake
+        self._pending: set[str] = set()
+        self.is_draining = False
+        self.unanswered = 0
+
+    def on_events(self, events: Iterable[Event]) -> None:
+        """What the stack saw."""
+        engine = self._engine
+        for event in events:
+            if isinstance(event, ResponseReceived):
+                engine.on_response(event.token, event.response.status)
+            elif isinstance(event, RequestReceived):
+                self._on_request(event)
+            elif isinstance(event, RequestTimedOut):
+                engine.on_timeout(event.token)
+            elif isinstance(event, FlowFailed):
+                engine.on_flow_failed(event.token)
+
+    # --- authenticate -----------------------------------------------------------------------------------------------
+
+    def _on_request(self, event: RequestReceived) -> None:
+        request = event.request
+        if self.is_draining:
+            self._reply(event, 503, [("Retry-After", str(RETRY_AFTER))])
+        elif request.method == "OPTIONS":
+            self._options(event)
+        elif request.method == "REGISTER" and self._registration is None:
+            self._reply(event, 405, [("Allow", ", ".join(self._uas.methods))])
+        elif event.key not in self._pending:
+            self._take_identity(event, self._identity().authenticate(request, event.flow, self._clock()))
+
+    def _take_identity(self, event: RequestReceived, found: Identified | NeedAccount | Answer) -> None:
+        if isinstance(found, Identified):
+            self._serve(event, found.aor)
+        elif isinstance(found, NeedAccount):
+            if len(self._pending) >= _MAX_PENDING:
+                self._reply(event, 503, [("Retry-After", str(RETRY_AFTER))])
+                return
+            self._pending.add(event.key)
+            self._spawn(lambda: self._load_account(event, found))
+        else:
+            response = found.response(event.request, self._stack.to_tag(event.request))
+            self._stack.reply_stateless(event, response)
+
+    async def _load_account(self, event: RequestReceived, need: NeedAccount) -> None:
+        try:
+            account = await self._accounts.load(need.aor)
+        except ImcError as error:
+            _log.warning("account-not-read", error=str(error))
+            self._reply(event, 503, [("Retry-After", str(RETRY_AFTER))])
+        else:
+            self._take_identity(event, self._identity().judge(need, account, self._clock()))
+        finally:
+            self._pending.discard(event.key)
+            self._wake()
+
+    def _reply(self, event: RequestReceived, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """An answer without state."""
+        response = self._stack.build(event.request, status, headers=headers)
+        self._stack.reply_stateless(event, response)
+
+    def _options(self, event: RequestReceived) -> None:
+        """RFC 3261 §11.2, for the server itself and its domains; it tells nothing of single addresses."""
+        uri = event.request.request_uri
+        is_ours = isinstance(uri, SipUri) and (uri.host in self._domains() or uri.host in self._own_hosts)
+        if is_ours:
+            response = self._uas.answer_options(event.request, self._stack.to_tag(event.request))
+            self._stack.reply_stateless(event, response)
+        else:
+            self._reply(event, 404)
+
+    # --- serve ------------------------------------------------------------------------------------------------------
+
+    def _serve(self, event: RequestReceived, sender: Aor) -> None:
+        request = event.request
+        if request.method == "MESSAGE" and HOP_HEADER in request.headers:  # abuse.md 16: a copy that came back
+            self._reply(event, 482)
+            return
+        if not self._stack.accept(event, self._clock()):
+            return
+        self.unanswered += 1
+        if request.method == "REGISTER" and self._registration is not None:
+            self._registration.register(
+                request,
+                sender,
+                event.flow,
+                answer=lambda outcome: self._registered(event, outcome),
+                fail=lambda outcome: self._answer(event, outcome),
+            )
+        else:
+            self._message(event, sender)
+
+    def _registered(self, event: RequestReceived, outcome: RegisterOutcome) -> None:
+        self.unanswered -= 1
+        response = self._stack.build(event.request, outcome.status, outcome.reason, headers=outcome.headers)
+        self._stack.respond(event, response, self._clock())
+        self._wake()
+
+    def _answer(self, event: RequestReceived, outcome: Outcome) -> None:
+        self.unanswered -= 1
+        headers: list[tuple[str, str]] = []
+        if outcome.warning:
+            headers.append(("Warning", str(Warn(399, "imc", outcome.warning))))
+        if outcome.event:
+            headers.append(("IMC-Event", outcome.event))
+        if outcome.retry_after is not None:
+            headers.append(("Retry-After", str(outcome.retry_after)))
+        response = self._stack.build(event.request, outcome.status, headers=headers)
+        self._stack.respond(event, response, self._clock())
+        self._wake()
+
+    def _message(self, event: RequestReceived, sender: Aor) -> None:
+        def answer(outcome: Outcome) -> None:
+            self._answer(event, outcome)
+
+        request = event.request
+        try:
+            to = target_of(request, self._domains())
+            content_type = request.headers.get("Content-Type") or ""
+            inbound = Inbound(
+                sender=sender,
+                to=to,
+                content_type=content_type,
+                body=request.body,
+                call_id=request.call_id,
+                is_automatic=is_automatic(request),
+                headers=tuple((name, value) for name in _KEPT if (value := request.headers.get(name)) is not None),
+                answer=answer,
+            )
+        except BadMessage as error:
+            answer(Outcome(status=error.status, code=-1, event="bad-request", warning=error.reason))
+            return
+        except LookupError:
+            answer(Outcome(status=404, code=-1, event="user-not-found", warning="no address that is served here"))
+            return
+        self._dispatch(inbound)
+
+    def _dispatch(self, inbound: Inbound) -> None:
+        """To a room (the manager, a name that is a room's, a live room of another name), else to a user."""
+        policy = self._rooms.policy
+        if inbound.to == policy.manager or policy.may_be_room(inbound.to):
+            self._rooms.handle(inbound)
+            return
+        is_room = self._circumstances.known(inbound.to)
+        if is_room is None:
+            self._spawn(lambda: self._find_out(inbound))
+        elif is_room:
+            self._rooms.handle(inbound)
+        else:
+            self._relay.handle(inbound)
+
+    async def _find_out(self, inbound: Inbound) -> None:
+        try:
+            is_room = await self._circumstances.learn(inbound.to)
+        except ImcError as error:
+            inbound.answer(failed(error))
+            return
+        (self._rooms if is_room else self._relay).handle(inbound)
+        self._wake()
+
+
+def target_of(request: Request, domains: tuple[str, ...]) -> Aor:
+    """The address that a MESSAGE is for: To where it is served here, else the Request-URI (spec R-ADDR-3).
+
+    LookupError where neither is an address of a served domain. BadMessage.
+    """
+    for uri in (request.to.uri, request.request_uri):
+        if isinstance(uri, SipUri) and uri.user is not None:
+            aor = uri.aor
+            if aor.host in domains:
+                return aor
+    raise LookupError(request.uri)
+
+
+def is_automatic(request: Request) -> bool:
+    """Whether no person sent it (spec R-ANSWER-4): Auto-Submitted (RFC 3834 §5), isComposing, IMDN. BadMessage."""
+    submitted = request.headers.get("Auto-Submitted")
+    if submitted is not None and submitted.partition(";")[0].strip().lower() != "no":
+        return True
+    kind = request.content_type
+    return kind is not None and kind.essence in _AUTOMATIC_TYPES

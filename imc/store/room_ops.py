@@ -1,0 +1,24 @@
+"""What a decision's changes mean for the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imc.aor import Aor
+from imc.rooms.model import Change, MemberGone, MemberSet, RoomCreated
+from imc.store.ops import DeleteMember, DeleteRoom, Op, PutMember, PutRoom
+
+
+def ops_for(room: Aor, changes: Iterable[Change]) -> list[Op]:
+    """One op for each change, in their order."""
+    ops: list[Op] = []
+    for change in changes:
+        if isinstance(change, MemberSet):
+            ops.append(PutMember(room, change.user, change.member))
+        elif isinstance(change, MemberGone):
+            ops.append(DeleteMember(room, change.user))
+        elif isinstance(change, RoomCreated):
+            ops.append(PutRoom(room, change.is_private))
+        else:
+            ops.append(DeleteRoom(room))
+    return ops
