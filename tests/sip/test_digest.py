@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -64,7 +65,7 @@ def only(algorithm: str = "SHA-256", **options: object) -> DigestVerifier:
 
 # -- the RFCs' own numbers --------------------------------------------------------------------------------------------
 
-RFC_7616_1 = {
+RFC_7616_1: dict[str, Any] = {
     "nonce": "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
     "method": "GET",
     "uri": "/dir/index.html",
@@ -105,7 +106,7 @@ def test_rfc_7616_section_3_9_2_as_its_erratum_4897_corrects_it() -> None:
 def test_rfc_2617_section_3_5() -> None:
     secret = ha1("Mufasa", "testrealm@host.com", "Circle Of Life")
     nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093"
-    common = {"nonce": nonce, "method": "GET", "uri": "/dir/index.html"}
+    common: dict[str, Any] = {"nonce": nonce, "method": "GET", "uri": "/dir/index.html"}
     given = response("MD5", secret, **common, qop="auth", nc="00000001", cnonce="0a4f113b")
     assert given == "6629fae49393a05397450978507c4ef1"
     # Without qop: H(H(A1):nonce:H(A2)), as RFC 2069 has it, with the corrected number of its errata.
@@ -391,7 +392,10 @@ TestNonceCounts.settings = settings(max_examples=60, stateful_step_count=40, dea
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
-GOOD = 'Digest username="alice", realm="example.com", nonce="n", uri="sip:a@b", response="00", qop=auth, nc=00000001, cnonce="c"'
+GOOD = (
+    'Digest username="alice", realm="example.com", nonce="n", uri="sip:a@b", response="00", '
+    'qop=auth, nc=00000001, cnonce="c"'
+)
 
 
 def test_credentials_are_read() -> None:
@@ -436,9 +440,9 @@ def test_what_is_no_digest_is_malformed(text: str) -> None:
 
 
 pieces = st.sampled_from(
-    ["Digest ", "username=", "realm=", "nonce=", "uri=", "response=", "qop=", "nc=", "cnonce=", "algorithm=", '"', "\\"]
-    + [",", " ", "=", "alice", "00000001", "auth", "MD5", "sip:a@b", "\x00", "\udc80", "\u00e9", "<", "0"]
-)
+    ("Digest ", "username=", "realm=", "nonce=", "uri=", "response=", "qop=", "nc=", "cnonce=", "algorithm=", '"', "\\",
+     ",", " ", "=", "alice", "00000001", "auth", "MD5", "sip:a@b", "\x00", "\udc80", "\u00e9", "<", "0")
+)  # fmt: skip
 
 
 @given(
