@@ -2,15 +2,15 @@
 
 The layers, highest first; each imports only from those below it (`tests/test_layers.py` holds them to that)::
 
-    cli                     the commands `imc …`
-    app                     composition root: builds the parts, owns the root nursery; log, systemd
-    manage                  JSON-RPC, MI FIFO, statistics
-    config                  the settings; what lies below takes small frozen options of its own instead
-    service                 one use case each: load, decide, commit, release; identity; accounts
-    delivery, registrar,    fan-out; bindings; the database; sockets and DNS
-    store, transport
-    sip | rooms             sans-IO SIP; the pure rules of rooms: neither knows the other, nor trio, nor SQL
-    aor, errors             addresses-of-record; every exception
+    cli                             the commands `imc …`
+    app, options, log, systemd      composition root: builds the parts, owns the root nursery
+    manage                          JSON-RPC, MI FIFO, statistics
+    config                          the settings; what lies below takes small frozen options of its own instead
+    service                         one use case each: load, decide, commit, release; identity; accounts
+    delivery | store | transport    fan-out; the database; sockets and DNS
+    registrar                       REGISTER and bindings
+    sip | rooms                     sans-IO SIP; the pure rules of rooms: neither knows the other, nor trio, nor SQL
+    aor, errors                     addresses-of-record; every exception
 """
 
 __version__ = "0.1.0"

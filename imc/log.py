@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
@@ -22,13 +21,12 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 MAX_VALUE: Final = 2_000
 MAX_TRACEBACK: Final = 20_000
 
-# C0, DEL, C1, lone surrogates, and the separators and direction marks of Unicode that make text look like other text.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-
 
 def escape(text: str) -> str:
-    """The text with every character that could act on a terminal or end a line as ``\\x1b`` or ``\\u2028``."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    """The text with what acts on a terminal, ends a line or shows nothing escaped, as ``\\x1b`` or ``\\u2028``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def _cut(text: str, limit: int) -> str:
