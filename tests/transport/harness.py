@@ -141,16 +141,17 @@ class TcpPeer:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             if source is not None:
                 self.sock.bind((source, 0))
-            self.sock.connect(to)  # at once: the kernel of the other side answers, not its program
+            try:
+                self.sock.connect(to)  # at once: the kernel of the other side answers, not its program
+            except OSError:
+                self.sock.close()
+                raise
+        ip, port = self.sock.getsockname()[:2]
+        self.address: tuple[str, int] = (ip, port)
         self.sock.setblocking(False)
         self.data = b""
         self.is_closed = False
         self.is_reset = False
-
-    @property
-    def address(self) -> tuple[str, int]:
-        ip, port = self.sock.getsockname()[:2]
-        return ip, port
 
     def send(self, data: bytes) -> None:
         assert self.sock.send(data) == len(data)
