@@ -22,10 +22,11 @@ from imc.rooms.model import (
     apply,
     member,
 )
-from imc.rooms.outcome import Context, Decision, Notice, Refused, RoomRow
+from imc.rooms.outcome import REFUSALS, Context, Decision, Notice, Refused, RoomRow
 from imc.rooms.policy import UNLIMITED, Limits, Policy
 
 __all__ = [
+    "REFUSALS",
     "UNLIMITED",
     "BadCommand",
     "Change",
