@@ -229,6 +229,11 @@ class Tcp:
         connection = self._connections.get(flow.conn)
         return connection is not None and connection.send(data)
 
+    def is_open(self, flow: Flow) -> bool:
+        """Whether requests may still go out on the connection of ``flow``."""
+        connection = self._connections.get(flow.conn)
+        return connection is not None and connection.is_open
+
     def find(self, ip: str, port: int) -> Flow | None:
         """The flow of an open connection to this remote, accepted or opened."""
         connection = self._by_remote.get((ip, port))

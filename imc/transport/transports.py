@@ -177,6 +177,15 @@ class Transports:
             return listener is not None and listener.send(flow, data)
         return self._tcp is not None and self._tcp.send(flow, data)
 
+    def is_open(self, flow: Flow) -> bool:
+        """Whether a request may go out on the flow: its listener is there, its stream has not begun to end.
+
+        `send` is True for a second longer on a stream that the peer has ended: for answers that are under way.
+        """
+        if flow.transport == "udp":
+            return self._find_udp(flow.local) is not None
+        return self._tcp is not None and self._tcp.is_open(flow)
+
     def _find_udp(self, local: tuple[str, int]) -> UdpListener | None:
         ip, port = local
         for listener in self._udp:
