@@ -103,12 +103,13 @@ class Tcp:
     def connections(self) -> int:
         return len(self._connections)
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Accept and serve until `aclose`, or until cancelled."""
         try:
             async with trio.open_nursery() as self._nursery:
                 for sock, address in self._listeners:
                     self._nursery.start_soon(self._accept, sock, address)
+                task_status.started()
                 await trio.sleep_forever()
         finally:
             self._nursery = None

@@ -129,9 +129,9 @@ class Transports:
         try:
             async with trio.open_nursery() as nursery:
                 for listener in self._udp:
-                    nursery.start_soon(listener.run)
+                    await nursery.start(listener.run)
                 assert self._tcp is not None
-                nursery.start_soon(self._tcp.run)
+                await nursery.start(self._tcp.run)
                 task_status.started(addresses)
         finally:
             self._close()

@@ -80,10 +80,11 @@ class UdpListener:
         self.send_failures = 0
         self.queue_drops = 0
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read until `close`, or until cancelled."""
         read = self._read_any if self._is_wildcard else self._read
         async with trio.open_nursery() as self._nursery:
+            task_status.started()
             while True:
                 await trio.lowlevel.wait_readable(self._sock)
                 read()

@@ -58,8 +58,7 @@ def tcp(recorder: Recorder) -> OpenTcp:
             guard=Guard(),
         )
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(tcp.run)
-            await trio.testing.wait_all_tasks_blocked()
+            await nursery.start(tcp.run)
             yield tcp
             nursery.cancel_scope.cancel()
         assert tcp.connections == 0
@@ -608,8 +607,7 @@ async def test_without_listeners_of_its_own_it_uses_the_addresses_given(tcp: Ope
     async with remote_listener() as listener, trio.open_nursery() as nursery:
         with pytest.raises(Unreachable, match="not running"):
             await server.open(*address_of(listener), 5.0, fallback)
-        nursery.start_soon(server.run)
-        await trio.testing.wait_all_tasks_blocked()
+        await nursery.start(server.run)
         flow = await server.open(*address_of(listener), 5.0, fallback)
         sock, address = listener.accept()
         sock.close()

@@ -183,8 +183,7 @@ async def test_overflow_is_queued_in_order_and_flushed(
         sendto=[BlockingIOError(), BlockingIOError(), None, OSError(errno.EPERM, "firewall"), BlockingIOError()],
     )
     listener._sock = choked  # type: ignore[assignment]
-    nursery.start_soon(listener.run)
-    await trio.testing.wait_all_tasks_blocked()
+    await nursery.start(listener.run)
     flow = Flow("udp", at(listener), peer.address)
     for n in range(4):
         assert listener.send(flow, b"datagram %d" % n)
@@ -203,8 +202,7 @@ async def test_the_queue_is_bounded(listen: MakeListener, nursery: trio.Nursery,
     listener = listen(queue_bytes=10_000)
     choked = Choked(listener._sock, sendto=[BlockingIOError()] * 1000)
     listener._sock = choked  # type: ignore[assignment]
-    nursery.start_soon(listener.run)
-    await trio.testing.wait_all_tasks_blocked()
+    await nursery.start(listener.run)
     flow = Flow("udp", at(listener), peer.address)
     taken = [listener.send(flow, b"x" * 744) for _ in range(12)]  # 1,000 each, with what a queue entry costs
     assert taken == [True] * 10 + [False] * 2
