@@ -3,7 +3,8 @@
 The layers, highest first; each imports only from those below it (`tests/test_layers.py` holds them to that)::
 
     cli                             the commands `imc …`
-    app, options, log, systemd      composition root: builds the parts, owns the root nursery
+    app                             composition root: builds the parts, owns the root nursery
+    loop, options, log, systemd     what the root needs: the turning of the parts, what each is told, logs, readiness
     manage                          JSON-RPC, MI FIFO, statistics
     config                          the settings; what lies below takes small frozen options of its own instead
     service                         one use case each: load, decide, commit, release; identity; accounts

@@ -39,6 +39,14 @@ class Imc(Section):
         ge=0,
         le=16,
     )
+    max_rooms_in_memory: int = setting(
+        "Rooms kept in memory; beyond that the one unused for longest is read again when it is needed.", 50_000, ge=16
+    )
+    max_rooms_in_memory: int = setting(
+        "Rooms kept in memory; beyond that the ones unused for longest are read again when they are needed.",
+        100_000,
+        ge=1_000,
+    )
     imc_cmd_start_char: Annotated[str, AfterValidator(checks.start_char)] = setting(
         "The character with which a command begins.", "#", reload=True
     )
@@ -59,7 +67,6 @@ class Imc(Section):
     domains: Annotated[Texts, AfterValidator(checks.domains)] = setting(
         "The domains whose users and rooms are served here: the part after @ in their addresses.",
         ("127.0.0.1", "localhost"),
-        reload=True,
     )
     manager_uri: Annotated[str, AfterValidator(checks.address)] = setting(
         "The conference manager: whoever does not know a room yet sends commands here. Without it, chat-manager in the "
