@@ -7,7 +7,8 @@
     ├── BadMessage           bytes from outside are not what the grammar allows (carries the answer's status)
     ├── Overloaded           a bound is reached; the caller answers 503 with Retry-After, or drops
     ├── StoreError           the database refused or failed
-    │   ├── StoreUnavailable     for now: not reachable, locked, full; a repeat may succeed
+    │   ├── StoreUnavailable     for now: not reachable, busy, full; a repeat may succeed
+    │   │   └── StoreLocked          another daemon has the database
     │   └── StoreConflict        the rows do not fit: duplicate key, value too long
     ├── AccountError         an account command cannot be done (duplicate, unknown, bad address, empty password)
     ├── RpcError             a call over a management interface was refused (code and text as sent to the caller)
@@ -60,6 +61,10 @@ class StoreError(ImcError):
 
 class StoreUnavailable(StoreError):
     """The database cannot be used for now; a repeat may succeed."""
+
+
+class StoreLocked(StoreUnavailable):
+    """Another daemon has the database: two would overwrite each other's rooms."""
 
 
 class StoreConflict(StoreError):

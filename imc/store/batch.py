@@ -1,0 +1,90 @@
+"""Many ops made one change for each row: the last word about a row wins, and nothing is written twice.
+
+Pure. What `coalesce` gives can be applied in one fixed order (deletions of many rows, of one, then what is put),
+because an op that deletes many rows takes back here what was said of them before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from imc.aor import Aor
+from imc.registrar.bindings import Binding
+from imc.rooms.model import Member
+from imc.store.ops import (
+    DeleteBinding,
+    DeleteBindings,
+    DeleteExpiredBindings,
+    DeleteMember,
+    DeleteOutbox,
+    DeleteRoom,
+    Op,
+    PutBinding,
+    PutMember,
+    PutOutbox,
+    PutRoom,
+    UpdateOutbox,
+)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is to be done; None stands for "gone".
+
+    ``cleared_rooms`` and ``cleared_aors`` lose all their rows first. An entry that is put into the outbox and deleted
+    from it in one batch leaves no trace: its id was used once.
+    """
+
+    cleared_rooms: dict[Aor, None] = field(default_factory=dict)
+    rooms: dict[Aor, bool] = field(default_factory=dict)
+    members: dict[Aor, dict[Aor, Member | None]] = field(default_factory=dict)
+    cleared_aors: dict[Aor, None] = field(default_factory=dict)
+    bindings: dict[Aor, dict[str, Binding | None]] = field(default_factory=dict)
+    expired_before: float | None = None
+    outbox_puts: dict[str, PutOutbox] = field(default_factory=dict)
+    outbox_updates: dict[str, bytes] = field(default_factory=dict)
+    outbox_deletes: dict[str, None] = field(default_factory=dict)
+
+
+def coalesce(ops: Iterable[Op]) -> Batch:
+    """The net effect of the ops in their order."""
+    batch = Batch()
+    for op in ops:
+        match op:
+            case PutMember(room, user, member):
+                batch.members.setdefault(room, {})[user] = member
+            case PutOutbox():
+                batch.outbox_puts[op.id] = op
+            case UpdateOutbox(outbox_id, recipients):
+                _update_outbox(batch, outbox_id, recipients)
+            case DeleteOutbox(outbox_id):
+                batch.outbox_updates.pop(outbox_id, None)
+                if batch.outbox_puts.pop(outbox_id, None) is None:
+                    batch.outbox_deletes[outbox_id] = None
+            case DeleteMember(room, user):
+                batch.members.setdefault(room, {})[user] = None
+            case PutRoom(room, is_private):
+                batch.rooms[room] = is_private
+            case DeleteRoom(room):
+                batch.rooms.pop(room, None)
+                batch.members.pop(room, None)
+                batch.cleared_rooms[room] = None
+            case PutBinding(binding):
+                batch.bindings.setdefault(binding.aor, {})[binding.contact] = binding
+            case DeleteBinding(aor, contact):
+                batch.bindings.setdefault(aor, {})[contact] = None
+            case DeleteBindings(aor):
+                batch.bindings.pop(aor, None)
+                batch.cleared_aors[aor] = None
+            case DeleteExpiredBindings(before):
+                batch.expired_before = max(before, batch.expired_before or before)
+    return batch
+
+
+def _update_outbox(batch: Batch, outbox_id: str, recipients: bytes) -> None:
+    put = batch.outbox_puts.get(outbox_id)
+    if put is not None:
+        batch.outbox_puts[outbox_id] = PutOutbox(put.id, put.created, put.payload, recipients)
+    elif outbox_id not in batch.outbox_deletes:
+        batch.outbox_updates[outbox_id] = recipients

@@ -1,0 +1,206 @@
+"""What can be written: frozen commands, each on its own rows, in terms of rooms and users and not of tables.
+
+`check` holds the one rule that no database is trusted with: what does not fit the columns is refused, never cut.
+SQLite checks no length at all, MySQL cuts silently in its non-strict mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from imc.aor import Aor
+from imc.errors import StoreConflict
+from imc.registrar.bindings import Binding
+from imc.rooms.model import Member
+
+# Kamailio's imc_rooms, imc_members and subscriber: varchar(64) each, the room's whole URI in imc_members included.
+MAX_NAME = 64
+# Ours, in characters and bytes; a SIP message is at most 64 KiB.
+MAX_CONTACT = 512
+MAX_TEXT = 16_000
+MAX_ID = 64
+MAX_PAYLOAD = 1 << 20
+MAX_RECIPIENTS = 8 << 20
+MAX_SERIAL = (1 << 63) - 1
+MAX_CSEQ = (1 << 32) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PutRoom:
+    """The room exists, and is private or not. Members left over from a room that is gone are not members of it."""
+
+    room: Aor
+    is_private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRoom:
+    """The room, its members and its invitations are gone."""
+
+    room: Aor
+
+
+@dataclass(frozen=True, slots=True)
+class PutMember:
+    """The user's entry in the room is this, whether or not there was one."""
+
+    room: Aor
+    user: Aor
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMember:
+    """The user has no part in the room."""
+
+    room: Aor
+    user: Aor
+
+
+@dataclass(frozen=True, slots=True)
+class PutBinding:
+    """The binding of this user to this contact (as written) is this. The flow of a connection is not kept."""
+
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBinding:
+    """The user is not at this contact, written exactly so."""
+
+    aor: Aor
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBindings:
+    """The user is at no contact."""
+
+    aor: Aor
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteExpiredBindings:
+    """Bindings whose time ended at ``before`` (unix seconds) or earlier are gone, as of the end of this commit."""
+
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class PutOutbox:
+    """Something to deliver. ``id`` is used once; ``created`` is in unix seconds; the bytes are the delivery's own."""
+
+    id: str
+    created: float
+    payload: bytes
+    recipients: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOutbox:
+    """Who is still to be reached. Nothing happens where the entry is gone."""
+
+    id: str
+    recipients: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOutbox:
+    """Delivered, or given up."""
+
+    id: str
+
+
+Op = (
+    PutRoom
+    | DeleteRoom
+    | PutMember
+    | DeleteMember
+    | PutBinding
+    | DeleteBinding
+    | DeleteBindings
+    | DeleteExpiredBindings
+    | PutOutbox
+    | UpdateOutbox
+    | DeleteOutbox
+)
+
+_OVERHEAD = 256
+
+
+def weight(op: Op) -> int:
+    """About how many bytes the op holds on to while it waits."""
+    match op:
+        case PutOutbox():
+            return len(op.payload) + len(op.recipients) + _OVERHEAD
+        case UpdateOutbox():
+            return len(op.recipients) + _OVERHEAD
+        case PutBinding(binding):
+            return len(binding.contact) + len(binding.user_agent) + sum(map(len, binding.path)) + _OVERHEAD
+        case _:
+            return _OVERHEAD
+
+
+def check(ops: Iterable[Op]) -> None:
+    """StoreConflict for the first op that does not fit the tables.
+
+    Only what puts a row is looked at: deleting what cannot be there does nothing.
+    """
+    for op in ops:
+        match op:
+            case PutRoom(room, _):
+                _check_aor(room)
+                _check_text("room address", str(room), MAX_NAME)
+            case PutMember(room, user, member):
+                _check_aor(user)
+                _check_text("room address", str(room), MAX_NAME)
+                if not 0 <= member.serial <= MAX_SERIAL:
+                    raise StoreConflict("an invitation's serial does not fit the database")
+            case PutBinding(binding):
+                _check_binding(binding)
+            case PutOutbox():
+                _check_text("outbox id", op.id, MAX_ID)
+                if len(op.payload) > MAX_PAYLOAD or len(op.recipients) > MAX_RECIPIENTS:
+                    raise StoreConflict("an outbox entry is too large for the database")
+            case UpdateOutbox():
+                if len(op.recipients) > MAX_RECIPIENTS:
+                    raise StoreConflict("an outbox entry is too large for the database")
+            case _:
+                pass
+
+
+def check_user(aor: Aor) -> None:
+    """StoreConflict where the address does not fit the columns of a user or a room."""
+    _check_aor(aor)
+
+
+def _check_aor(aor: Aor) -> None:
+    _check_text("user part", aor.user, MAX_NAME)
+    _check_text("host", aor.host, MAX_NAME)
+
+
+def _check_binding(binding: Binding) -> None:
+    _check_aor(binding.aor)
+    _check_text("contact", binding.contact, MAX_CONTACT)
+    if not (0 <= binding.q <= 1000 and 0 <= binding.cseq <= MAX_CSEQ):
+        raise StoreConflict("the q or CSeq of a binding does not fit the database")
+    for name, text in (
+        ("Call-ID", binding.call_id),
+        ("received address", binding.received),
+        ("instance", binding.instance),
+        ("user agent", binding.user_agent),
+    ):
+        _check_text(name, text, MAX_TEXT, is_empty_good=True)
+    if sum(map(len, binding.path)) + 4 * len(binding.path) > MAX_TEXT:
+        raise StoreConflict("the Path of a binding is too long for the database")
+
+
+def _check_text(name: str, text: str, limit: int, *, is_empty_good: bool = False) -> None:
+    if len(text) > limit:
+        raise StoreConflict(f"the {name} is {len(text)} characters long, the database holds {limit}")
+    if not text and not is_empty_good:
+        raise StoreConflict(f"the {name} is empty")
+    # PostgreSQL's text holds no NUL (manual, "Character Types").
+    if "\0" in text:
+        raise StoreConflict(f"the {name} holds a NUL")

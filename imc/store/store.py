@@ -1,0 +1,138 @@
+"""The store: everything that outlives the process, behind one object.
+
+Synchronous and thread-safe: one commit at a time, reads beside it. `imc.store.writer` and `imc.store.reader` bring it
+to trio. Raises `imc.errors.StoreError` and its kinds only, and AccountError from the accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from imc.errors import StoreConflict, StoreError
+from imc.store.accounts import AccountStore
+from imc.store.batch import Batch, coalesce
+from imc.store.bindings import BindingStore, apply_bindings
+from imc.store.database import Database
+from imc.store.migrations import inspect_tables, prepare
+from imc.store.ops import Op, check
+from imc.store.options import StoreOptions
+from imc.store.outbox import OutboxStore, apply_outbox
+from imc.store.rooms import RoomStore, apply_rooms
+from imc.store.schema import Tables, tables
+from imc.store.sql import Builder, Cursor
+from imc.store.statements import Statements, statements
+
+
+class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
+    """An open database. Made by `open`; closed by `close`, or at the end of a ``with``."""
+
+    def __init__(
+        self, database: Database, names: Tables, build: Builder, sql: Statements, warnings: Sequence[str]
+    ) -> None:
+        self.database = database
+        self.tables = names
+        self.build = build
+        self.sql = sql
+        self.warnings = tuple(warnings)
+        self._wall: Callable[[], float] = database.options.wall
+
+    @classmethod
+    def open(cls, options: StoreOptions) -> Store:
+        """Reach the database, lock it if the options say so, and bring its schema up to date.
+
+        ``warnings`` of the result are sentences for the log: settings of the server that endanger what is committed,
+        tables that compare without case. ConfigError for a bad URL, StoreUnavailable where the database cannot be
+        reached, StoreLocked where another daemon has it, StoreError where its schema is newer than this program or
+        cannot be used.
+        """
+        database = Database(options)
+        try:
+            database.open()
+            names = tables(options.rooms_table, options.members_table)
+            notes = prepare(database, names)
+            found = inspect_tables(database, names)
+            build = Builder(database.kind, found.inexact)
+            warnings = [*notes, *found.warnings, *database.warnings()]
+            return cls(database, names, build, statements(build, names), warnings)
+        except BaseException:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        """Give back connections and locks. A commit under way is waited for."""
+        self.database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def place(self) -> str:
+        """Which database this is, for people: without password."""
+        return self.database.place
+
+    def commit(self, ops: Iterable[Op]) -> None:
+        """Write the ops, in their order, as one transaction. When it returns they are on disk.
+
+        StoreConflict where one of them does not fit, StoreUnavailable where the database does not answer; then nothing
+        was written, or (its connection was lost twice while committing) perhaps all of it: read again what matters.
+        """
+        ops = tuple(ops)
+        check(ops)
+        batch = coalesce(ops)
+        wall = self._wall()
+        self.database.write(lambda cursor: self._apply(cursor, batch, wall))
+
+    def commit_groups(self, groups: Sequence[Sequence[Op]]) -> list[StoreError | None]:
+        """Commit many submissions at once, and tell of each what became of it, in their order.
+
+        They share one transaction. Where that meets a StoreConflict it is halved until the submission that does not
+        fit stands alone: it fails, all others are committed. Any other failure is that of all that were not committed.
+        """
+        results: list[StoreError | None] = [None] * len(groups)
+        sound = []
+        for index, group in enumerate(groups):
+            try:
+                check(group)
+                sound.append(index)
+            except StoreConflict as error:
+                results[index] = error
+        self._commit_some(groups, sound, results)
+        return results
+
+    def _commit_some(
+        self, groups: Sequence[Sequence[Op]], chosen: Sequence[int], results: list[StoreError | None]
+    ) -> StoreError | None:
+        """Commit the chosen groups, the first half before the second. What it gives is the database's own failure."""
+        if not chosen:
+            return None
+        batch = coalesce(op for index in chosen for op in groups[index])
+        wall = self._wall()
+        failure: StoreError | None = None
+        try:
+            self.database.write(lambda cursor: self._apply(cursor, batch, wall))
+        except StoreConflict as error:
+            if len(chosen) == 1:
+                results[chosen[0]] = error
+                return None
+            half = len(chosen) // 2
+            failure = self._commit_some(groups, chosen[:half], results)
+            if failure is None:
+                return self._commit_some(groups, chosen[half:], results)
+            chosen = chosen[half:]
+        except StoreError as error:
+            failure = error
+        if failure is not None:
+            for index in chosen:
+                results[index] = failure
+        return failure
+
+    def _apply(self, cursor: Cursor, batch: Batch, wall: float) -> None:
+        if batch.rooms or batch.members or batch.cleared_rooms:
+            apply_rooms(self.sql, cursor, batch, wall)
+        if batch.bindings or batch.cleared_aors or batch.expired_before is not None:
+            apply_bindings(self.sql, cursor, batch)
+        if batch.outbox_puts or batch.outbox_updates or batch.outbox_deletes:
+            apply_outbox(self.sql, cursor, batch)
