@@ -15,7 +15,7 @@ class StoreFacts:
     def __init__(self, reader: Reader, accounts: Accounts[Secrets], *, max_list: int) -> None:
         self._reader = reader
         self._accounts = accounts
-        self._max_list = max_list
+        self.max_list = max_list
         self.active = 0
 
     async def room_exists(self, aor: Aor) -> bool:
@@ -29,7 +29,7 @@ class StoreFacts:
 
     async def rooms_to_see(self, user: Aor) -> list[RoomRow]:
         """Spec R-ROOMS-1: the public rooms and the user's own, by address; one more than a list shows, if there is."""
-        limit = self._max_list + 1
+        limit = self.max_list + 1
         public = await self._reader.run(lambda store: store.public_rooms(limit))
         own = await self._reader.run(lambda store: store.rooms_of(user, limit))
         rows = {room: RoomRow(room, is_private=False) for room in public.rows}

@@ -127,6 +127,10 @@ class Rooms:
         for ready in waiting:
             ready(error)
 
+    def in_memory(self) -> int:
+        """How many rooms are."""
+        return self._shards.rooms_in_memory()
+
     # --- judge ------------------------------------------------------------------------------------------------------
 
     def _command(self, inbound: Inbound, command: Command, slot: Slot) -> None:

@@ -1,0 +1,407 @@
+"""The composition root: builds the parts, gives them each other, and lives through start, reload and end.
+
+Start: database (made or upgraded, and locked), who may speak to whom from where, listeners, what was registered, what
+was not delivered, management; then ready. End: no new requests, what was begun is finished, the rest is stored, within
+`DRAIN_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+
+import structlog
+import trio
+
+from imc import log, systemd
+from imc.aor import Aor
+from imc.config import Settings, differences, load
+from imc.delivery.engine import Engine
+from imc.delivery.job import Dispatch, Job
+from imc.errors import ConfigError, ImcError
+from imc.loop import Loop, SocketCarrier
+from imc.manage.server import run as run_management
+from imc.options import (
+    delivery_options,
+    digest_options,
+    manage_options,
+    own_hosts,
+    registrar_options,
+    resolver_options,
+    room_policy,
+    stack_config,
+    store_options,
+    transport_options,
+)
+from imc.registrar.bindings import Bindings
+from imc.registrar.registrar import Registrar
+from imc.rooms.commands import WithdrawInvitation
+from imc.service.accounts import Accounts, AccountsOptions
+from imc.service.circumstances import Circumstances
+from imc.service.copies import Copies
+from imc.service.facts import StoreFacts
+from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
+from imc.service.location import Location
+from imc.service.manager import Manager
+from imc.service.outbox import Outbox
+from imc.service.registration import Registration
+from imc.service.relay import Relay
+from imc.service.rooms import RoomOptions, Rooms
+from imc.service.shards import Shards
+from imc.service.sip import Sip
+from imc.sip.digest import DigestVerifier
+from imc.sip.ids import Ids
+from imc.sip.stack import Stack
+from imc.sip.uas import UasPolicy
+from imc.store.ops import PutOutbox
+from imc.store.reader import Reader
+from imc.store.store import Store
+from imc.store.writer import Writer
+from imc.transport.addresses import ListenAddress
+from imc.transport.resolver import Resolver
+from imc.transport.transports import Transports
+
+_log = structlog.get_logger("imc")
+DRAIN_SECONDS = 4.0
+_CARRY_AT_ONCE = 50  # streams opened at a time to find out whether a large copy can be carried
+
+
+class Daemon:
+    """One running imc. `run` it in a nursery; it reports the addresses when it is ready.
+
+    ``manager`` is the Python API of the source document: ``imc_manager`` (`Manager.run_command`), ``imc_room_active``
+    (`Manager.room_active`) and ``imc_room_member`` (`Manager.room_member`).
+    """
+
+    def __init__(self, settings: Settings, store: Store, *, wall: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self._wall = wall
+        self._store = store
+        self._nursery: trio.Nursery
+        self._ids = Ids()
+        uas = UasPolicy()
+        self._stack = Stack(stack_config(settings), self._ids, uas)
+        self._loop = loop = Loop(self._stack)
+        self._transports = Transports(transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed)
+        self._carrier = SocketCarrier(
+            self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
+        )
+        self._reader = Reader(store)
+        self._writer = Writer(store)
+        self._bindings = Bindings()
+        self._location = Location(
+            self._bindings,
+            domains=lambda: self.settings.imc.domains,
+            outbound_proxy=settings.imc.outbound_proxy,
+            wall=wall,
+        )
+        self._outbox: Outbox
+        self._engine = Engine(
+            delivery_options(settings),
+            stack=self._stack,
+            carrier=self._carrier,
+            locate=self._location.contacts,
+            spawn=self._spawn,
+            clock=trio.current_time,
+            on_settled=self._settled,
+            on_done=self._job_done,
+            wake=loop.wake,
+        )
+        self._outbox = Outbox(self._writer, self._engine, self._ids, wall)
+        self._copies = Copies(hop=self._ids.tag(), extra=settings.imc.extra_headers, wall=wall)
+        self._accounts: Accounts[Secrets] = Accounts(
+            AccountsOptions(),
+            load=lambda aor: self._reader.run(lambda store: store.get_account(aor)),
+            version=lambda: self._reader.run(lambda store: store.accounts_version()),
+        )
+        self._facts = StoreFacts(self._reader, self._accounts, max_list=settings.limits.max_list_entries)
+        self._circumstances = Circumstances(self._facts, wall)
+        self._rooms = Rooms(
+            RoomOptions(),
+            policy=room_policy(settings),
+            shards=Shards(settings.imc.hash_size, settings.imc.max_rooms_in_memory),
+            writer=self._writer,
+            outbox=self._outbox,
+            engine=self._engine,
+            copies=self._copies,
+            circumstances=self._circumstances,
+            load=lambda aor: self._reader.run(lambda store: store.load_room(aor)),
+            spawn=self._spawn,
+            can_carry=self._can_carry,
+            on_count=self._count_rooms,
+        )
+        self._relay = Relay(self._location, self._copies, self._outbox)
+        self.manager = Manager(
+            rooms=self._rooms,
+            reader=self._reader,
+            ids=self._ids,
+            statistics=self.statistics,
+            wake=loop.wake,
+            default_domain=lambda: self.settings.imc.domains[0],
+        )
+        self._uas = uas
+        self._identity: Identity
+        self._verifier: DigestVerifier
+        self._registration: Registration | None = None
+        self._sip: Sip
+        self.ended = trio.Event()
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[tuple[ListenAddress, ...]] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until `drain` has ended, or until cancelled. ListenError, StoreError, ConfigError at the start."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                nursery.start_soon(self._writer.run)
+                bound = self._transports.bind()
+                self._build_edge(bound)
+                await self._load()
+                await nursery.start(self._transports.run)
+                nursery.start_soon(self._loop.run)
+                nursery.start_soon(self._accounts.run)
+                if self._registration is not None:
+                    nursery.start_soon(self._registration.run)
+                await self._start_management()
+                task_status.started(bound)
+                await self.ended.wait()
+            finally:
+                nursery.cancel_scope.cancel()
+
+    def _build_edge(self, bound: tuple[ListenAddress, ...]) -> None:
+        """What depends on the addresses that were bound."""
+        settings = self.settings
+        self._verifier = DigestVerifier(digest_options(settings, bound), self._ids.secret())
+        self._identity = self._make_identity()
+        if settings.registrar.enabled:
+            self._registration = Registration(
+                Registrar(registrar_options(settings, bound), self._bindings),
+                self._bindings,
+                writer=self._writer,
+                wall=self._wall,
+                on_change=self._engine.contacts_changed,
+            )
+        self._sip = Sip(
+            stack=self._stack,
+            uas=self._uas,
+            identity=lambda: self._identity,
+            accounts=self._accounts,
+            registration=self._registration,
+            rooms=self._rooms,
+            relay=self._relay,
+            circumstances=self._circumstances,
+            engine=self._engine,
+            domains=lambda: self.settings.imc.domains,
+            own_hosts=own_hosts(settings, bound),
+            clock=trio.current_time,
+            spawn=self._spawn,
+            wake=self._loop.wake,
+        )
+        self._loop.attach(self._transports, self._engine, self._sip, self._outbox, self._spawn)
+
+    def _make_identity(self) -> Identity:
+        settings = self.settings
+        return Identity(
+            IdentityOptions(
+                mode=Mode(settings.auth.mode),
+                domains=settings.imc.domains,
+                trusted_peers=tuple(ip_network(text) for text in settings.auth.trusted_peers),
+                algorithms=settings.auth.algorithms,
+            ),
+            self._accounts,
+            self._verifier,
+        )
+
+    async def _load(self) -> None:
+        """What was registered, and what was promised and is not delivered."""
+        self._facts.active = await self._reader.run(lambda store: store.count_rooms())
+        self._bindings.load(await self._reader.run(lambda store: store.load_bindings()), self._wall())
+        after, count = 0, 0
+        while True:
+            rows = await self._reader.run(partial(_outbox_page, after=after))
+            count += self._outbox.restore(PutOutbox(row.id, row.created, row.payload, row.recipients) for row in rows)
+            if not rows:
+                break
+            after = rows[-1].seq
+        _log.info("loaded", rooms=self._facts.active, bindings=len(self._bindings), undelivered=count)
+
+    async def _start_management(self) -> None:
+        options = manage_options(self.settings)
+        if options.listen or options.socket is not None or options.fifos:
+            bound = await self._nursery.start(partial(run_management, self.manager, options))
+            for host, port in bound.http:
+                _log.info("managing", address=f"http:{host}:{port}")
+
+    async def drain(self) -> None:
+        """Take no new requests, finish what was begun, store the rest; then end."""
+        self._sip.is_draining = True
+        with trio.move_on_after(DRAIN_SECONDS):
+            while self._sip.unanswered or not self._engine.is_idle:
+                await self._loop.wait_pass()
+        left = self._outbox.leftovers()
+        if left:
+            self._writer.submit(left, _log_left)
+        with trio.move_on_after(1.0):
+            await self._writer.drain()
+        self._loop.flush()
+        await self._transports.aclose(0.5)
+        _log.info("stopped", undelivered=len(self._engine.unfinished()))
+        self.ended.set()
+
+    def reload(self, settings: Settings) -> None:
+        """Put these in force; they differ from those before in what `imc.config.differences` calls reloadable only."""
+        self.settings = settings
+        self._rooms.policy = room_policy(settings)
+        self._copies.extra = settings.imc.extra_headers
+        self._facts.max_list = settings.limits.max_list_entries
+        self._identity = self._make_identity()
+
+    # --- what the parts ask -----------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._nursery.start_soon(self._guarded, work)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        """One request's task never takes the daemon with it."""
+        try:
+            await work()
+        except Exception as error:
+            _log.error("task-failed", exc_info=error)
+        self._loop.wake()
+
+    def _settled(self, dispatch: Dispatch, recipient: Aor, status: int) -> None:
+        """A recipient's final status, for what asked for it."""
+        if dispatch.kind == "relay":
+            self._relay.settled(dispatch, recipient, status)
+        elif dispatch.kind == "invitation" and status >= 300 and dispatch.context:
+            inviter = Aor.parse(dispatch.context["inviter"])
+            room = dispatch.sender
+            self._rooms.invitation_failed(
+                room,
+                WithdrawInvitation(room=room, user=recipient, inviter=inviter, serial=int(dispatch.context["serial"])),
+            )
+
+    def _job_done(self, job: Job) -> None:
+        self._outbox.job_done(job)
+
+    async def _can_carry(self, dispatch: Dispatch) -> bool:
+        """Whether every recipient that can be reached at all can be sent a copy of this size."""
+        checks = self._engine.hops_for(dispatch)
+        verdicts: list[bool] = []
+        limiter = trio.CapacityLimiter(_CARRY_AT_ONCE)
+
+        async def check(index: int) -> None:
+            async with limiter:
+                verdicts.append(await self._engine.hops.can_open(*checks[index]))
+
+        async with trio.open_nursery() as nursery:
+            for index in range(len(checks)):
+                nursery.start_soon(check, index)
+        return all(verdicts)
+
+    def _count_rooms(self, change: int) -> None:
+        self._facts.active += change
+
+    def statistics(self) -> dict[str, int]:
+        """The figures of all parts; ``active_rooms`` is the source document's."""
+        return {
+            "active_rooms": self._facts.active,
+            "rooms_in_memory": self._rooms.in_memory(),
+            "bindings": len(self._bindings),
+            **self._engine.statistics(),
+            **self._stack.statistics(),
+            **self._transports.statistics(),
+            **self._identity.statistics(),
+            **self._accounts.statistics(),
+            **self._writer.statistics(),
+        }
+
+
+def _outbox_page(store: Store, after: int) -> Sequence:  # type: ignore[type-arg]
+    return store.load_outbox(500, after)
+
+
+def _log_left(error: Exception | None) -> None:
+    if error is not None:
+        _log.error("leftovers-not-stored", error=str(error))
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+def serve(settings: Settings, path: Path | None, flags: Sequence[str] = ()) -> None:
+    """`imc serve`: until SIGTERM or SIGINT. ConfigError, ListenError, StoreError where it cannot start."""
+    try:
+        trio.run(_serve, settings, path, tuple(flags))
+    except* ImcError as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        _log.error("not-started", error=str(error))
+        raise SystemExit(1) from None
+
+
+async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...]) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        store = await trio.to_thread.run_sync(Store.open, store_options(settings, is_exclusive=True))
+        try:
+            for sentence in store.warnings:
+                _log.warning("database", warning=sentence)
+            page = await trio.to_thread.run_sync(lambda: store.list_accounts(1))
+            settings.check_exposure(has_accounts=bool(page.rows))
+            daemon = Daemon(settings, store)
+            async with trio.open_nursery() as nursery:
+                bound = await nursery.start(daemon.run)
+                addresses = " ".join(str(address) for address in bound)
+                _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
+                systemd.ready(f"serving on {addresses}")
+                nursery.start_soon(_obey, signals, daemon, path, flags)
+                await daemon.ended.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(store.close)
+
+
+async def _obey(signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
+    async for number in signals:  # type: ignore[attr-defined]
+        if number == signal.SIGHUP:
+            _reload(daemon, path, flags)
+            continue
+        _log.info("stopping", signal=signal.Signals(number).name)
+        systemd.stopping("finishing what was begun")
+        await daemon.drain()
+        return
+
+
+def _reload(daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
+    systemd.reloading()
+    try:
+        settings = load(path, flags)
+        reloadable, others = differences(daemon.settings, settings)
+    except ConfigError as error:
+        _log.error("not-reloaded", error=str(error))
+    else:
+        daemon.reload(_with(daemon.settings, settings, reloadable))
+        log.set_level(settings.log.level)
+        _log.info("reloaded", changed=", ".join(reloadable) or "nothing")
+        if others:
+            _log.warning("needs-a-restart", settings=", ".join(others))
+    systemd.ready("serving")
+
+
+
+def _with(old: Settings, new: Settings, keys: Sequence[str]) -> Settings:
+    """The old settings, with these (``section.key``) of the new ones."""
+    merged = old
+    for key in keys:
+        section, _, name = key.partition(".")
+        value = getattr(getattr(new, section), name)
+        merged = merged.model_copy(update={section: getattr(merged, section).model_copy(update={name: value})})
+    return merged

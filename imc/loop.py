@@ -1,0 +1,166 @@
+"""Sockets, stack and engine turned by one loop: bytes in, events to the use cases, bytes out, timers.
+
+Everything that acts is sync and runs between two awaits of trio; what arrives in one wake-up is answered in one. The
+one task here sleeps until the stack's next deadline, or until somebody calls `wake`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+import trio
+
+from imc.delivery.engine import Engine
+from imc.errors import BadMessage, Unreachable
+from imc.service.outbox import Outbox
+from imc.service.sip import Sip
+from imc.sip.flow import Flow
+from imc.sip.message import Response, parse_message
+from imc.sip.stack import Stack
+from imc.sip.uri import SipUri, parse_uri
+from imc.transport.resolver import Resolver, Target
+from imc.transport.transports import Transports
+
+_log = structlog.get_logger("imc.loop")
+# Transactions that are started before incoming bytes are looked at again: half of what a wake-up reads.
+_BUDGET = 32
+_MAX_REOPENING = 256
+
+
+class SocketCarrier:
+    """`imc.delivery.hops.Carrier` over the transports and the resolver."""
+
+    def __init__(self, transports: Transports, resolver: Resolver, *, connect_timeout: float) -> None:
+        self._transports = transports
+        self._resolver = resolver
+        self._connect_timeout = connect_timeout
+
+    def is_open(self, flow: Flow) -> bool:
+        return not flow.is_reliable or self._transports.is_open(flow)
+
+    def sent_by(self, flow: Flow) -> str:
+        return self._transports.sent_by(flow)
+
+    def datagram_flow(self, ip: str, port: int) -> Flow | None:
+        return self._transports.udp_flow(ip, port)
+
+    async def open_stream(self, transport: str, ip: str, port: int) -> Flow:
+        return await self._transports.open_stream(transport, ip, port, self._connect_timeout)
+
+    async def resolve(self, uri: str) -> Sequence[Target]:
+        try:
+            parsed = parse_uri(uri)
+        except BadMessage as error:
+            raise Unreachable(f"{uri}: {error.reason}") from None
+        if not isinstance(parsed, SipUri):
+            raise Unreachable(f"{uri}: only SIP addresses can be reached")
+        return await self._resolver.resolve(parsed)
+
+
+class Loop:
+    """`attach` the use cases when they are built, then `run`."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._kick = trio.Event()
+        self._passed = trio.Event()
+        self._armed: float | None = None
+        self._transports: Transports
+        self._engine: Engine
+        self._sip: Sip
+        self._outbox: Outbox
+        self._spawn: Callable[[Callable[[], Awaitable[None]]], None]
+        self._reopening = 0
+
+    def attach(
+        self,
+        transports: Transports,
+        engine: Engine,
+        sip: Sip,
+        outbox: Outbox,
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+    ) -> None:
+        self._transports = transports
+        self._engine = engine
+        self._sip = sip
+        self._outbox = outbox
+        self._spawn = spawn
+
+    def wake(self) -> None:
+        """There is something to send, or to start."""
+        self._kick.set()
+
+    async def wait_pass(self) -> None:
+        """Until something has been done: sent, started or timed out."""
+        await self._passed.wait()
+
+    # --- callbacks of the transports --------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """One datagram, or one message of a stream."""
+        self._sip.on_events(self._stack.receive(data, flow, trio.current_time()))
+
+    def batch_end(self) -> None:
+        """All that was there has been read."""
+        if self._engine.pump(_BUDGET):
+            self.wake()
+        self.flush()
+        deadline = self._stack.next_deadline()
+        if deadline is not None and (self._armed is None or deadline < self._armed):
+            self.wake()
+
+    def flow_closed(self, flow: Flow) -> None:
+        """A stream has ended."""
+        self._engine.flow_closed(flow)
+        self._sip.on_events(self._stack.flow_closed(flow, trio.current_time()))
+        self.wake()
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what the stack has put out."""
+        for flow, data in self._stack.output():
+            if not self._transports.send(flow, data) and flow.is_reliable:
+                self._not_sent(flow, data)
+        self._outbox.flush()
+
+    def _not_sent(self, flow: Flow, data: bytes) -> None:
+        """A dead stream: a request fails at once, an answer goes by a new connection (RFC 3261 §18.2.2)."""
+        if not data.startswith(b"SIP/2.0 "):
+            self._sip.on_events(self._stack.flow_closed(flow, trio.current_time()))
+            self.wake()
+        elif self._reopening < _MAX_REOPENING:
+            self._reopening += 1
+            self._spawn(lambda: self._answer_anew(flow, data))
+
+    async def _answer_anew(self, flow: Flow, data: bytes) -> None:
+        try:
+            response = parse_message(data, is_datagram=False)
+            assert isinstance(response, Response)
+            port = response.via.port or 5060
+            again = await self._transports.open_stream(flow.transport, flow.remote[0], port, 5.0)
+            self._transports.send(again, data)
+        except Unreachable as error:
+            _log.debug("answer-lost", remote=f"{flow.remote[0]}:{flow.remote[1]}", error=str(error))
+        finally:
+            self._reopening -= 1
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        stack, engine = self._stack, self._engine
+        while True:
+            self._kick = trio.Event()
+            self._sip.on_events(stack.tick(trio.current_time()))
+            has_more = engine.pump(_BUDGET)
+            self.flush()
+            if has_more:
+                await trio.lowlevel.checkpoint()
+                continue
+            self._passed.set()
+            self._passed = trio.Event()
+            self._armed = stack.next_deadline()
+            with trio.move_on_at(float("inf") if self._armed is None else self._armed):
+                await self._kick.wait()
