@@ -19,7 +19,7 @@ from imc.rooms.policy import Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """``room`` is the room it is about; for `Rooms`, `Help` and `BadCommand` the address it was sent to.
+    """``room`` is the room it is about; for `Rooms`, `Help` and `BadCommand` the address it was sent to (R-ANSWER-3).
 
     ``code`` is what imc_manager() returns where it is refused (spec R-ANSWER-5).
     """

@@ -3,6 +3,7 @@
 Invariants
     A decision is a function of its arguments: no I/O, no clock, no chance, nothing kept.
     The first refusal in the order of spec R-JUDGE-1 stands; a refused decision has no changes.
+    Changes belong to ``Decision.address``, and so to one room (spec R-INV-7).
     ``apply`` of the changes to the room before gives the room of the decision, and the subject's standing in it is the
     state that the machine ended in.
 """
@@ -32,7 +33,6 @@ from imc.rooms.model import (
     Member,
     MemberGone,
     MemberSet,
-    Role,
     Room,
     RoomCreated,
     RoomDestroyed,
@@ -54,7 +54,7 @@ def decide(
     """The outcome of a command. ``room`` is the one at ``command.room``, None where there is none."""
     if policy.is_reserved(sender) or context.is_sender_room:  # spec R-ADDR-8: not even answered
         return refuse(room, command, sender, "sender-is-a-room", "R-ADDR-8", is_answered=False)
-    if isinstance(command, BadCommand):
+    if isinstance(command, BadCommand):  # spec R-CMD-6: before the room is looked at
         decision = refuse(room, command, sender, command.event, command.clause, detail=command.detail)
     elif isinstance(command, Help):
         decision = _done(room, command, "R-HELP-1", answer(command.room, sender, "help"))
@@ -87,7 +87,7 @@ def decide_message(
     limit = policy.limits.max_text
     if limit is not None and size > limit:
         return _refused_message(room, to, "text-too-long", "R-MSG-8")
-    recipients = room.audience_without(sender)  # spec R-MSG-1, R-MSG-3
+    recipients = room.audience_without(sender)  # spec R-MSG-1, R-MSG-3, R-INV-2
     return Decision(address=to, room=room, status=202, clause="R-MSG-1", code=1, recipients=recipients)
 
 
@@ -117,7 +117,7 @@ def refuse(
     is_answered: bool = True,
     notices: tuple[Notice, ...] = (),
 ) -> Decision:
-    """A refusal of a command. Nothing changes; the sender is told why, and others only by ``notices``."""
+    """A refusal of a command. Nothing changes; the sender is told why, others only by ``notices`` (spec R-INV-6)."""
     refusal = Refused(event, REFUSALS[event], clause, detail)
     told = (answer(command.room, sender, event, detail=detail),) if is_answered else ()
     code = command.returns if isinstance(command, BadCommand) else command.code
@@ -199,10 +199,8 @@ def _changes(source: str, dest: str | None, case: Case) -> tuple[Change, ...]:
 
 
 def _list_members(room: Room, command: Command, sender: Aor, policy: Policy) -> Decision:
-    found = sorted(
-        ((user, entry.role) for user, entry in room.members.items() if entry.role > Role.INVITED),
-        key=lambda one: (-one[1], one[0]),  # spec R-LIST-2: by rank, then by address
-    )
+    # spec R-LIST-2: by rank; sorted() keeps the audience's order by address within one
+    found = sorted(((user, room.members[user].role) for user in room.audience), key=lambda one: -one[1])
     kept = tuple(found[: policy.limits.max_list_entries])
     told = answer(command.room, sender, "member-list", members=kept, left_off=len(found) - len(kept))
     return _done(room, command, "R-LIST-1", told)

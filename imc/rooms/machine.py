@@ -69,7 +69,7 @@ def _founding(trigger: str) -> tuple[Row, ...]:
 
 
 def _joining(trigger: str) -> tuple[Row, ...]:
-    """Someone comes to a room that there is."""
+    """Someone comes to a room that there is; to a private one only the invited do (spec R-INV-3)."""
     return (
         _refuse(trigger, OUTSIDER, "private-room", "R-JOIN-4", "is_private", effects=("attempted",)),
         _refuse(trigger, OUTSIDER, "room-full", "R-LIMIT-1", "is_full"),
@@ -126,7 +126,7 @@ ROWS: tuple[Row, ...] = (
     # accept, reject: spec §7
     _go("accept", INVITED, MEMBER, "R-ACCEPT-1", "joined"),
     _go("reject", INVITED, OUTSIDER, "R-REJECT-1", "rejected"),
-    # remove: spec §8
+    # remove: spec §8; nobody of the sender's own rank or a higher one (R-INV-5)
     _refuse("remove", OUTSIDER, "user-not-in-room", "R-REMOVE-4"),
     _go("remove", INVITED, OUTSIDER, "R-REMOVE-2", "withdrawn"),
     _go("remove", MEMBER, OUTSIDER, "R-REMOVE-1", "removed"),

@@ -2,7 +2,8 @@
 
 A cell is ``YES``, or the event id of the refusal. The subject's standing, its rank and the limits are judged later, by
 the rows of `imc.rooms.machine`. That a refusal to an outsider of a private room becomes "no such room" is not in the
-table: it holds for the whole last column (spec R-HIDE-1).
+table: it holds for the whole last column (spec R-HIDE-1). That only owners promote, demote and destroy is the lines of
+modify and destroy (spec R-INV-4).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from imc.aor import Aor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on rooms; None is no bound (spec §15)."""
+    """Bounds on rooms; None is no bound (spec R-LIMIT-1, R-LIMIT-2, R-LIMIT-3)."""
 
     max_members: int | None = 10_000  # people in one room, the invited counted
     max_rooms_per_owner: int | None = 1_000
