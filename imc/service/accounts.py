@@ -39,7 +39,7 @@ class AccountsOptions:
 
 
 class Accounts(Generic[A]):
-    """``load`` reads one account of the store (None: there is none), ``version`` the number of the last change.
+    """``load`` reads one account of the store (None: there is none), ``version`` gives what differs after each change.
 
     Both may raise `StoreError`. Times are trio's clock.
     """
@@ -49,7 +49,7 @@ class Accounts(Generic[A]):
         options: AccountsOptions,
         *,
         load: Callable[[Aor], Awaitable[A | None]],
-        version: Callable[[], Awaitable[int]],
+        version: Callable[[], Awaitable[object]],
     ) -> None:
         self._options = options
         self._load = load
@@ -57,7 +57,7 @@ class Accounts(Generic[A]):
         self._known: OrderedDict[Aor, tuple[A, float]] = OrderedDict()
         self._unknown: OrderedDict[Aor, float] = OrderedDict()
         self._loading: dict[Aor, _Load[A]] = {}
-        self._seen: int | None = None
+        self._seen: object = None
         self._generation = 0
         self._changed = trio.Event()
         self._is_reachable = True
@@ -140,7 +140,7 @@ class Accounts(Generic[A]):
             "accounts_reachable": int(self._is_reachable),
         }
 
-    def _follow(self, version: int) -> None:
+    def _follow(self, version: object) -> None:
         if version != self._seen:
             self._seen = version
             self.forget()

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imc.aor import Aor
-from imc.registrar.bindings import Binding, Bindings
+from imc.errors import BadMessage
+from imc.registrar.bindings import Binding, Bindings, next_hop
 from imc.registrar.registrar import RegisterOutcome, Registrar, RegistrarOptions
 from imc.sip.flow import Flow
 from imc.sip.headers import parse_contacts, parse_date
-from imc.sip.message import Request
+from imc.sip.message import Request, parse_message
+from imc.sip.uas import build_response
+from imc.sip.uri import parse_uri
 from tests.registrar.requests import ALICE, TCP, UDP, WALL, register
 
 C1 = "<sip:alice@198.51.100.7:5062>"
@@ -18,9 +23,9 @@ class Desk:
     """A registrar and its table; `ask` applies what was decided, as the service does after its commit."""
 
     def __init__(self, **options: object) -> None:
-        given = {"domains": ("example.com", "second.example"), "min_expires": 60, "max_expires": 7200, **options}
+        settings = {"domains": ("example.com", "second.example"), "max_expires": 7200, **options}
         self.bindings = Bindings()
-        self.registrar = Registrar(RegistrarOptions(**given), self.bindings)  # type: ignore[arg-type]
+        self.registrar = Registrar(RegistrarOptions(**settings), self.bindings)  # type: ignore[arg-type]
 
     def ask(self, request: Request, *, aor: Aor = ALICE, flow: Flow = UDP, wall: float = WALL) -> RegisterOutcome:
         before = self.bindings.lookup(aor, wall)
@@ -488,3 +493,53 @@ def test_one_connection_is_one_client() -> None:
     # one that is moved: the old contact goes in the same request
     desk.ask(register(own + ";expires=0", other, cseq=2, vias=vias), flow=TCP)
     assert desk.only().flow == TCP
+
+
+# -- whatever comes ----
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "sip:",
+            "sips:",
+            "tel:",
+            "<",
+            ">",
+            "alice",
+            "@",
+            "198.51.100.7",
+            "[::1]",
+            "example.com",
+            ":",
+            "5062",
+            "*",
+            ",",
+        ),
+        *(";", "q=", "expires=", "0", "0.5", "99999999999", "transport=", "tcp", "maddr=", "+sip.instance=", '"', "lr"),
+        *("?", "Subject=x", "%41", "%0d%0a", "é", " ", "\t", "=", "-1"),
+    ]
+)
+TEXTS = st.lists(PIECES, max_size=12).map("".join) | st.text(max_size=30)
+
+
+@given(
+    contacts=st.lists(TEXTS, max_size=3),
+    expires=st.none() | TEXTS,
+    path=st.none() | TEXTS,
+    flow=st.sampled_from([UDP, TCP]),
+)
+def test_any_text_is_decided(contacts: list[str], expires: str | None, path: str | None, flow: Flow) -> None:
+    extra = ("Supported: path",) if path is None else ("Supported: path", f"Path: {path}")
+    try:
+        request = register(*contacts, expires=expires, extra=extra)
+    except BadMessage:
+        return
+    desk = Desk()
+    outcome = desk.ask(request, flow=flow)
+    assert outcome.status in (200, 400, 403, 423)
+    response = build_response(request, outcome.status, outcome.reason, to_tag="t", headers=outcome.headers)
+    again = parse_message(response.render(), is_datagram=True)
+    assert len(again.contacts) == len(desk.bound())
+    for binding in desk.bindings.lookup(ALICE, WALL):
+        hop = next_hop(binding)
+        assert all(str(parse_uri(uri)) == uri for uri in (hop.uri, hop.next_hop))
