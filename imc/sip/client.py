@@ -31,6 +31,7 @@ from imc.sip.transactions import (
 
 _STARTED, _PROVISIONAL, _FINAL = ClientEvent.STARTED, ClientEvent.PROVISIONAL, ClientEvent.FINAL
 _COMPLETED = ClientState.COMPLETED
+_TOLERANCE = 0.001  # seconds; more than the wheel rounds
 
 
 class ClientTransaction:
@@ -137,6 +138,9 @@ class ClientTransactions:
             event = ClientEvent.TIMER_K
         elif transaction.e_at < transaction.f_at:
             event = ClientEvent.TIMER_E
+        elif now < transaction.f_at - _TOLERANCE:  # the first look at one over a stream: it is unanswered yet
+            self._schedule(transaction, transaction.f_at)
+            return
         else:
             event = ClientEvent.TIMER_F
         self._step(transaction, event, now)
@@ -175,8 +179,9 @@ class ClientTransactions:
             transaction.e_at = now + T1
             self._schedule(transaction, transaction.e_at)
         else:
+            # Most are answered soon. What they leave behind in the wheel shall not stay there for all of timer F.
             transaction.e_at = transaction.f_at
-            self._schedule(transaction, transaction.f_at)
+            self._schedule(transaction, now + T2)
 
     def _double_e(self, transaction: ClientTransaction, now: float, _what: object) -> None:
         self._again(transaction, now, min(2 * transaction.interval, T2))
