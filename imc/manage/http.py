@@ -17,6 +17,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import trio
 import uvicorn
@@ -55,7 +56,11 @@ class _RefusedRequest(Exception):
 
 
 def check_origin(headers: Any, options: ManageOptions) -> None:
-    """Keep out what a browser sends on behalf of a foreign page. `_RefusedRequest` 403."""
+    """Keep out what a browser sends on behalf of a foreign page. `_RefusedRequest` 403.
+
+    An allowed origin is one that a reverse proxy serves: its pages call as pages of the same origin do, so there are
+    no answers to preflights (CORS).
+    """
     origin = headers.get("origin")
     if origin is not None and origin.lower() not in {allowed.lower() for allowed in options.allowed_origins}:
         raise _RefusedRequest(403, "Origin not allowed")
@@ -68,7 +73,8 @@ def check_origin(headers: Any, options: ManageOptions) -> None:
 def _is_own_host(host: str, options: ManageOptions) -> bool:
     """Whether a Host header names this machine in a way that no foreign DNS can: an address, localhost, or ours."""
     name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    if name.lower() in ("", "localhost", parse_listen(options.listen)[0].lower()):
+    ours = {parse_listen(options.listen)[0].lower(), *(urlsplit(origin).hostname for origin in options.allowed_origins)}
+    if name.lower() in {"", "localhost"} | ours:
         return True  # an empty one comes from HTTP/1.0, which no browser speaks
     try:
         ipaddress.ip_address(name)
@@ -130,12 +136,13 @@ def make_app(options: ManageOptions, execute: Execute) -> Starlette:
             check_token(request.headers, options.token)
             check_content(request.headers, options.max_request)
             body = await _read_body(request, options)
+            response = await execute(jsonrpc.parse(body, options.max_batch))
         except _RefusedRequest as refused:
-            error = jsonrpc.error_response(jsonrpc.INVALID_REQUEST, refused.message)
+            code = jsonrpc.INTERNAL_ERROR if refused.status >= 500 else jsonrpc.INVALID_REQUEST
+            error = jsonrpc.error_response(code, refused.message)
             return _json(error, refused.status, refused.headers)
         except ClientDisconnect:
             return Response(status_code=400)
-        response = await execute(jsonrpc.parse(body, options.max_batch))
         return Response(status_code=204, headers=_HEADERS) if response is None else _json(response)
 
     app = Starlette(routes=[Route(path, rpc, methods=["POST"]) for path in ("/RPC", "/rpc")])
@@ -245,6 +252,7 @@ class HttpListener:
                 _tell(token, ended)
             return None
 
+        await trio.lowlevel.checkpoint_if_cancelled()  # or the thread would not begin, and its end not come
         try:
             death = await trio.to_thread.run_sync(main, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
         finally:
@@ -257,7 +265,10 @@ class HttpListener:
 
     def _config(self, token: trio.lowlevel.TrioToken, pool: ThreadPoolExecutor) -> uvicorn.Config:
         async def execute(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
-            return await asyncio.get_running_loop().run_in_executor(pool, call, document)
+            try:
+                return await asyncio.get_running_loop().run_in_executor(pool, call, document)
+            except (asyncio.CancelledError, trio.Cancelled, trio.RunFinishedError):
+                raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
 
         def call(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
             return trio.from_thread.run(jsonrpc.execute, document, self._methods.call, trio_token=token)

@@ -17,7 +17,10 @@ class ManageOptions:
     token: str | None = None
     """Bearer token that HTTP callers must show. Without it HTTP is served on loopback only."""
     allowed_origins: tuple[str, ...] = ()
-    """Web origins (``https://chat.example.com``) whose pages may call; a request with any other Origin is refused."""
+    """Web origins (``https://chat.example.com``) that a reverse proxy serves, whose pages may call.
+
+    A request with any other Origin is refused.
+    """
     socket: str | None = None
     """Path of the Unix stream socket; None: no socket."""
     fifos: tuple[str, ...] = ()
