@@ -58,7 +58,7 @@ from imc.sip.ids import Ids
 from imc.sip.stack import Stack
 from imc.sip.uas import UasPolicy
 from imc.store.ops import PutOutbox
-from imc.store.reader import Reader
+from imc.store.reader import StoreReader
 from imc.store.store import Store
 from imc.store.writer import Writer
 from imc.transport.addresses import ListenAddress
@@ -67,6 +67,7 @@ from imc.transport.transports import Transports
 
 _log = structlog.get_logger("imc")
 DRAIN_SECONDS = 4.0
+_OUTBOX_PAGE = 500
 _CARRY_AT_ONCE = 50  # streams opened at a time to find out whether a large copy can be carried
 
 
@@ -90,7 +91,7 @@ class Daemon:
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
         )
-        self._reader = Reader(store)
+        self._reader = StoreReader(threads=settings.imc.db_readers)
         self._writer = Writer(store)
         self._bindings = Bindings()
         self._location = Location(
@@ -115,10 +116,10 @@ class Daemon:
         self._copies = Copies(hop=self._ids.tag(), extra=settings.imc.extra_headers, wall=wall)
         self._accounts: Accounts[Secrets] = Accounts(
             AccountsOptions(),
-            load=lambda aor: self._reader.run(lambda store: store.get_account(aor)),
-            version=lambda: self._reader.run(lambda store: store.accounts_version()),
+            load=partial(self._reader.run, store.get_account),
+            version=partial(self._reader.run, store.accounts_version),
         )
-        self._facts = StoreFacts(self._reader, self._accounts, max_list=settings.limits.max_list_entries)
+        self._facts = StoreFacts(store, self._reader, self._accounts, max_list=settings.limits.max_list_entries)
         self._circumstances = Circumstances(self._facts, wall)
         self._rooms = Rooms(
             RoomOptions(),
@@ -129,7 +130,7 @@ class Daemon:
             engine=self._engine,
             copies=self._copies,
             circumstances=self._circumstances,
-            load=lambda aor: self._reader.run(lambda store: store.load_room(aor)),
+            load=partial(self._reader.run, store.load_room),
             spawn=self._spawn,
             can_carry=self._can_carry,
             on_count=self._count_rooms,
@@ -137,6 +138,7 @@ class Daemon:
         self._relay = Relay(self._location, self._copies, self._outbox)
         self.manager = Manager(
             rooms=self._rooms,
+            store=store,
             reader=self._reader,
             ids=self._ids,
             statistics=self.statistics,
@@ -147,14 +149,13 @@ class Daemon:
         self._identity: Identity
         self._verifier: DigestVerifier
         self._registration: Registration | None = None
+        self._bound: tuple[ListenAddress, ...] = ()
         self._sip: Sip
         self.ended = trio.Event()
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[tuple[ListenAddress, ...]] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[tuple[ListenAddress, ...]] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `drain` has ended, or until cancelled. ListenError, StoreError, ConfigError at the start."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -168,6 +169,8 @@ class Daemon:
                 nursery.start_soon(self._accounts.run)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
+                    if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:
+                        nursery.start_soon(self._registration.follow, self._accounts)
                 await self._start_management()
                 task_status.started(bound)
                 await self.ended.wait()
@@ -177,6 +180,7 @@ class Daemon:
     def _build_edge(self, bound: tuple[ListenAddress, ...]) -> None:
         """What depends on the addresses that were bound."""
         settings = self.settings
+        self._bound = bound
         self._verifier = DigestVerifier(digest_options(settings, bound), self._ids.secret())
         self._identity = self._make_identity()
         if settings.registrar.enabled:
@@ -220,11 +224,11 @@ class Daemon:
 
     async def _load(self) -> None:
         """What was registered, and what was promised and is not delivered."""
-        self._facts.active = await self._reader.run(lambda store: store.count_rooms())
-        self._bindings.load(await self._reader.run(lambda store: store.load_bindings()), self._wall())
+        self._facts.active = await self._reader.run(self._store.count_rooms)
+        self._bindings.load(await self._reader.run(self._store.load_bindings), self._wall())
         after, count = 0, 0
         while True:
-            rows = await self._reader.run(partial(_outbox_page, after=after))
+            rows = await self._reader.run(self._store.load_outbox, _OUTBOX_PAGE, after)
             count += self._outbox.restore(PutOutbox(row.id, row.created, row.payload, row.recipients) for row in rows)
             if not rows:
                 break
@@ -261,6 +265,8 @@ class Daemon:
         self._copies.extra = settings.imc.extra_headers
         self._facts.max_list = settings.limits.max_list_entries
         self._identity = self._make_identity()
+        if self._registration is not None:
+            self._registration.reload(registrar_options(settings, self._bound))
 
     # --- what the parts ask -----------------------------------------------------------------------------------------
 
@@ -321,10 +327,6 @@ class Daemon:
             **self._accounts.statistics(),
             **self._writer.statistics(),
         }
-
-
-def _outbox_page(store: Store, after: int) -> Sequence:  # type: ignore[type-arg]
-    return store.load_outbox(500, after)
 
 
 def _log_left(error: Exception | None) -> None:
@@ -394,7 +396,6 @@ def _reload(daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
         if others:
             _log.warning("needs-a-restart", settings=", ".join(others))
     systemd.ready("serving")
-
 
 
 def _with(old: Settings, new: Settings, keys: Sequence[str]) -> Settings:

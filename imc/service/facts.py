@@ -6,32 +6,34 @@ from imc.aor import Aor
 from imc.rooms.outcome import RoomRow
 from imc.service.accounts import Accounts
 from imc.service.identity import Secrets
-from imc.store.reader import Reader
+from imc.store.reader import StoreReader
+from imc.store.store import Store
 
 
 class StoreFacts:
     """``active`` counts the live rooms: read once, then kept by those who make and end rooms."""
 
-    def __init__(self, reader: Reader, accounts: Accounts[Secrets], *, max_list: int) -> None:
+    def __init__(self, store: Store, reader: StoreReader, accounts: Accounts[Secrets], *, max_list: int) -> None:
+        self._store = store
         self._reader = reader
         self._accounts = accounts
         self.max_list = max_list
         self.active = 0
 
     async def room_exists(self, aor: Aor) -> bool:
-        return await self._reader.run(lambda store: store.load_room(aor)) is not None
+        return await self._reader.run(self._store.load_room, aor) is not None
 
     async def account_exists(self, aor: Aor) -> bool:
         return await self._accounts.load(aor) is not None
 
     async def rooms_owned(self, user: Aor) -> int:
-        return await self._reader.run(lambda store: store.count_rooms_owned(user))
+        return await self._reader.run(self._store.count_rooms_owned, user)
 
     async def rooms_to_see(self, user: Aor) -> list[RoomRow]:
         """Spec R-ROOMS-1: the public rooms and the user's own, by address; one more than a list shows, if there is."""
         limit = self.max_list + 1
-        public = await self._reader.run(lambda store: store.public_rooms(limit))
-        own = await self._reader.run(lambda store: store.rooms_of(user, limit))
+        public = await self._reader.run(self._store.public_rooms, limit)
+        own = await self._reader.run(self._store.rooms_of, user, limit)
         rows = {room: RoomRow(room, is_private=False) for room in public.rows}
         rows |= {entry.room: RoomRow(entry.room, entry.is_private, entry.role) for entry in own.rows}
         return sorted(rows.values())

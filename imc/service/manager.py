@@ -16,7 +16,8 @@ from imc.rooms.model import Role
 from imc.service.inbound import Inbound, Outcome
 from imc.service.rooms import Rooms
 from imc.sip.ids import Ids
-from imc.store.reader import Reader
+from imc.store.reader import StoreReader
+from imc.store.store import Store
 
 BAD_REQUEST = -1  # spec R-ANSWER-5
 _PAGE = 1_000
@@ -45,13 +46,15 @@ class Manager:
         self,
         *,
         rooms: Rooms,
-        reader: Reader,
+        store: Store,
+        reader: StoreReader,
         ids: Ids,
         statistics: Callable[[], Mapping[str, int]],
         wake: Callable[[], None],
         default_domain: Callable[[], str],
     ) -> None:
         self._rooms = rooms
+        self._store = store
         self._reader = reader
         self._ids = ids
         self._statistics = statistics
@@ -62,7 +65,7 @@ class Manager:
         found: list[RoomSummary] = []
         after = None
         while True:
-            page = await self._reader.run(lambda store, after=after: store.list_rooms(_PAGE, after))
+            page = await self._reader.run(self._store.list_rooms, _PAGE, after)
             for row in page.rows:
                 owner = row.owners[0] if row.owners else None
                 found.append(RoomSummary(row.room, row.members, owner, row.is_private))
@@ -71,17 +74,17 @@ class Manager:
                 return found
 
     async def list_members(self, room: Aor) -> list[MemberSummary] | None:
-        live = await self._reader.run(lambda store: store.load_room(room))
+        live = await self._reader.run(self._store.load_room, room)
         if live is None:
             return None
         ranked = sorted(live.members.items(), key=lambda one: (-one[1].role, one[0]))
         return [MemberSummary(user, member.role.name.lower()) for user, member in ranked]
 
     async def room_active(self, room: Aor) -> bool:
-        return await self._reader.run(lambda store: store.load_room(room)) is not None
+        return await self._reader.run(self._store.load_room, room) is not None
 
     async def room_member(self, room: Aor, user: Aor) -> bool:
-        live = await self._reader.run(lambda store: store.load_room(room))
+        live = await self._reader.run(self._store.load_room, room)
         role = None if live is None else live.role(user)
         return role is not None and role > Role.INVITED
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from imc.aor import Aor
 from imc.rooms.model import Room
-from imc.store.writer import Guard
+from imc.store.guard import Guard
 
 
 class Slot:

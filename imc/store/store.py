@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from imc.errors import StoreConflict, StoreError
+from imc.errors import StoreConflict, StoreError, StoreUnavailable
 from imc.store.accounts import AccountStore
 from imc.store.batch import Batch, coalesce
 from imc.store.bindings import BindingStore, apply_bindings
 from imc.store.database import Database
+from imc.store.guard import Guard
 from imc.store.migrations import inspect_tables, prepare
 from imc.store.ops import Op, check
 from imc.store.options import StoreOptions
@@ -85,48 +86,50 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
         wall = self._wall()
         self.database.write(lambda cursor: self._apply(cursor, batch, wall))
 
-    def commit_groups(self, groups: Sequence[Sequence[Op]]) -> list[StoreError | None]:
+    def commit_groups(
+        self, groups: Sequence[Sequence[Op]], guards: Sequence[Guard | None] | None = None
+    ) -> list[StoreError | None]:
         """Commit many submissions at once, and tell of each what became of it, in their order.
 
         They share one transaction. Where that meets a StoreConflict it is halved until the submission that does not
-        fit stands alone: it fails, all others are committed. Any other failure is that of all that were not committed.
+        fit stands alone: it fails, and so do those behind it with the same guard, since they were built on it; all
+        others are committed. Any other failure is that of all that were not committed.
         """
-        results: list[StoreError | None] = [None] * len(groups)
+        attempt = _Attempt(groups, guards or [None] * len(groups))
         sound = []
         for index, group in enumerate(groups):
             try:
                 check(group)
                 sound.append(index)
             except StoreConflict as error:
-                results[index] = error
-        self._commit_some(groups, sound, results)
-        return results
+                attempt.fail(index, error)
+        self._commit_some(attempt, sound)
+        return attempt.results
 
-    def _commit_some(
-        self, groups: Sequence[Sequence[Op]], chosen: Sequence[int], results: list[StoreError | None]
-    ) -> StoreError | None:
+    def _commit_some(self, attempt: _Attempt, chosen: Sequence[int]) -> StoreError | None:
         """Commit the chosen groups, the first half before the second. What it gives is the database's own failure."""
+        chosen = attempt.still_sound(chosen)
         if not chosen:
             return None
-        batch = coalesce(op for index in chosen for op in groups[index])
+        batch = coalesce(op for index in chosen for op in attempt.groups[index])
         wall = self._wall()
         failure: StoreError | None = None
         try:
             self.database.write(lambda cursor: self._apply(cursor, batch, wall))
         except StoreConflict as error:
             if len(chosen) == 1:
-                results[chosen[0]] = error
+                attempt.fail(chosen[0], error)
                 return None
             half = len(chosen) // 2
-            failure = self._commit_some(groups, chosen[:half], results)
+            failure = self._commit_some(attempt, chosen[:half])
             if failure is None:
-                return self._commit_some(groups, chosen[half:], results)
+                return self._commit_some(attempt, chosen[half:])
             chosen = chosen[half:]
         except StoreError as error:
             failure = error
         if failure is not None:
             for index in chosen:
-                results[index] = failure
+                attempt.results[index] = failure
         return failure
 
     def _apply(self, cursor: Cursor, batch: Batch, wall: float) -> None:
@@ -136,3 +139,30 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
             apply_bindings(self.sql, cursor, batch)
         if batch.outbox_puts or batch.outbox_updates or batch.outbox_deletes:
             apply_outbox(self.sql, cursor, batch)
+
+
+class _Attempt:
+    """One `Store.commit_groups`: what became of each group, and which guards are void from which group on."""
+
+    def __init__(self, groups: Sequence[Sequence[Op]], guards: Sequence[Guard | None]) -> None:
+        self.groups = groups
+        self.results: list[StoreError | None] = [None] * len(groups)
+        self._guards = guards
+        self._void: dict[Guard, int] = {}
+
+    def fail(self, index: int, error: StoreConflict) -> None:
+        self.results[index] = error
+        guard = self._guards[index]
+        if guard is not None:
+            self._void[guard] = min(index, self._void.get(guard, index))
+
+    def still_sound(self, chosen: Sequence[int]) -> list[int]:
+        """Those of the chosen that rest on nothing that failed; the others fail."""
+        sound = []
+        for index in chosen:
+            guard = self._guards[index]
+            if guard is None or index <= self._void.get(guard, index):
+                sound.append(index)
+            else:
+                self.results[index] = StoreUnavailable("what this was built on was not committed")
+        return sound
