@@ -159,7 +159,7 @@ class MariaDb(Server):
     def command(self) -> list[str]:
         program = _find("mariadbd", "mysqld")
         assert program is not None
-        flush = 1 if self.is_durable else 0
+        flush = 1 if self.is_durable else 2  # 2: survives the server's end, not the machine's
         return [
             program, "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}", f"--port={self.port}",
             "--bind-address=127.0.0.1", f"--pid-file={self.folder}/pid", "--innodb-buffer-pool-size=64M",
@@ -213,12 +213,12 @@ class PostgreSql(Server):
     def create_database(self) -> str:
         name = f"imc{next(_numbers)}"
         with self.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            connection.execute(f"CREATE DATABASE {name}")
         return f"postgres://root@/{name}?host={self.folder}"
 
     def drop_database(self, url: str) -> None:
         with self.connect() as connection:
-            connection.execute(f"DROP DATABASE {engine_url(url).database} WITH (FORCE)")  # type: ignore[call-overload]
+            connection.execute(f"DROP DATABASE {engine_url(url).database} WITH (FORCE)")
 
 
 @dataclass

@@ -123,30 +123,35 @@ class Database:
     @contextlib.contextmanager
     def session(self, *, is_writing: bool = True) -> Iterator[Connection]:
         """A SQLAlchemy connection in a transaction, for what is no hot path; committed at the end of the ``with``."""
-        connection = self.engine.connect() if self.kind == "sqlite" else self._transactional()
+        try:
+            connection = self.engine.connect()
+        except (SQLAlchemyError, self.dbapi.Error, OSError, RuntimeError) as error:
+            raise unreachable(error, self.url) from error
         try:
             with connection:
+                self._set_autocommit(connection.connection, is_on=False)
                 if self.kind == "sqlite":
                     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
-                yield connection
-                connection.commit()
+                try:
+                    yield connection
+                    connection.commit()
+                    # What went past SQLAlchemy, on the driver's own cursor, began a transaction too.
+                    connection.connection.commit()
+                except BaseException:
+                    # Closed rather than cleaned up: the pool's connections are in autocommit and have no transaction.
+                    connection.invalidate()
+                    raise
+                self._set_autocommit(connection.connection, is_on=True)
         except (DBAPIError, self.dbapi.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
             raise translate(cause, self.dbapi, self.place) from error
 
-    def _transactional(self) -> Connection:
-        try:
-            connection = self.engine.connect()
-        except (SQLAlchemyError, OSError, RuntimeError) as error:
-            raise unreachable(error, self.url) from error
-        # Out of the pool, whose connections are in autocommit.
-        connection.detach()
-        driver: Any = connection.connection.dbapi_connection
+    def _set_autocommit(self, connection: PoolProxiedConnection, *, is_on: bool) -> None:
+        driver: Any = connection.dbapi_connection
         if self.kind == "mysql":
-            driver.autocommit(False)
-        else:
-            driver.autocommit = False
-        return connection
+            driver.autocommit(is_on)
+        elif self.kind == "postgresql":
+            driver.autocommit = is_on
 
     def warnings(self) -> list[str]:
         """What about the server's settings endangers what was committed."""
@@ -193,15 +198,11 @@ class Database:
         return self._writer
 
     def _prepare_writer(self, connection: PoolProxiedConnection) -> None:
-        driver: Any = connection.dbapi_connection
         try:
             if self.kind != "sqlite" and self.options.is_exclusive:
                 with _cursor(connection) as cursor:
                     locks.acquire_daemon(self.kind, cursor, self.options.lock_wait)
-            if self.kind == "mysql":
-                driver.autocommit(False)
-            elif self.kind == "postgresql":
-                driver.autocommit = False
+            self._set_autocommit(connection, is_on=False)
         except self.dbapi.Error as error:
             raise unreachable(error, self.url) from error
 

@@ -12,6 +12,7 @@ A start on a database that is up to date does not import Alembic.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from imc.store.schema import Tables, tables
 HEAD = "0001"
 VERSION_TABLE = "imc_schema"
 _LOCK_WAIT = 60.0
+# Alembic keeps the migration under way in module globals.
+_alembic_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +120,11 @@ def _migrating(database: Database) -> Iterator[Connection]:
             try:
                 yield connection
                 connection.commit()
-            finally:
-                if not connection.invalidated:
-                    connection.rollback()
-                    locks.release_upgrade(database.kind, cursor)
+            except BaseException:
+                # With its session goes the lock.
+                connection.invalidate()
+                raise
+            locks.release_upgrade(database.kind, cursor)
         finally:
             cursor.close()
 
@@ -135,7 +139,8 @@ def _run(connection: Connection, names: Tables) -> list[str]:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes.update(connection=connection, names=names, notes=notes)
-    command.upgrade(config, "head")
+    with _alembic_lock:
+        command.upgrade(config, "head")
     # The names of the tables may be new to a database that is not.
     notes += kamailio.adopt(connection, names)
     return notes
