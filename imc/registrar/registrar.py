@@ -41,7 +41,7 @@ _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrarOptions:
-    """``own_hosts`` are further names and addresses of this server that a Request-URI may carry in place of a domain.
+    """``own_hosts`` are further names of this server that a Request-URI may carry in place of a domain.
 
     ``own_addresses`` are the (host, port) pairs it listens on: a contact there would make a loop. Intervals are in
     seconds; ``min_expires`` at most an hour, since above that RFC 3261 §10.3 lets nobody be refused.
@@ -116,8 +116,12 @@ class Registrar:
     __slots__ = ("_bindings", "_options", "_own")
 
     def __init__(self, options: RegistrarOptions, bindings: Bindings) -> None:
-        self._options = options
         self._bindings = bindings
+        self.reload(options)
+
+    def reload(self, options: RegistrarOptions) -> None:
+        """Go by these from now on. What is bound stays so."""
+        self._options = options
         self._own = frozenset((ip_of(host) or host, port) for host, port in options.own_addresses)
 
     def process(self, request: Request, aor: Aor, flow: Flow, wall: float) -> RegisterOutcome:
@@ -168,9 +172,11 @@ class Registrar:
             raise _Refused(404, why="To is not an address of this server")
         uri = request.request_uri
         host = uri.host if isinstance(uri, SipUri) else ""
-        if host not in domains and host not in self._options.own_hosts:
+        # An IP address that brought the request here is ours, though a NAT or a wildcard listener hides which it is.
+        is_ours = ip_of(host) is not None or host in self._options.own_hosts
+        if not is_ours and host not in domains:
             raise _Refused(404, why="not a domain of this server")
-        if to.host not in domains or (host in domains and host != to.host):
+        if to.host not in domains or (not is_ours and host != to.host):
             raise _Refused(404, why="To is not of the domain in the Request-URI")
 
     def _read_paths(self, request: Request) -> tuple[str, ...]:

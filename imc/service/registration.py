@@ -1,4 +1,4 @@
-"""REGISTER as a use case: decide, commit, apply, answer; and bindings that expire.
+"""REGISTER as a use case: decide, commit, apply, answer; and bindings that expire, or lose their account.
 
 The registrar decides on what was committed, so one user's REGISTERs take turns (`imc.registrar.turns`).
 """
@@ -12,15 +12,17 @@ import structlog
 import trio
 
 from imc.aor import Aor
-from imc.errors import Overloaded
+from imc.errors import ImcError, Overloaded, StoreUnavailable
 from imc.registrar.bindings import Bindings
-from imc.registrar.registrar import RegisterOutcome, Registrar
+from imc.registrar.registrar import RegisterOutcome, Registrar, RegistrarOptions
 from imc.registrar.turns import Turns
+from imc.service.accounts import Accounts
+from imc.service.identity import Secrets
 from imc.service.inbound import Outcome
 from imc.service.outcomes import failed
 from imc.sip.flow import Flow
 from imc.sip.message import Request
-from imc.store.ops import DeleteBinding, DeleteExpiredBindings, Op, PutBinding
+from imc.store.ops import DeleteBinding, DeleteBindings, DeleteExpiredBindings, Op, PutBinding
 from imc.store.writer import Writer
 
 _log = structlog.get_logger("imc.service")
@@ -45,6 +47,14 @@ class Registration:
         self._wall = wall
         self._on_change = on_change
         self._turns = Turns()
+
+    def reload(self, options: RegistrarOptions) -> None:
+        """Go by these from now on."""
+        self._registrar.reload(options)
+
+    def check_domain(self, request: Request) -> RegisterOutcome | None:
+        """The refusal of a REGISTER for domains of others (RFC 3261 §10.3, step 1): before its sender is looked at."""
+        return self._registrar.check_domain(request)
 
     def register(
         self,
@@ -86,11 +96,14 @@ class Registration:
                 fail(failed(error))
             self._turns.end(aor)
 
+        self._submit(ops, committed)
+
+    def _submit(self, ops: list[Op], done: Callable[[Exception | None], None]) -> None:
+        """As the writer's, but ``done`` is told of a writer that takes nothing as well."""
         try:
-            self._writer.submit(ops, committed)
-        except Overloaded as error:
-            fail(failed(error))
-            self._turns.end(aor)
+            self._writer.submit(ops, done)
+        except (Overloaded, StoreUnavailable) as error:
+            done(error)
 
     async def run(self) -> None:
         """Take expired bindings out, for ever."""
@@ -114,7 +127,42 @@ class Registration:
             if error is not None:
                 _log.warning("expired-bindings-not-deleted", error=str(error))
 
+        self._submit([DeleteExpiredBindings(wall)], done)
+
+    async def follow(self, accounts: Accounts[Secrets]) -> None:
+        """Take out the bindings of users whose account was removed, for ever: nothing more is sent to them.
+
+        For a daemon that knows all its users by their accounts.
+        """
+        seen = 0
+        while True:
+            seen = await accounts.wait_change(seen)
+            if not await self._remove_strangers(accounts):
+                await trio.sleep(_EXPIRY_STEP)
+                seen -= 1  # once more, though nothing changed
+
+    async def _remove_strangers(self, accounts: Accounts[Secrets]) -> bool:
+        """False where the accounts could not be read to the end."""
+        for aor in self._bindings.aors():
+            try:
+                is_stranger = await accounts.load(aor) is None
+            except ImcError as error:
+                _log.warning("account-not-read", error=str(error))
+                return False
+            if is_stranger:
+                self._remove(aor)
+        return True
+
+    def _remove(self, aor: Aor) -> None:
+        def done(error: Exception | None) -> None:
+            if error is None:
+                self._bindings.apply(aor, ())
+                self._on_change(aor)
+            else:
+                _log.warning("bindings-not-deleted", error=str(error))
+            self._turns.end(aor)
+
         try:
-            self._writer.submit([DeleteExpiredBindings(wall)], done)
+            self._turns.take(aor, lambda: self._submit([DeleteBindings(aor)], done))
         except Overloaded as error:
-            done(error)
+            _log.warning("bindings-not-deleted", error=str(error))

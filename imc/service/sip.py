@@ -103,7 +103,12 @@ class Sip:
         elif request.method == "REGISTER" and self._registration is None:
             self._reply(event, 405, [("Allow", ", ".join(self._uas.methods))])
         elif event.key not in self._pending:
-            self._take_identity(event, self._identity().authenticate(request, event.flow, self._clock()))
+            registration = self._registration if request.method == "REGISTER" else None
+            foreign = None if registration is None else registration.check_domain(request)
+            if foreign is not None:
+                self._reply(event, foreign.status, foreign.headers)
+            else:
+                self._take_identity(event, self._identity().authenticate(request, event.flow, self._clock()))
 
     def _take_identity(self, event: RequestReceived, found: Identified | NeedAccount | Answer) -> None:
         if isinstance(found, Identified):

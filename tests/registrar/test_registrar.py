@@ -312,14 +312,17 @@ def test_uri_parameters_without_brackets_are_the_headers() -> None:
         ("sip:other.example", "<sip:alice@other.example>", 404),
         ("sip:example.com", "<sip:alice@other.example>", 404),
         ("sip:second.example", "<sip:alice@example.com>", 404),
-        ("sip:192.0.2.9", "<sip:alice@example.com>", 404),
+        ("sip:192.0.2.9:5070", "<sip:alice@example.com>", 200),
+        ("sip:[2001:db8::1]", "<sip:alice@example.com>", 200),
+        ("sip:chat.example.net", "<sip:alice@example.com>", 200),
+        ("sip:192.0.2.9", "<sip:alice@other.example>", 404),
         ("tel:+1234", "<sip:alice@example.com>", 404),
         ("sip:example.com", "<sip:example.com>", 404),
         ("sip:example.com", "<tel:+1234>", 404),
     ],
 )
 def test_domains(uri: str, to: str, status: int) -> None:
-    desk = Desk(own_hosts=frozenset({"192.0.2.1"}))
+    desk = Desk(own_hosts=frozenset({"chat.example.net"}))
     request = register(C1, uri=uri, to=to)
     assert desk.ask(request).status == status
     refusal = desk.registrar.check_domain(request)
@@ -333,6 +336,16 @@ def test_the_same_user_of_two_domains_is_two_users() -> None:
     desk.ask(register(C2, uri="sip:second.example", to="<sip:alice@second.example>"), aor=other)
     assert desk.bound() == ["sip:alice@198.51.100.7:5062"]
     assert [binding.contact for binding in desk.bindings.lookup(other, WALL)] == ["sip:alice@198.51.100.7:6000"]
+
+
+def test_domains_can_change() -> None:
+    desk = Desk()
+    request = register(C1, uri="sip:new.example", to="<sip:alice@new.example>")
+    new = Aor("alice", "new.example")
+    assert desk.ask(request, aor=new).status == 404
+    desk.registrar.reload(RegistrarOptions(domains=("new.example",)))
+    assert desk.ask(request, aor=new).status == 200
+    assert desk.ask(register(C1)).status == 404
 
 
 # -- contacts that cannot be ----
