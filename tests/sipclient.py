@@ -1,0 +1,377 @@
+"""A small SIP user agent on trio, for tests that talk to a real server over UDP or TCP.
+
+::
+
+    alice = await SipClient.open(nursery, "sip:alice@example.com", server, password="secret")
+    assert (await alice.register()).status == 200
+    assert (await alice.message("sip:chat-a@example.com", "#create")).status == 200
+    notice = await alice.wait_message(event="room-created")
+
+It behaves as RFC 3261 has it where a test could notice: it retransmits over UDP (§17.1.2.2), answers a retransmission
+of the server's with the answer it gave (§17.2.2), and answers challenges (§22.2), later ones before they come. All
+times are seconds of trio's clock.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import trio
+
+from imc.sip.digest import authorize, choose_challenge
+from imc.sip.message import Headers, Request, Response, parse_message
+from imc.sip.uas import build_response
+from imc.sip.uri import SipUri, parse_uri
+from tests.sipwire import Send, Wire
+
+T1, T2 = 0.5, 4.0  # RFC 3261 §17.1.2.1
+TIMER_F = 64 * T1
+_CHALLENGES = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+WITHIN = 5.0  # how long a MESSAGE is waited for
+
+Answer = int | Callable[[Request], int | None] | None
+
+
+class NoAnswer(Exception):
+    """No final response came in time, or the connection was lost."""
+
+
+class NoMessage(AssertionError):
+    """A MESSAGE that was awaited did not come; the text says which did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A MESSAGE that the server sent. ``at`` is when it came, ``source`` what it came over: "udp" or "tcp"."""
+
+    request: Request
+    at: float
+    source: str
+
+    @property
+    def text(self) -> str:
+        return self.request.body.decode("utf-8", "replace")
+
+    @property
+    def sender(self) -> str:
+        """The URI of From."""
+        return str(self.request.from_.uri)
+
+    @property
+    def display(self) -> str | None:
+        """The display name of From."""
+        return self.request.from_.display
+
+    @property
+    def event(self) -> str | None:
+        """The header IMC-Event."""
+        return self.request.headers.get("IMC-Event")
+
+    def __str__(self) -> str:
+        return f"{self.sender} {self.event or '-'} {self.text!r}"
+
+
+class _Pending:
+    """A client transaction: the responses that came, and whether there is one to look at."""
+
+    def __init__(self) -> None:
+        self.responses: list[Response] = []
+        self.heard = trio.Event()
+
+
+@dataclass(slots=True)
+class _Challenge:
+    """``count`` requests have been sent with its nonce."""
+
+    text: str
+    count: int = 0
+
+
+class SipClient:
+    """One user with one socket, made by `open`. It ends with the nursery, or by `close`.
+
+    ``answer`` is the status for each MESSAGE that comes, or a function of the request, or None for silence.
+    ``messages`` are all MESSAGEs that came; a retransmission is none, but counted in ``retransmissions``.
+    ``responses`` are all responses, ``is_connected`` turns False when the server ends a TCP connection.
+    """
+
+    def __init__(self, address: str, server: tuple[str, int], *, password: str | None, transport: str) -> None:
+        uri = parse_uri(address)
+        assert isinstance(uri, SipUri)
+        assert uri.user is not None
+        self.address = address
+        self.user = uri.user
+        self.domain = uri.host
+        self.password = password
+        self.transport = transport
+        self.answer: Answer = 200
+        self.messages: list[Received] = []
+        self.responses: list[Response] = []
+        self.retransmissions = 0
+        self.tag = _token()
+        self._wire = Wire(server, transport, self._take, self._lost)
+        self._unread: list[Received] = []
+        self._arrived = trio.lowlevel.ParkingLot()
+        self._pending: dict[str, _Pending] = {}
+        self._answered: dict[tuple[str, str, str], bytes | None] = {}
+        self._challenges: dict[str, _Challenge] = {}
+        self._register_id = _token()
+        self._cseq = 0
+
+    # Life
+
+    @classmethod
+    async def open(
+        cls,
+        nursery: trio.Nursery,
+        address: str,
+        server: tuple[str, int],
+        *,
+        password: str | None = None,
+        transport: str = "udp",
+        takes_tcp: bool = False,
+        ip: str | None = None,
+    ) -> SipClient:
+        """A client of ``server`` (ip, port), with its socket on ``ip``, by default the server's: loopback.
+
+        A client over UDP that ``takes_tcp`` listens on the same port of TCP, for requests too large for a datagram.
+        """
+        client = cls(address, server, password=password, transport=transport)
+        await nursery.start(client._wire.serve, server[0] if ip is None else ip, takes_tcp)
+        return client
+
+    def close(self) -> None:
+        """End it: the socket is closed without a word to the server."""
+        self._wire.close()
+
+    @property
+    def local(self) -> tuple[str, int]:
+        return self._wire.local
+
+    @property
+    def is_connected(self) -> bool:
+        return self._wire.is_connected
+
+    def _lost(self) -> None:
+        for pending in self._pending.values():
+            pending.heard.set()
+
+    # What comes in
+
+    def _take(self, data: bytes, reply: Send, source: str) -> None:
+        if len(data) <= 4:  # a keep-alive
+            return
+        message = parse_message(data, is_datagram=source == "udp")
+        if isinstance(message, Response):
+            self.responses.append(message)
+            pending = self._pending.get(message.via.branch or "")
+            if pending is not None:
+                pending.responses.append(message)
+                pending.heard.set()
+        elif message.method != "ACK":
+            self._take_request(message, reply, source)
+
+    def _take_request(self, request: Request, reply: Send, source: str) -> None:
+        via = request.via
+        key = via.branch or "", via.sent_by, request.method
+        if key in self._answered:
+            self.retransmissions += 1
+        else:
+            status = self._status(request)
+            answer = None
+            if status is not None:
+                answer = build_response(request, status, to_tag=self.tag, headers=[("Allow", "MESSAGE, OPTIONS")])
+            self._answered[key] = answer.render() if answer is not None else None
+            if request.method == "MESSAGE":
+                received = Received(request, trio.current_time(), source)
+                self.messages.append(received)
+                self._unread.append(received)
+                self._arrived.unpark_all()
+        data = self._answered[key]
+        if data is not None:
+            reply(data)
+
+    def _status(self, request: Request) -> int | None:
+        if request.method == "MESSAGE":
+            return self.answer(request) if callable(self.answer) else self.answer
+        return 200 if request.method == "OPTIONS" else 405
+
+    async def wait_message(
+        self,
+        *,
+        event: str | None = None,
+        text: str | None = None,
+        sender: str | None = None,
+        matches: Callable[[Received], bool] | None = None,
+        within: float = WITHIN,
+    ) -> Received:
+        """The first MESSAGE that no call has returned yet and that is as asked for; others stay. NoMessage.
+
+        ``event`` is its IMC-Event, ``text`` its whole body, ``sender`` the URI of From.
+        """
+        with trio.move_on_after(within):
+            while True:
+                for received in self._unread:
+                    if (
+                        event in (None, received.event)
+                        and text in (None, received.text)
+                        and sender in (None, received.sender)
+                        and (matches is None or matches(received))
+                    ):
+                        self._unread.remove(received)
+                        return received
+                await self._arrived.park()
+        wanted = f"event={event} text={text!r} sender={sender}"
+        raise NoMessage(f"{self.user} waited for {wanted}; unread: {[str(each) for each in self._unread]}")
+
+    def take_unread(self) -> list[Received]:
+        """All MESSAGEs that no call has returned yet."""
+        unread, self._unread = self._unread, []
+        return unread
+
+    # What goes out
+
+    @property
+    def contact(self) -> str:
+        """The URI where the server reaches it."""
+        host = f"[{self.local[0]}]" if ":" in self.local[0] else self.local[0]
+        return f"sip:{self.user}@{host}:{self.local[1]}{';transport=tcp' if self.transport == 'tcp' else ''}"
+
+    async def register(
+        self, *, expires: int = 3600, contact: str | None = None, headers: Iterable[tuple[str, str]] = ()
+    ) -> Response:
+        """REGISTER its contact, or ``contact``, a whole Contact value; with ``expires`` 0 the binding goes."""
+        return await self.request(
+            "REGISTER",
+            f"sip:{self.domain}",
+            to=self.address,
+            call_id=self._register_id,
+            headers=[("Contact", contact or f"<{self.contact}>"), ("Expires", str(expires)), *headers],
+        )
+
+    async def message(
+        self,
+        to: str,
+        text: str | bytes,
+        *,
+        content_type: str = "text/plain;charset=UTF-8",
+        headers: Iterable[tuple[str, str]] = (),
+        from_: str | None = None,
+    ) -> Response:
+        """MESSAGE to a user or a room. ``from_`` is the URI to claim to be, by default its own."""
+        body = text if isinstance(text, bytes) else text.encode()
+        return await self.request(
+            "MESSAGE", to, from_=from_, headers=[("Content-Type", content_type), *headers], body=body
+        )
+
+    async def request(
+        self,
+        method: str,
+        uri: str,
+        *,
+        to: str | None = None,
+        from_: str | None = None,
+        call_id: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Response:
+        """The final response; a challenge is answered once, where there is a password. NoAnswer."""
+        call_id = call_id or _token()
+        extra = list(headers)
+
+        def build() -> Request:
+            return self.build(method, uri, to=to, from_=from_, call_id=call_id, headers=extra, body=body)
+
+        response = await self.transact(build())
+        if self.password is None or not self._learn(response):
+            return response
+        return await self.transact(build())
+
+    def _learn(self, response: Response) -> bool:
+        """Keep the challenge of a response, if it has one that can be answered."""
+        if response.status not in _CHALLENGES:
+            return False
+        asks, answers = _CHALLENGES[response.status]
+        text = choose_challenge(response.headers.all(asks))
+        if text is None:
+            return False
+        self._challenges[answers] = _Challenge(text)
+        return True
+
+    def build(
+        self,
+        method: str,
+        uri: str,
+        *,
+        to: str | None = None,
+        from_: str | None = None,
+        call_id: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Request:
+        """A request with a branch of its own, with credentials where a challenge is known. Change it as you like."""
+        self._cseq += 1
+        ip = f"[{self.local[0]}]" if ":" in self.local[0] else self.local[0]
+        sent_by = f"{ip}:{self.local[1]}"
+        fields = [
+            ("Via", f"SIP/2.0/{self.transport.upper()} {sent_by};branch=z9hG4bK{_token()};rport"),
+            ("Max-Forwards", "70"),
+            ("From", f"<{from_ or self.address}>;tag={self.tag}"),
+            ("To", f"<{to or uri}>"),
+            ("Call-ID", call_id or _token()),
+            ("CSeq", f"{self._cseq} {method}"),
+            *headers,
+        ]
+        for name, challenge in self._challenges.items() if self.password is not None else ():
+            challenge.count += 1
+            value = authorize(
+                challenge.text,
+                method,
+                uri,
+                self.user,
+                self.password or "",
+                body=body,
+                nc=challenge.count,
+                cnonce=_token(),
+            )
+            fields.append((name, value))
+        return Request(method, uri, Headers(fields), body)
+
+    async def transact(self, request: Request, within: float = TIMER_F) -> Response:
+        """Send ``request`` as it is, again over UDP while nothing is heard, and return the final response. NoAnswer."""
+        branch = request.via.branch
+        assert branch is not None
+        if not self.is_connected:
+            raise NoAnswer(f"{self.user} is not connected")
+        pending = self._pending[branch] = _Pending()
+        data = request.render()
+        interval = T1 if self.transport == "udp" else math.inf
+        try:
+            with trio.move_on_after(within):
+                self._wire.send(data)
+                while self.is_connected:
+                    with trio.move_on_after(interval):
+                        await pending.heard.wait()
+                    final = next((each for each in pending.responses if each.is_final), None)
+                    if final is not None:
+                        return final
+                    if pending.heard.is_set():  # a provisional response
+                        pending.heard = trio.Event()
+                        interval = max(interval, T2)
+                    else:
+                        self._wire.send(data)
+                        interval = min(2 * interval, T2)
+        finally:
+            del self._pending[branch]
+        raise NoAnswer(f"{self.user}: {request.method} {request.uri}: no final response")
+
+    def send_raw(self, data: bytes) -> None:
+        """Bytes as they are, to the server."""
+        self._wire.send(data)
+
+
+def _token() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,147 @@
+"""The sockets of the SIP user agent in `tests.sipclient`: messages in and out over UDP or TCP."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import trio
+
+from imc.sip.framing import PONG, Ping, StreamFramer
+
+_MAX_MESSAGE = 262_144
+_MAX_QUEUED = 1000
+_KEEP_ALIVE = 4
+
+Send = Callable[[bytes], None]
+Take = Callable[[bytes, Send, str], None]
+"""What takes a message: its bytes, how to answer it, and "udp" or "tcp"."""
+
+
+class Wire:
+    """The way to ``server`` (ip, port). ``lost`` is called when a TCP connection to it has ended."""
+
+    def __init__(self, server: tuple[str, int], transport: str, take: Take, lost: Callable[[], None]) -> None:
+        self.server = server
+        self.transport = transport
+        self.local: tuple[str, int] = ("", 0)
+        self.is_connected = False
+        self.send: Send
+        self._take = take
+        self._lost = lost
+        self._nursery: trio.Nursery
+
+    async def serve(self, ip: str, takes_tcp: bool, *, task_status: trio.TaskStatus[None]) -> None:
+        """Open on ``ip`` and read until `close`; over UDP with ``takes_tcp`` accept on the same port of TCP too."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                if self.transport == "tcp":
+                    stream = await _connect(ip, self.server)
+                    self.local = stream.socket.getsockname()[:2]
+                    self.send = self._start_stream(stream, is_main=True)
+                else:
+                    datagrams, listener = _bind_both(ip) if takes_tcp else (_bind(ip, socket.SOCK_DGRAM), None)
+                    self.local = datagrams.getsockname()[:2]
+                    self.send = _send_to(datagrams, self.server)
+                    self._nursery.start_soon(self._read_datagrams, datagrams)
+                    if listener is not None:
+                        self._nursery.start_soon(self._accept, listener)
+                self.is_connected = True
+                task_status.started()
+        finally:
+            self.is_connected = False
+            self._lost()
+
+    def close(self) -> None:
+        self._nursery.cancel_scope.cancel()
+
+    async def _read_datagrams(self, sock: socket.socket) -> None:
+        with sock:
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                data, source = sock.recvfrom(65535)
+                if len(data) > _KEEP_ALIVE:
+                    self._take(data, _send_to(sock, source), "udp")
+
+    async def _accept(self, sock: socket.socket) -> None:
+        with sock:
+            while True:
+                await trio.lowlevel.wait_readable(sock)
+                accepted, _ = sock.accept()
+                self._start_stream(trio.SocketStream(trio.socket.from_stdlib_socket(accepted)), is_main=False)
+
+    def _start_stream(self, stream: trio.SocketStream, *, is_main: bool) -> Send:
+        to_write, outgoing = trio.open_memory_channel[bytes](_MAX_QUEUED)
+        self._nursery.start_soon(self._read_stream, stream, to_write, is_main)
+        self._nursery.start_soon(_write_stream, stream, outgoing)
+        return to_write.send_nowait
+
+    async def _read_stream(
+        self, stream: trio.SocketStream, to_write: trio.MemorySendChannel[bytes], is_main: bool
+    ) -> None:
+        framer = StreamFramer(_MAX_MESSAGE)
+        async with stream, to_write:
+            with suppress(trio.BrokenResourceError):
+                async for data in stream:
+                    for item in framer.feed(bytes(data)):
+                        if isinstance(item, Ping):
+                            to_write.send_nowait(PONG)
+                        else:
+                            self._take(item, to_write.send_nowait, "tcp")
+        if is_main:
+            self.is_connected = False
+            self._lost()
+
+
+async def _write_stream(stream: trio.SocketStream, outgoing: trio.MemoryReceiveChannel[bytes]) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        async with outgoing:
+            async for data in outgoing:
+                await stream.send_all(data)
+
+
+async def _connect(ip: str, server: tuple[str, int]) -> trio.SocketStream:
+    sock = trio.socket.socket(_family(ip), socket.SOCK_STREAM)
+    try:
+        await sock.bind((ip, 0))
+        await sock.connect(server)
+    except BaseException:
+        sock.close()
+        raise
+    return trio.SocketStream(sock)
+
+
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+def _bind(ip: str, kind: socket.SocketKind, port: int = 0) -> socket.socket:
+    sock = socket.socket(_family(ip), kind)
+    try:
+        sock.bind((ip, port))
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def _bind_both(ip: str) -> tuple[socket.socket, socket.socket]:
+    """UDP and a listening TCP on one port: another one is tried where TCP's is taken."""
+    while True:
+        datagrams = _bind(ip, socket.SOCK_DGRAM)
+        try:
+            listener = _bind(ip, socket.SOCK_STREAM, datagrams.getsockname()[1])
+        except OSError:
+            datagrams.close()
+            continue
+        listener.listen()
+        return datagrams, listener
+
+
+def _send_to(sock: socket.socket, address: tuple[str, int]) -> Send:
+    def send(data: bytes) -> None:
+        sock.sendto(data, address)
+
+    return send
