@@ -40,9 +40,6 @@ class Imc(Section):
         le=16,
     )
     max_rooms_in_memory: int = setting(
-        "Rooms kept in memory; beyond that the one unused for longest is read again when it is needed.", 50_000, ge=16
-    )
-    max_rooms_in_memory: int = setting(
         "Rooms kept in memory; beyond that the ones unused for longest are read again when they are needed.",
         100_000,
         ge=1_000,
@@ -149,14 +146,16 @@ class Auth(Section):
         "digest",
     )
     algorithms: Annotated[Texts, AfterValidator(checks.algorithms)] = setting(
-        "Digest algorithms that are offered, the preferred one first: SHA-256, SHA-512-256, MD5.", ("SHA-256", "MD5")
+        "Digest algorithms that are offered, each in a challenge of its own, in this order. MD5 stands first because "
+        "many clients look at the first challenge only, and know MD5 only; where all know SHA-256, leave MD5 out.",
+        ("MD5", "SHA-256", "SHA-512-256"),
     )
     qop: Annotated[Texts, AfterValidator(checks.qop)] = setting("Qualities of protection.", ("auth", "auth-int"))
     nonce_lifetime: int = setting("Seconds for which a digest nonce may be used.", 300, ge=1, le=86_400)
     max_nonces: int = setting("Nonces in use at a time; the oldest give way.", 65_536, ge=1)
     trusted_peers: Annotated[Texts, AfterValidator(checks.networks)] = setting(
         "Addresses and networks whose word for who sends is taken: P-Asserted-Identity, else From. In mode digest they "
-        "are not challenged.",
+        "are believed where they send P-Asserted-Identity, and challenged like everyone else where they do not.",
         (),
         reload=True,
     )

@@ -163,7 +163,7 @@ class Verdict(Enum):
 class DigestOptions:
     """What a listener asks for, in its order of preference (RFC 8760 §2.3); each algorithm gives one challenge."""
 
-    algorithms: tuple[str, ...] = ("SHA-256", "MD5")
+    algorithms: tuple[str, ...] = ("MD5", "SHA-256", "SHA-512-256")
     qop: tuple[str, ...] = ("auth", "auth-int")
     nonce_lifetime: float = 300.0  # seconds
     max_nonces: int = 65_536  # nonces in use at a time
