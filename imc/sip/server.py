@@ -162,9 +162,9 @@ class ServerTransactions:
         self.discarded += 1
 
     def _forget(self, transaction: ServerTransaction, _now: float, _data: bytes) -> None:
-        if transaction.state is ServerState.TERMINATED and transaction.request is not None:
+        if transaction.request is not None:  # it was never answered
             self.given_up += 1
-        transaction.request = None
+            transaction.request = None
         del self._by_key[transaction.key]
         self._merge_keys.discard(transaction.merge_key)
 

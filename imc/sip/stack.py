@@ -145,11 +145,15 @@ class Stack:
     def respond(self, event: RequestReceived | str, response: Response, now: float) -> None:
         """The final response to an accepted request, named by its event or its key.
 
-        The first one counts; one that comes after 64*T1 is dropped (RFC 4320 §4.2). ValueError for a provisional one:
-        the stack itself sends 100 when it is due, and nothing else may be sent (RFC 4320 §4.1).
+        The first one counts; one that comes after 64*T1 is dropped, and so is a 408, which nobody may send (RFC 4320
+        §4.2). ValueError for a provisional one: the stack itself sends 100 when it is due, and no other may be sent
+        (RFC 4320 §4.1).
         """
         if response.status < 200:
             raise ValueError(f"not a final response: {response.status}")
+        if response.status == 408:
+            self._servers.discarded += 1
+            return
         key = event if isinstance(event, str) else event.key
         self._servers.respond(key, response.render(), now)
 

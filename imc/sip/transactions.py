@@ -147,8 +147,6 @@ def _client_rows() -> dict[ClientState, dict[ClientEvent, ClientRow]]:
             event.PROVISIONAL: row((do.ABSORB_RESPONSE,), state.COMPLETED),
             event.FINAL: row((do.ABSORB_RESPONSE,), state.COMPLETED),
             event.TIMER_K: row((do.FORGET,), state.TERMINATED),
-            event.FLOW_FAILED: row((do.FORGET,), state.TERMINATED),
-            event.ABANDONED: row((), state.COMPLETED),
         },
         state.TERMINATED: {},
     }

@@ -169,7 +169,6 @@ EFFECTS: dict[tuple[ClientState, ClientEvent], tuple[int, list[object], tuple[in
     (ClientState.COMPLETED, ClientEvent.PROVISIONAL): (0, [], ABSORBS),
     (ClientState.COMPLETED, ClientEvent.FINAL): (0, [], ABSORBS),
     (ClientState.COMPLETED, ClientEvent.TIMER_K): (0, [], GONE),
-    (ClientState.COMPLETED, ClientEvent.ABANDONED): (0, [], ABSORBS),
 }
 
 
@@ -183,7 +182,8 @@ def test_row(state: ClientState, event: ClientEvent) -> None:
 
 def test_every_row_has_its_test() -> None:
     rows = {(state, event) for state in REACH for event in CLIENT[state]}
-    assert rows == set(EFFECTS) | {(state, ClientEvent.FLOW_FAILED) for state in REACH}
+    waiting = (ClientState.TRYING, ClientState.PROCEEDING)
+    assert rows == set(EFFECTS) | {(state, ClientEvent.FLOW_FAILED) for state in waiting}
 
 
 @pytest.mark.parametrize("provisional", [False, True])
@@ -197,10 +197,12 @@ def test_row_flow_failed(provisional: bool) -> None:
     assert scene.run(100).close().seen[before:] == [FlowFailed]
 
 
-def test_row_flow_failed_when_completed() -> None:
-    # A datagram's flow is never closed, but nothing breaks where it is.
-    scene = Scene().answer(200).close()
-    assert scene.seen == [200]
+def test_what_is_answered_is_neither_abandoned_nor_failed() -> None:
+    scene = Scene().answer(200).abandon().close()
+    assert (scene.seen, scene.tables) == ([200], ABSORBS)
+    assert Scene(TCP).answer(200).abandon().close().seen == [200]
+    # A datagram's flow is never closed, but nothing breaks where someone says so.
+    assert Scene().close().tables == WAITS
 
 
 def test_a_closed_stream_fails_its_own_transactions_only() -> None:

@@ -347,6 +347,14 @@ def test_a_full_table_drops_the_oldest_nonce_and_no_count_is_spent_twice() -> No
     assert verify(verifier, login(verifier)) is Verdict.OK
 
 
+def test_a_nonce_older_than_all_in_a_full_table_is_stale_and_displaces_none() -> None:
+    verifier = only(max_nonces=1)
+    (older,), (newer,) = verifier.challenges(REALM, 0.0), verifier.challenges(REALM, 0.0)
+    assert verify(verifier, answer(newer)) is Verdict.OK
+    assert verify(verifier, answer(older)) is Verdict.STALE
+    assert verify(verifier, answer(newer, 2)) is Verdict.OK
+
+
 def test_aged_nonces_leave_the_table() -> None:
     verifier = only(max_nonces=1000, nonce_lifetime=10)
     for second in range(100):

@@ -148,6 +148,13 @@ def test_an_answer_after_64_t1_is_not_sent() -> None:
     assert scene.stack.statistics()["answers_discarded"] == 1
 
 
+def test_408_is_not_sent() -> None:
+    # RFC 4320 §4.2
+    scene = Scene().answer(408).run(32)
+    assert scene.sent == [(3.5, 100)]
+    assert scene.stack.statistics()["requests_given_up"] == 1
+
+
 def test_there_is_no_provisional_answer_for_the_service_to_give() -> None:
     # RFC 4320 §4.1
     with pytest.raises(ValueError, match="final"):
