@@ -6,8 +6,9 @@ Two kinds of call may follow each other in any order, told apart by their first 
 - ``:``: a call of the 2008 line format, ended by an empty line.
 
 Blank lines between calls are skipped; any other line is refused. A call that can no longer become one ends early, so
-that the next is read again: a line break within a JSON string; a line that begins another call where none can be; the
-end of the last writer (`Framer.cut_off`). Every byte is looked at a bounded number of times.
+that the next is read again, even where it follows on the same line, as what a writer leaves unfinished and what the
+next one writes do: at a line break within a JSON string; where another call begins and none can be; at the end of the
+last writer (`Framer.cut_off`). Every byte is looked at a bounded number of times.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from typing import TypeAlias
 HEAD_KEPT = 4096
 """How much of a refused call is kept, to find out who waits for an answer to it."""
 
-_STRUCTURE = re.compile(rb'["{}\[\]\n]')
+_STRUCTURE = re.compile(rb'["{}\[\]:]')
 _IN_STRING = re.compile(rb'["\\\n]')
-# Lines that are no argument of a call: the first line of another one, or JSON (an argument with a quote is quoted).
-_NO_ARGUMENT = re.compile(rb':[A-Za-z0-9_.\-]{1,128}:[A-Za-z0-9_.\-]{0,256}\Z|\[?\{ *"')
-# Lines that do not occur within JSON, and their beginnings.
-_LINE_CALL = re.compile(rb":[A-Za-z0-9_.\-]{1,128}:")
-_LINE_CALL_BEGUN = re.compile(rb":[A-Za-z0-9_.\-]{0,128}\Z")
+_COMMAND = rb":[A-Za-z_][A-Za-z0-9_.\-]{0,127}:"
+_COMMAND_BEGUN = re.compile(rb":(?:[A-Za-z_][A-Za-z0-9_.\-]{0,127})?\Z")
+_IS_COMMAND = re.compile(_COMMAND)  # never occurs in JSON outside of strings
+_FIRST_LINE = re.compile(_COMMAND + rb"[A-Za-z0-9_.\-]{0,256}[ \t\r]*\Z")
+_IS_JSON = re.compile(rb'[ \t]*\[?\{ *"')  # never begins an argument: one that has a quote is quoted itself
 _JSON_CALL = b'{"jsonrpc"'
+_RUBBISH_END = re.compile(rb'\n|\[?\{"jsonrpc"')
+_TAIL = 400  # bytes: longer than any first line that is recognised
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class Framer:
         while True:
             if not self._kind and not self._begin():
                 return frames
-            frame = self._read_json() if self._kind == "{" else self._read_lines()
+            read = {"{": self._read_json, ":": self._read_lines, "?": self._read_rubbish}[self._kind]
+            frame = read()
             if frame is None:
                 return frames
             frames.append(frame)
@@ -128,36 +132,31 @@ class Framer:
                     self._drop_surplus()
                     return None
                 end += 1
-            elif char == b"\n" and self._is_in_string:  # RFC 8259 §7: must be escaped, so this never becomes JSON
-                return self._end_json(end, "line break in a string")
-            elif char == b"\n":
-                is_another = self._is_another_call(end)
-                if is_another is None:
-                    self._scanned = match.start()
-                    self._drop_surplus()
-                    return None
+            elif char == b"\n":  # RFC 8259 §7: must be escaped, so this never becomes JSON
+                return self._end_json(self._end_of_rubbish(match.start()), "line break in a string")
+            elif char in b"{:" and (is_another := self._is_another_call(match.start())) is not False:
                 if is_another:
-                    return self._end_json(end, "another call began before its end")
+                    return self._end_json(match.start(), "another call began before its end")
+                self._scanned = match.start()
+                self._drop_surplus()
+                return None
             elif char == b'"':
                 self._is_in_string = not self._is_in_string
-            else:
+            elif char != b":":
                 self._depth += 1 if char in b"{[" else -1
             self._scanned = end
             if self._depth == 0:
                 return self._end_json(end, None)
 
     def _is_another_call(self, start: int) -> bool | None:
-        """Whether the line at ``start``, within JSON, begins another call. None: too little of it is there to tell."""
-        rest = bytes(self._buffer[start : start + 200])
-        if _LINE_CALL.match(rest):
-            return True
+        """Whether what is at ``start``, within JSON, is another call. None: too little of it is there to tell."""
+        rest = bytes(self._buffer[start : start + _TAIL])
+        if rest.startswith(b":"):
+            return True if _IS_COMMAND.match(rest) else None if _COMMAND_BEGUN.match(rest) else False
         # A batch has its calls one level down; deeper there are none.
-        has_room = self._depth > (1 if self._buffer.startswith(b"[") else 0)
-        if has_room and rest.startswith(_JSON_CALL):
-            return True
-        if _LINE_CALL_BEGUN.match(rest) or (has_room and _JSON_CALL.startswith(rest)):
-            return None
-        return False
+        if self._depth <= (1 if self._buffer.startswith(b"[") else 0):
+            return False
+        return True if rest.startswith(_JSON_CALL) else None if _JSON_CALL.startswith(rest) else False
 
     def _end_json(self, end: int, fault: str | None) -> Frame:
         raw = bytes(self._buffer[:end])
@@ -181,29 +180,40 @@ class Framer:
     # Lines
 
     def _read_lines(self) -> Frame | None:
+        buffer = self._buffer
         while True:
-            end = self._buffer.find(b"\n", self._scanned)
+            end = buffer.find(b"\n", self._scanned)
             if end < 0:
-                self._scanned = len(self._buffer)
-                if self._scanned > self._max_size:
+                if len(buffer) > max(self._max_size, HEAD_KEPT + 2 * _TAIL):
                     self._is_too_large = True
-                    del self._buffer[HEAD_KEPT:]
-                    self._scanned = HEAD_KEPT
+                    del buffer[HEAD_KEPT:-_TAIL]
+                self._scanned = len(buffer)
                 return None
-            line = bytes(self._buffer[:end]).strip(b" \t\r")
-            if self._lines and _NO_ARGUMENT.match(line):  # left in the buffer, to be read again as a call of its own
-                return self._refuse("another call began before the empty line", b"\n".join(self._lines))
-            del self._buffer[: end + 1]
+            begun = self._find_another_call(end)
+            if begun is not None:
+                head = [*self._lines, bytes(buffer[:begun])] if begun else self._lines
+                del buffer[:begun]
+                return self._refuse("another call began before the empty line", b"\n".join(head))
+            line = bytes(buffer[:end]).strip(b" \t\r")
+            del buffer[: end + 1]
             self._scanned = 0
             self._size += end + 1
             frame = self._take_line(line)
             if frame is not None:
                 return frame
 
+    def _find_another_call(self, line_end: int) -> int | None:
+        """Where in the line at the beginning of the buffer another call begins, if it does."""
+        start = max(0 if self._lines else 1, line_end - _TAIL)
+        match = _FIRST_LINE.search(bytes(self._buffer[start:line_end]))
+        if match:
+            return start + match.start()
+        if self._lines and (json := _IS_JSON.match(self._buffer)):
+            return json.start()
+        return None
+
     def _take_line(self, line: bytes) -> Frame | None:
         self._is_too_large = self._is_too_large or self._size > self._max_size
-        if self._kind == "?":
-            return self._refuse("neither JSON nor a call that begins with a colon", line)
         if line:
             if not self._is_too_large:
                 self._lines.append(line)
@@ -215,3 +225,24 @@ class Framer:
             return self._refuse("too large", b"\n".join(lines))
         self._reset()
         return LineCall(lines)
+
+    # What is neither
+
+    def _read_rubbish(self) -> Frame | None:
+        buffer = self._buffer
+        match = _RUBBISH_END.search(buffer, max(0, self._scanned - len(_JSON_CALL)))
+        if match is None:
+            if len(buffer) > HEAD_KEPT + 2 * _TAIL:
+                del buffer[HEAD_KEPT:-_TAIL]
+            self._scanned = len(buffer)
+            return None
+        end = self._end_of_rubbish(match.start()) if match[0] == b"\n" else match.start()
+        rubbish = bytes(buffer[:end]).rstrip()
+        del buffer[:end]
+        return self._refuse("neither JSON nor a call that begins with a colon", rubbish)
+
+    def _end_of_rubbish(self, line_end: int) -> int:
+        """Where a call begins that ends the line, else the end of the line with its line break."""
+        start = max(1, line_end - _TAIL)
+        match = _FIRST_LINE.search(bytes(self._buffer[start:line_end]))
+        return start + match.start() if match else line_end + 1

@@ -240,8 +240,9 @@ class HttpListener:
         server = self.server = uvicorn.Server(self._config(token, pool))
 
         def main() -> BaseException | None:
-            sockets = [sock.dup() for sock in self._sockets]
+            sockets: list[socket.socket] = []
             try:
+                sockets += [sock.dup() for sock in self._sockets]
                 server.run(sockets)
             except BaseException as error:  # SystemExit too is only this thread's death
                 return error

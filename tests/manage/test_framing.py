@@ -71,6 +71,46 @@ CASES: list[tuple[bytes, list[Frame]]] = [
         [Refused("another call began before its end", b"[[\n"), JsonText(JSON)],
     ),
     (
+        b"rubbish" + JSON + b"rubbish" + ROOMS + b'{"a": "rubb' + ROOMS + b'{"a": ' + JSON + b'{"a":' + ROOMS,
+        [
+            Refused("neither JSON nor a call that begins with a colon", b"rubbish"),
+            JsonText(JSON),
+            Refused("neither JSON nor a call that begins with a colon", b"rubbish"),
+            LineCall((b":imc_list_rooms:reply",)),
+            Refused("line break in a string", b'{"a": "rubb'),
+            LineCall((b":imc_list_rooms:reply",)),
+            Refused("another call began before its end", b'{"a": '),
+            JsonText(JSON),
+            Refused("another call began before its end", b'{"a":'),
+            LineCall((b":imc_list_rooms:reply",)),
+        ],
+    ),
+    (
+        b"rubbish[" + JSON + b"]12:30:45\n" + JSON,
+        [
+            Refused("neither JSON nor a call that begins with a colon", b"rubbish"),
+            JsonText(b"[" + JSON + b"]"),
+            Refused("neither JSON nor a call that begins with a colon", b"12:30:45"),
+            JsonText(JSON),
+        ],
+    ),
+    (
+        b":imc_list_members:" + ROOMS + b":imc_list_members:one\nchat-" + ROOMS,
+        [
+            Refused("another call began before the empty line", b":imc_list_members:"),
+            LineCall((b":imc_list_rooms:reply",)),
+            Refused("another call began before the empty line", b":imc_list_members:one\nchat-"),
+            LineCall((b":imc_list_rooms:reply",)),
+        ],
+    ),
+    (
+        b"x" * 9000 + ROOMS,
+        [
+            Refused("neither JSON nor a call that begins with a colon", b"x" * HEAD_KEPT),
+            LineCall((b":imc_list_rooms:reply",)),
+        ],
+    ),
+    (
         b"what is this\n" + ROOMS,
         [
             Refused("neither JSON nor a call that begins with a colon", b"what is this"),
