@@ -2,17 +2,16 @@
 
 Theory. A transaction is one request and its answers between two neighbours. Its state machine is a table: for each
 state, for each event that can happen in it, one `Row`: what to do, and which state is next. The state changes first,
-then the actions run, in order. An event without a row cannot happen in that state. `imc.sip.stack` is the only
-interpreter of these tables; diagrams and tests read the same rows.
+then the actions run, in order. An event without a row cannot happen in that state. `imc.sip.client` and
+`imc.sip.server` are the only interpreters of these tables; diagrams and tests read the same rows.
 
-Client (§17.1.2, Figure 6)                        Server (§17.2.2, Figure 8)
+Client (§17.1.2, Figure 6)                       Server (§17.2.2, Figure 8)
 
-    NEW -start-> TRYING -1xx-> PROCEEDING             NEW -request-> TRYING -100 due-> PROCEEDING
-                   |              |                                    |                 |
-                   +--- 2xx-6xx --+-> COMPLETED                        +----- final -----+-> COMPLETED
-                   |              |       | K                          |                 |        | J
-                   +- F, failure -+---> TERMINATED                     |                 give up  |
-                                                                       |                 +---> TERMINATED
+    NEW -started-> TRYING -1xx-> PROCEEDING          NEW -request-> TRYING -100 due-> PROCEEDING
+                     |               |                                |                |    |
+                     +--- 2xx-6xx ---+-> COMPLETED                    +---- final -----+-> COMPLETED
+                     |               |       | K                                       |    | J
+                     +- F, failure --+-> TERMINATED                        give up     +-> TERMINATED
 
 Timers (§17.1.2.2, §17.2.2, Table 4). Each transaction waits for one instant at most, so it is itself the one entry it
 has in the wheel:
@@ -20,7 +19,8 @@ has in the wheel:
     E   repeats the request over an unreliable transport: T1, then twice as long each time up to T2; T2 in PROCEEDING
     F   64*T1 after the start: the client gives up
     K   T4 unreliable, 0 reliable: how long a client transaction absorbs repeated answers
-    J   64*T1 unreliable, 0 reliable: how long a server transaction answers repeated requests
+    J   64*T1: how long a server transaction answers repeated requests. RFC 3261 has 0 for reliable transports, which
+        repeat nothing; but a client whose connection broke sends its request again on another one
 
 RFC 4320 changes §17.2 for the server: no provisional answer but 100, and that one not before a client's timer E has
 grown to T2, yet then without fail (§4.1); no 408, and no answer at all once the client has given up (§4.2). So the
@@ -102,7 +102,7 @@ class ServerEvent(IntEnum):
 class ServerAction(Enum):
     SET_100 = "let timer 100 fire when a client's timer E has grown to T2"
     SET_GIVE_UP = "let the transaction end when the client's timer F has fired"
-    SET_J = "let timer J fire in 64*T1; at once over a reliable transport"
+    SET_J = "let timer J fire in 64*T1"
     SEND_TRYING = "send 100 (Trying)"
     SEND_FINAL = "send the answer and keep its bytes"
     SEND_AGAIN = "send the last answer again"
