@@ -32,15 +32,25 @@ _STAFF = frozenset((OWNER, ADMIN))
 
 
 class Outcome(NamedTuple):
-    """A status, the event of the sender's answer ('' for none), and who else is told of which."""
+    """A status, the event of the sender's answer ('' for none), the clause ('': the line's), who else is told of which.
+
+    ``now``: whose standing is another afterwards, and which; None for the whole: the room is gone.
+    """
 
     status: int
     answer: str
+    clause: str
     others: dict[str, str]
+    now: dict[str, str] | None
 
 
 class Cell(NamedTuple):
-    """One case. ``code`` is what imc_manager() returns. ``before``: (sender, text) sent first; ``policy``: settings."""
+    """One case.
+
+    ``clause`` is the rule behind it, ``code`` what imc_manager() returns. ``now`` holds the standings that it changes
+    (owner, admin, member, invited, outsider), None where the room is gone; {} where nothing changes. ``before`` is sent
+    first, as (sender, text); ``policy`` are settings other than the defaults.
+    """
 
     id: str
     kind: Kind
@@ -48,7 +58,9 @@ class Cell(NamedTuple):
     sender: str
     body: str
     status: int
+    clause: str
     told: dict[str, str]
+    now: dict[str, str] | None
     code: int
     before: tuple[tuple[str, str], ...] = ()
     policy: dict[str, Any] = {}  # noqa: RUF012 - read only
@@ -72,12 +84,15 @@ def setup(kind: Kind) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _ok(answer: str, status: int = 200, **others: str) -> Outcome:
-    return Outcome(status, answer, others)
+_KEPT: dict[str, str] = {}
 
 
-def _no(answer: str, status: int = 403, **others: str) -> Outcome:
-    return Outcome(status, answer, others)
+def _ok(answer: str, clause: str, now: dict[str, str] | None = _KEPT, *, status: int = 200, **others: str) -> Outcome:
+    return Outcome(status, answer, clause, others, now)
+
+
+def _no(answer: str, clause: str = "", status: int = 403, **others: str) -> Outcome:
+    return Outcome(status, answer, clause, others, _KEPT)
 
 
 _GROUPS = {"room": _AUDIENCE, "staff": _STAFF, "everyone": _AUDIENCE | {INVITED}}
@@ -95,18 +110,26 @@ def _told(outcome: Outcome, sender: str) -> dict[str, str]:
     return told
 
 
-_NO_ROOM = _no("room-not-found", 404)
+def _now(outcome: Outcome, sender: str) -> dict[str, str] | None:
+    return outcome.now and {sender if name == "sender" else name: standing for name, standing in outcome.now.items()}
+
+
+_NO_ROOM = _no("room-not-found", "R-HIDE-1", 404)
 _RIGHT = _no("not-permitted")
 _PART = _no("not-a-member")
 _UNINVITED = _no("not-invited")
 
 
 class _Line(NamedTuple):
-    """One line of the table, its outcomes by role; `outsider` for public rooms, `hidden` for private ones."""
+    """One line of the table, its outcomes by role; `outsider` for public rooms, `hidden` for private ones.
+
+    ``denied`` is the clause of who may not.
+    """
 
     id: str
     body: str
     code: int
+    denied: str
     owner: Outcome
     admin: Outcome
     member: Outcome
@@ -117,101 +140,137 @@ class _Line(NamedTuple):
 
 
 def _all(name: str, body: str, code: int, outcome: Outcome) -> _Line:
-    return _Line(name, body, code, *[outcome] * 7)
+    return _Line(name, body, code, "", *[outcome] * 7)
 
 
-def _staff(name: str, body: str, code: int, outcome: Outcome) -> _Line:
+def _bad(name: str, body: str, code: int, event: str, clause: str = "R-CMD-3") -> _Line:
+    return _all(name, body, code, _no(event, clause, 400))
+
+
+def _staff(name: str, body: str, code: int, denied: str, outcome: Outcome) -> _Line:
     """Owner and admin alike; nobody else may."""
-    return _Line(name, body, code, outcome, outcome, _RIGHT, _RIGHT, _PART)
+    return _Line(name, body, code, denied, outcome, outcome, _RIGHT, _RIGHT, _PART)
 
 
-_JOINED = _ok("member-joined", room="member-joined")
-_ALREADY = _ok("already-joined")
-_ATTEMPT = _no("private-room", staff="join-attempted")
-_FOUNDED = _ok("room-created")
-_INVITE = _ok("invitation-sent", john="invitation")
-_IN = _no("already-member")
-_REMOVED_MEMBER = _ok("member-left", mary="you-were-removed", room="member-left")
-_REMOVED_ADMIN = _ok("member-left", adam="you-were-removed", room="member-left")
-_WITHDRAWN = _ok("invitation-withdrawn", ivan="you-were-removed", room="invitation-withdrawn")
-_ROLE = _ok("role-changed", room="role-changed")
-_CLOSED = _ok("room-destroyed", everyone="room-destroyed")
-_LEFT = _ok("member-left", room="member-left")
-_LOW = _no("rank-too-low")
-_GONE = _no("user-not-in-room", 404)
-_LISTED = _ok("member-list")
-_SAID = _ok("", 202, room=MESSAGE)
+_ALREADY = _ok("already-joined", "R-JOIN-5")
+_ATTEMPT = _no("private-room", "R-JOIN-4", staff="join-attempted")
+_FOUNDED = _ok("room-created", "R-CREATE-1", {"sender": "owner"})
+_IN = _no("already-member", "R-INVITE-3")
+_REMOVED_MEMBER = _ok("member-left", "R-REMOVE-1", {"mary": "outsider"}, mary="you-were-removed", room="member-left")
+_REMOVED_ADMIN = _ok("member-left", "R-REMOVE-1", {"adam": "outsider"}, adam="you-were-removed", room="member-left")
+_WITHDRAWN = _ok(
+    "invitation-withdrawn", "R-REMOVE-2", {"ivan": "outsider"}, ivan="you-were-removed", room="invitation-withdrawn"
+)
+_SELF = _no("use-leave", "R-REMOVE-5")
+_LOW = _no("rank-too-low", "R-REMOVE-3")
+_GONE = _no("user-not-in-room", "R-REMOVE-4", 404)
+_LEFT = _ok("member-left", "R-LEAVE-1", {"sender": "outsider"}, room="member-left")
+_LISTED = _ok("member-list", "R-LIST-1")
+_LAST = _no("last-owner", "R-MODIFY-2")
+_ONLY_INVITED = _no("invited-has-no-role", "R-MODIFY-3")
+_NOBODY = _no("user-not-in-room", "R-MODIFY-4", 404)
+_SAME = _ok("role-unchanged", "R-MODIFY-5")
+_REJECTED = _ok("invitation-rejected", "R-REJECT-1", {"sender": "outsider"}, alice="invitation-rejected")
+_SAID = _ok("", "R-MSG-1", status=202, room=MESSAGE)
+_UNHEARD = _no("", "R-MSG-2")
+
+
+def _joined(clause: str) -> Outcome:
+    return _ok("member-joined", clause, {"sender": "member"}, room="member-joined")
+
+
+def _closed(clause: str) -> Outcome:
+    return _ok("room-destroyed", clause, None, everyone="room-destroyed")
+
+
+def _invited(name: str, clause: str) -> Outcome:
+    return Outcome(200, "invitation-sent", clause, {name: "invitation"}, {name: "invited"})
+
+
+def _role(name: str, role: str) -> Outcome:
+    return _ok("role-changed", "R-MODIFY-1", {name: role}, room="role-changed")
 
 
 def _joining(name: str, body: str, code: int) -> _Line:
-    return _Line(name, body, code, _ALREADY, _ALREADY, _ALREADY, _JOINED, _JOINED, _ATTEMPT, _FOUNDED)
+    coming = _joined("R-JOIN-1")
+    return _Line(name, body, code, "", _ALREADY, _ALREADY, _ALREADY, _joined("R-JOIN-2"), coming, _ATTEMPT, _FOUNDED)
 
 
-def _owners(name: str, body: str, outcome: Outcome) -> _Line:
-    """Only an owner may: the modify lines."""
-    return _Line(name, body, -120, outcome, _RIGHT, _RIGHT, _RIGHT, _PART)
+def _invitees(name: str, body: str, code: int, outcome: Outcome, denied: str) -> _Line:
+    """Only the invited may: accept, reject."""
+    return _Line(name, body, code, denied, _UNINVITED, _UNINVITED, _UNINVITED, outcome, _UNINVITED)
+
+
+def _members(name: str, body: str, code: int, outcome: Outcome, denied: str, by_owner: Outcome | None = None) -> _Line:
+    """Members and up may."""
+    return _Line(name, body, code, denied, by_owner or outcome, outcome, outcome, _PART, _PART)
+
+
+def _owners(name: str, body: str, outcome: Outcome, denied: str = "R-MODIFY-6", code: int = -120) -> _Line:
+    """Only an owner may: modify, destroy."""
+    return _Line(name, body, code, denied, outcome, _RIGHT, _RIGHT, _RIGHT, _PART)
 
 
 LINES: tuple[_Line, ...] = (
     _joining("create", "#create", -30),
     _joining("create-private", "#create private", -30),
     _joining("join", "#join", -40),
-    _staff("invite-new", "#invite john", -50, _INVITE),
-    _staff("invite-invited", "#invite ivan", -50, _ok("invitation-sent", ivan="invitation")),
-    _staff("invite-member", "#invite mary", -50, _IN),
-    _staff("invite-admin", "#invite adam", -50, _IN),
-    _staff("invite-owner", "#invite alice", -50, _IN),
-    _staff("add-new", "#add john", -50, _INVITE),
-    _staff("add-invited", "#add ivan", -50, _ok("invitation-sent", ivan="invitation")),
-    _staff("add-member", "#add mary", -50, _IN),
-    _staff("add-admin", "#add adam", -50, _IN),
-    _staff("add-owner", "#add alice", -50, _IN),
-    _Line("accept", "#accept", -60, _UNINVITED, _UNINVITED, _UNINVITED, _JOINED, _UNINVITED),
+    _staff("invite-new", "#invite john", -50, "R-INVITE-6", _invited("john", "R-INVITE-1")),
+    _staff("invite-invited", "#invite ivan", -50, "R-INVITE-6", _invited("ivan", "R-INVITE-2")),
+    _staff("invite-member", "#invite mary", -50, "R-INVITE-6", _IN),
+    _staff("invite-admin", "#invite adam", -50, "R-INVITE-6", _IN),
+    _staff("invite-owner", "#invite alice", -50, "R-INVITE-6", _IN),
+    _staff("add-new", "#add john", -50, "R-ADD-3", _invited("john", "R-ADD-1")),
+    _staff("add-invited", "#add ivan", -50, "R-ADD-3", _invited("ivan", "R-ADD-1")),
+    _staff("add-member", "#add mary", -50, "R-ADD-3", _IN),
+    _staff("add-admin", "#add adam", -50, "R-ADD-3", _IN),
+    _staff("add-owner", "#add alice", -50, "R-ADD-3", _IN),
+    _invitees("accept", "#accept", -60, _joined("R-ACCEPT-1"), "R-ACCEPT-2"),
+    _invitees("reject", "#reject", -70, _REJECTED, "R-REJECT-2"),
+    _invitees("deny", "#deny", -70, _REJECTED, "R-REJECT-2"),
+    _staff("remove-member", "#remove mary", -80, "R-REMOVE-6", _REMOVED_MEMBER),
+    _staff("remove-invited", "#remove ivan", -80, "R-REMOVE-6", _WITHDRAWN),
+    _Line("remove-admin", "#remove adam", -80, "R-REMOVE-6", _REMOVED_ADMIN, _SELF, _RIGHT, _RIGHT, _PART),
+    _Line("remove-owner", "#remove alice", -80, "R-REMOVE-6", _SELF, _LOW, _RIGHT, _RIGHT, _PART),
+    _staff("remove-nobody", "#remove john", -80, "R-REMOVE-6", _GONE),
+    _members("leave", "#leave", -90, _LEFT, "R-LEAVE-4", _closed("R-LEAVE-2")),
+    _members("exit", "#exit", -90, _LEFT, "R-LEAVE-4", _closed("R-LEAVE-2")),
+    _owners("destroy", "#destroy", _closed("R-DESTROY-1"), "R-DESTROY-2", -110),
+    _members("members", "#members", -100, _LISTED, "R-LIST-3"),
+    _members("list", "#list", -100, _LISTED, "R-LIST-3"),
+    _owners("modify-member-owner", "#modify mary owner", _role("mary", "owner")),
+    _owners("modify-member-admin", "#modify mary admin", _role("mary", "admin")),
+    _owners("modify-member-member", "#modify mary member", _SAME),
+    _owners("modify-admin-owner", "#modify adam owner", _role("adam", "owner")),
+    _owners("modify-admin-admin", "#modify adam admin", _SAME),
+    _owners("modify-admin-member", "#modify adam member", _role("adam", "member")),
+    _owners("modify-owner-owner", "#modify alice owner", _SAME),
+    _owners("modify-owner-admin", "#modify alice admin", _LAST),
+    _owners("modify-owner-member", "#modify alice member", _LAST),
+    _owners("modify-invited-owner", "#modify ivan owner", _ONLY_INVITED),
+    _owners("modify-invited-admin", "#modify ivan admin", _ONLY_INVITED),
+    _owners("modify-invited-member", "#modify ivan member", _ONLY_INVITED),
+    _owners("modify-nobody-owner", "#modify john owner", _NOBODY),
+    _owners("modify-nobody-admin", "#modify john admin", _NOBODY),
+    _owners("modify-nobody-member", "#modify john member", _NOBODY),
+    _all("rooms", "#rooms", -100, _ok("room-list", "R-ROOMS-1")),
+    _all("help", "#help", -120, _ok("help", "R-HELP-1")),
+    _bad("unknown", "#frobnicate", -130, "unknown-command", "R-CMD-4"),
+    _bad("empty", "#", -20, "empty-command", "R-CMD-4"),
+    _bad("invite-nothing", "#invite", -50, "missing-parameter"),
+    _bad("add-nothing", "#add", -50, "missing-parameter"),
+    _bad("remove-nothing", "#remove", -80, "missing-parameter"),
+    _bad("modify-nothing", "#modify", -120, "missing-parameter"),
+    _bad("modify-no-role", "#modify mary", -120, "missing-parameter"),
+    _bad("modify-bad-role", "#modify mary king", -120, "bad-role"),
+    _bad("create-bad-word", "#create chat-x foo", -30, "bad-parameter"),
+    _bad("invite-bad-address", "#invite tel:+123456", -50, "bad-address", "R-ADDR-2"),
+    _bad("invite-hidden-break", "#invite john%0d%0a", -50, "bad-address", "R-ADDR-9"),
+    _bad("invite-long", "#invite " + "u" * 65, -50, "name-too-long", "R-ADDR-4"),
+    _bad("join-too-much", "#join chat-x chat-y", -40, "too-many-parameters"),
     _Line(
-        "reject", "#reject", -70, _UNINVITED, _UNINVITED, _UNINVITED,
-        _ok("invitation-rejected", alice="invitation-rejected"), _UNINVITED,
-    ),
-    _Line(
-        "deny", "#deny", -70, _UNINVITED, _UNINVITED, _UNINVITED,
-        _ok("invitation-rejected", alice="invitation-rejected"), _UNINVITED,
-    ),
-    _staff("remove-member", "#remove mary", -80, _REMOVED_MEMBER),
-    _staff("remove-invited", "#remove ivan", -80, _WITHDRAWN),
-    _Line("remove-admin", "#remove adam", -80, _REMOVED_ADMIN, _no("use-leave"), _RIGHT, _RIGHT, _PART),
-    _Line("remove-owner", "#remove alice", -80, _no("use-leave"), _LOW, _RIGHT, _RIGHT, _PART),
-    _staff("remove-nobody", "#remove john", -80, _GONE),
-    _Line("leave", "#leave", -90, _CLOSED, _LEFT, _LEFT, _PART, _PART),
-    _Line("exit", "#exit", -90, _CLOSED, _LEFT, _LEFT, _PART, _PART),
-    _Line("destroy", "#destroy", -110, _CLOSED, _RIGHT, _RIGHT, _RIGHT, _PART),
-    _Line("members", "#members", -100, _LISTED, _LISTED, _LISTED, _PART, _PART),
-    _Line("list", "#list", -100, _LISTED, _LISTED, _LISTED, _PART, _PART),
-    _owners("modify-member-owner", "#modify mary owner", _ROLE),
-    _owners("modify-member-admin", "#modify mary admin", _ROLE),
-    _owners("modify-member-member", "#modify mary member", _ok("role-unchanged")),
-    _owners("modify-admin-owner", "#modify adam owner", _ROLE),
-    _owners("modify-admin-member", "#modify adam member", _ROLE),
-    _owners("modify-admin-admin", "#modify adam admin", _ok("role-unchanged")),
-    _owners("modify-owner-owner", "#modify alice owner", _ok("role-unchanged")),
-    _owners("modify-owner-admin", "#modify alice admin", _no("last-owner")),
-    _owners("modify-owner-member", "#modify alice member", _no("last-owner")),
-    _owners("modify-invited", "#modify ivan member", _no("invited-has-no-role")),
-    _owners("modify-nobody", "#modify john admin", _GONE),
-    _all("rooms", "#rooms", -100, _ok("room-list")),
-    _all("help", "#help", -120, _ok("help")),
-    _all("unknown", "#frobnicate", -130, _no("unknown-command", 400)),
-    _all("empty", "#", -20, _no("empty-command", 400)),
-    _all("invite-nothing", "#invite", -50, _no("missing-parameter", 400)),
-    _all("add-nothing", "#add", -50, _no("missing-parameter", 400)),
-    _all("remove-nothing", "#remove", -80, _no("missing-parameter", 400)),
-    _all("modify-nothing", "#modify", -120, _no("missing-parameter", 400)),
-    _all("modify-no-role", "#modify mary", -120, _no("missing-parameter", 400)),
-    _all("modify-bad-role", "#modify mary king", -120, _no("bad-role", 400)),
-    _all("create-bad-word", "#create chat-x foo", -30, _no("bad-parameter", 400)),
-    _all("invite-bad-address", "#invite tel:+123456", -50, _no("bad-address", 400)),
-    _all("join-too-much", "#join chat-x chat-y", -40, _no("too-many-parameters", 400)),
-    _Line(
-        "message", "hello", -200, _SAID, _SAID, _SAID,
-        Outcome(403, "", {}), Outcome(403, "", {}), Outcome(404, "", {}), Outcome(404, "", {}),
+        "message", "hello", -200, "R-MSG-2", _SAID, _SAID, _SAID, _UNHEARD, _UNHEARD,
+        _no("", "R-HIDE-1", 404), _no("", "R-HIDE-1", 404),
     ),
 )  # fmt: skip
 
@@ -229,8 +288,18 @@ def _cells(line: _Line) -> Iterator[Cell]:
 
 
 def _cell(line: _Line, kind: Kind, role: str, sender: str, outcome: Outcome) -> Cell:
-    code = 1 if outcome.status < 300 else line.code
-    return Cell(f"{line.id}/{role}/{kind}", kind, role, sender, line.body, outcome.status, _told(outcome, sender), code)
+    return Cell(
+        id=f"{line.id}/{role}/{kind}",
+        kind=kind,
+        role=role,
+        sender=sender,
+        body=line.body,
+        status=outcome.status,
+        clause=outcome.clause or line.denied,
+        told=_told(outcome, sender),
+        now=_now(outcome, sender),
+        code=1 if outcome.status < 300 else line.code,
+    )
 
 
 CELLS: tuple[Cell, ...] = tuple(cell for line in LINES for cell in _cells(line))
@@ -246,53 +315,80 @@ def _variant(
     before: tuple[tuple[str, str], ...] = (),
     **policy: Any,
 ) -> Cell:
-    told = _told(outcome, sender)
-    return Cell(name, kind, "", sender, body, outcome.status, told, code, before, policy)
+    return Cell(
+        id=name,
+        kind=kind,
+        role="",
+        sender=sender,
+        body=body,
+        status=outcome.status,
+        clause=outcome.clause,
+        told=_told(outcome, sender),
+        now=_now(outcome, sender),
+        code=code,
+        before=before,
+        policy=policy,
+    )
 
 
 _TWO_OWNERS = ((OWNER, f"#modify {ADMIN} owner"),)
+_EXISTS = _no("room-exists", "R-CREATE-2")
+_KEPT_OWNER = _no("last-owner", "R-LEAVE-3")
 
 # What the table leaves to a setting, or to a second owner
 VARIANTS: tuple[Cell, ...] = (
-    _variant("strict-create/owner", "public", OWNER, "#create", _no("room-exists"), -30, check_on_create=True),
-    _variant("strict-create/invited", "private", INVITED, "#create", _no("room-exists"), -30, check_on_create=True),
-    _variant("strict-create/outsider", "public", OUTSIDER, "#create", _no("room-exists"), -30, check_on_create=True),
-    _variant("strict-create/hidden", "private", OUTSIDER, "#create", _no("room-exists"), -30, check_on_create=True),
+    *(
+        _variant(f"strict-create/{role}/{kind}", kind, sender, "#create", _EXISTS, -30, check_on_create=True)
+        for kind in ("public", "private")
+        for role, sender in SENDERS.items()
+    ),
     _variant("strict-create/new", "none", OUTSIDER, "#create private", _FOUNDED, check_on_create=True),
-    _variant("strict-create/join", "public", OUTSIDER, "#join", _JOINED, check_on_create=True),
-    _variant("strict-join/new", "none", OUTSIDER, "#join", _NO_ROOM, -40, create_on_join=False),
+    _variant("strict-create/join", "public", OUTSIDER, "#join", _joined("R-JOIN-1"), check_on_create=True),
+    _variant(
+        "strict-join/new", "none", OUTSIDER, "#join", _no("room-not-found", "R-JOIN-3", 404), -40,
+        create_on_join=False,
+    ),
     _variant("strict-join/create", "none", OUTSIDER, "#create", _FOUNDED, create_on_join=False),
-    _variant("strict-join/public", "public", OUTSIDER, "#join", _JOINED, create_on_join=False),
-    _variant("owner-kept/leave", "public", OWNER, "#leave", _no("last-owner"), -90, owner_leave="refuse"),
+    _variant("strict-join/public", "public", OUTSIDER, "#join", _joined("R-JOIN-1"), create_on_join=False),
+    _variant("owner-kept/leave", "public", OWNER, "#leave", _KEPT_OWNER, -90, owner_leave="refuse"),
     _variant("owner-kept/member", "public", MEMBER, "#leave", _LEFT, owner_leave="refuse"),
     _variant("owner-kept/two", "public", OWNER, "#leave", _LEFT, before=_TWO_OWNERS, owner_leave="refuse"),
+    _variant("owner-kept/destroy", "public", OWNER, "#destroy", _closed("R-DESTROY-1"), owner_leave="refuse"),
     _variant(
         "no-consent/new", "private", OWNER, "#add john",
-        _ok("member-joined", room="member-joined", john="member-joined"), add_requires_consent=False,
+        _ok("member-joined", "R-ADD-2", {"john": "member"}, room="member-joined", john="member-joined"),
+        add_requires_consent=False,
     ),
     _variant(
         "no-consent/invited", "public", ADMIN, "#add ivan",
-        _ok("member-joined", room="member-joined", ivan="member-joined"), add_requires_consent=False,
+        _ok("member-joined", "R-ADD-2", {"ivan": "member"}, room="member-joined", ivan="member-joined"),
+        add_requires_consent=False,
     ),
     _variant("no-consent/member", "public", ADMIN, "#add mary", _IN, -50, add_requires_consent=False),
-    _variant("no-consent/by-member", "public", MEMBER, "#add john", _RIGHT, -50, add_requires_consent=False),
-    _variant("no-consent/invite", "public", OWNER, "#invite john", _INVITE, add_requires_consent=False),
+    _variant(
+        "no-consent/by-member", "public", MEMBER, "#add john", _no("not-permitted", "R-ADD-3"), -50,
+        add_requires_consent=False,
+    ),
+    _variant(
+        "no-consent/invite", "public", OWNER, "#invite john", _invited("john", "R-INVITE-1"),
+        add_requires_consent=False,
+    ),
     _variant("two-owners/leave", "private", OWNER, "#leave", _LEFT, before=_TWO_OWNERS),
     _variant("two-owners/remove", "private", OWNER, "#remove adam", _LOW, -80, before=_TWO_OWNERS),
-    _variant("two-owners/demote-other", "private", OWNER, "#modify adam member", _ROLE, before=_TWO_OWNERS),
-    _variant("two-owners/demote-self", "private", OWNER, "#modify alice member", _ROLE, before=_TWO_OWNERS),
-    _variant("two-owners/second-destroys", "private", ADMIN, "#destroy", _CLOSED, before=_TWO_OWNERS),
+    _variant("two-owners/member", "private", OWNER, "#modify adam member", _role("adam", "member"), before=_TWO_OWNERS),
+    _variant("two-owners/admin", "private", OWNER, "#modify adam admin", _role("adam", "admin"), before=_TWO_OWNERS),
+    _variant("two-owners/self", "private", OWNER, "#modify alice member", _role("alice", "member"), before=_TWO_OWNERS),
+    _variant("two-owners/self-a", "private", OWNER, "#modify alice admin", _role("alice", "admin"), before=_TWO_OWNERS),
+    _variant("two-owners/destroy", "private", ADMIN, "#destroy", _closed("R-DESTROY-1"), before=_TWO_OWNERS),
     _variant(
         "reinvited/newest-inviter", "private", INVITED, "#reject",
-        _ok("invitation-rejected", adam="invitation-rejected"), before=((ADMIN, "#invite ivan"),),
+        _ok("invitation-rejected", "R-REJECT-1", {"ivan": "outsider"}, adam="invitation-rejected"),
+        before=((ADMIN, "#invite ivan"),),
     ),
     _variant(
-        "inviter-gone/owners-told", "private", INVITED, "#reject",
-        _ok("invitation-rejected", alice="invitation-rejected"),
+        "inviter-gone/owners-told", "private", INVITED, "#reject", _REJECTED,
         before=((ADMIN, "#invite ivan"), (ADMIN, "#leave")),
     ),
-    _variant(
-        "removed-admin/two-admins", "public", ADMIN, "#remove mary", _LOW, -80,
-        before=((OWNER, "#modify mary admin"),),
-    ),
+    _variant("two-admins/remove", "public", ADMIN, "#remove mary", _LOW, -80, before=((OWNER, "#modify mary admin"),)),
+    _variant("removed/comes-back", "public", REMOVED, "#join", _joined("R-JOIN-1")),
 )  # fmt: skip

@@ -176,7 +176,8 @@ def test_a_live_room_outside_the_pattern_does_not_speak(body: str) -> None:
 @pytest.mark.parametrize("command", ["invite", "add"])
 def test_rooms_are_not_invited(command: str, name: str) -> None:
     decision = stage_with().send("alice", f"#{command} {name}")
-    assert (decision.status, told(decision)) == (403, {"alice": "address-is-a-room"})
+    assert decision.refusal == Refused("address-is-a-room", 403, "R-ADDR-8")
+    assert told(decision) == {"alice": "address-is-a-room"}
 
 
 @pytest.mark.parametrize("consent", [True, False])
@@ -230,9 +231,11 @@ def test_a_sender_who_fits_no_column_does_not_become_a_member(body: str) -> None
 def test_limits_on_rooms(body: str) -> None:
     """Spec R-CREATE-4."""
     stage = Stage(replace(POLICY, limits=Limits(max_rooms_per_owner=2, max_rooms=5)))
-    assert stage.send("alice", body, rooms_owned=2).status == 403
+    many = stage.send("alice", body, rooms_owned=2)
+    assert many.refusal == Refused("too-many-rooms", 403, "R-CREATE-4")
     full = stage.send("alice", body, rooms_total=5)
-    assert (full.status, full.code) == (503, -30 if body == "#create" else -40)
+    assert full.refusal == Refused("server-full", 503, "R-CREATE-4")
+    assert full.code == (-30 if body == "#create" else -40)
     assert stage.send("alice", body, rooms_owned=1, rooms_total=4).status == 200
     assert stage.send("bob", body, rooms_owned=2, rooms_total=5).status == 200  # it is there
 
@@ -244,7 +247,7 @@ def test_limit_on_members() -> None:
     stage.send("alice", "#invite bob")
     for sender, body in (("carol", "#join"), ("carol", "#create"), ("alice", "#invite carol"), ("alice", "#add carol")):
         decision = stage.send(sender, body)
-        assert (decision.status, told(decision)) == (403, {sender: "room-full"})
+        assert (decision.refusal, told(decision)) == (Refused("room-full", 403, "R-LIMIT-1"), {sender: "room-full"})
     assert stage.send("alice", "#invite bob").status == 200
     assert stage.send("bob", "#accept").status == 200
 
@@ -354,6 +357,14 @@ def test_rejection_of_an_invitation_taken_over_is_told_to_the_owners() -> None:
 def test_message_to_a_room_of_one_is_accepted() -> None:
     decision = stage_with().send("alice", "anyone?")
     assert (decision.status, decision.recipients, decision.code) == (202, (), 1)
+
+
+@pytest.mark.parametrize("sender", ["bob", "carol"])
+def test_who_is_no_member_is_not_heard(sender: str) -> None:
+    stage = Stage()
+    stage.send("alice", "#create")
+    stage.send("alice", "#invite bob")
+    assert stage.send(sender, "let me").refusal == Refused("not-a-member", 403, "R-MSG-2")
 
 
 def test_nothing_reaches_who_left_before() -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from imc.rooms import Role
+from imc.rooms import Role, Room
 from imc.rooms.replies import EVENTS, text
 from tests.rooms.play import POLICY, ROOM, Stage, told, user
 from tests.rooms.status_table import (
@@ -29,6 +29,17 @@ def staged(kind: Kind) -> Stage:
     for sender, body in setup(kind):
         assert stage.send(sender, body).status == 200, body
     return stage
+
+
+def standings(room: Room | None) -> dict[str, str] | None:
+    return None if room is None else {aor.user: entry.role.name.lower() for aor, entry in room.members.items()}
+
+
+def expected(before: Room | None, cell: Cell) -> dict[str, str] | None:
+    if cell.now is None or (before is None and not cell.now):
+        return None
+    after = (standings(before) or {}) | cell.now
+    return {name: standing for name, standing in after.items() if standing != "outsider"}
 
 
 @pytest.mark.parametrize("kind", ["public", "private"])
@@ -54,8 +65,10 @@ def test_cell(cell: Cell) -> None:
 
     decision = stage.send(cell.sender, cell.body)
 
-    assert (decision.status, decision.code) == (cell.status, cell.code)
+    assert (decision.status, decision.clause, decision.code) == (cell.status, cell.clause, cell.code)
     assert told(decision) == cell.told
+    assert standings(stage.rooms.get(ROOM)) == expected(before, cell)
+    assert bool(decision.changes) == (cell.now != {})
     for notice in decision.notices:
         assert notice.is_answer == (notice.recipients == (user(cell.sender),))
         assert notice.room == ROOM
