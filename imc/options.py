@@ -73,7 +73,7 @@ def resolver_options(settings: Settings) -> ResolverOptions:
     listeners = sip.listen_addresses
     servers = [parse_advertise(text) for text in sip.nameservers]
     return ResolverOptions(
-        transports=tuple(name for name in ("udp", "tcp") if any(name == one.transport for one in listeners)),
+        transports=("udp", "tcp"),
         families=tuple(family for family in (6, 4) if any(family == one.family for one in listeners)),
         deadline=sip.dns_deadline,
         names=NameOptions(nameservers=tuple((ip, port or 53) for ip, port in servers)),
