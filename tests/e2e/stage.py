@@ -1,7 +1,7 @@
 """A whole daemon in this process, on real sockets of the loopback, and user agents that talk to it.
 
-The barrier: a message from one user to another is answered by the recipient, and a recipient's lane keeps order. So once
-the sentinel's message to somebody is answered, all that was sent to them before has arrived; nothing sleeps.
+The barrier: a message from one user to another is answered by the recipient, and a recipient's lane keeps order. So
+once the sentinel's message to somebody is answered, all that was sent to them before has arrived; nothing sleeps.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 import trio
 
+from imc.aor import Aor
 from imc.app import Daemon
 from imc.config import Settings, load
 from imc.options import store_options
 from imc.store.accounts import Account
 from imc.store.store import Store
-from imc.aor import Aor
 from tests.sipclient import Received, SipClient
 
 DOMAIN = "example.com"
