@@ -9,7 +9,7 @@ No I/O, no clock, no chance, no SQL, no trio. One table says who may do what (`p
 """
 
 from imc.rooms.commands import BadCommand, Command, WithdrawInvitation, is_command, parse_command
-from imc.rooms.decide import decide, decide_message, decide_undelivered, refuse
+from imc.rooms.decide import decide, decide_message, decide_undelivered, refuse, refuse_message
 from imc.rooms.model import (
     Change,
     Member,
@@ -54,4 +54,5 @@ __all__ = [
     "member",
     "parse_command",
     "refuse",
+    "refuse_message",
 ]

@@ -70,23 +70,23 @@ def decide_message(
 ) -> Decision:
     """The outcome of a text that is no command. ``to`` is the address it was sent to, ``size`` its bytes."""
     if policy.is_reserved(sender) or context.is_sender_room:
-        return _refused_message(room, to, "sender-is-a-room", "R-ADDR-8")
+        return refuse_message(room, to, "sender-is-a-room", "R-ADDR-8")
     if to == policy.manager:
-        decision = _refused_message(room, to, "manager-takes-commands", "R-CMD-8")
+        decision = refuse_message(room, to, "manager-takes-commands", "R-CMD-8")
         hint = answer(to, sender, "manager-takes-commands")
         return decision if context.is_automatic else replace(decision, notices=(hint,))
     if room is None:
-        return _refused_message(room, to, "room-not-found", "R-HIDE-1")
+        return refuse_message(room, to, "room-not-found", "R-HIDE-1")
     role = room.role(sender)
     permission = PERMISSIONS["message"]
     cell = permission.of(role)
     if cell != YES:
         if role is None and room.is_private:
-            return _refused_message(room, to, "room-not-found", "R-HIDE-1")
-        return _refused_message(room, to, cell, permission.clause)
+            return refuse_message(room, to, "room-not-found", "R-HIDE-1")
+        return refuse_message(room, to, cell, permission.clause)
     limit = policy.limits.max_text
     if limit is not None and size > limit:
-        return _refused_message(room, to, "text-too-long", "R-MSG-8")
+        return refuse_message(room, to, "text-too-long", "R-MSG-8")
     recipients = room.audience_without(sender)  # spec R-MSG-1, R-MSG-3, R-INV-2
     return Decision(address=to, room=room, status=202, clause="R-MSG-1", code=1, recipients=recipients)
 
@@ -130,6 +130,12 @@ def refuse(
         notices=(*told, *notices),
         refusal=refusal,
     )
+
+
+def refuse_message(room: Room | None, to: Aor, event: str, clause: str) -> Decision:
+    """A refusal of a room message: the final response says it, and no MESSAGE comes with it (spec R-MSG-2)."""
+    refusal = Refused(event, REFUSALS[event], clause)
+    return Decision(address=to, room=room, status=refusal.status, clause=clause, code=_MESSAGE_CODE, refusal=refusal)
 
 
 def _decide_in_room(room: Room | None, command: Command, sender: Aor, policy: Policy, context: Context) -> Decision:
@@ -217,11 +223,6 @@ def _list_rooms(room: Room | None, command: Command, sender: Aor, policy: Policy
 def _done(room: Room | None, command: Command, clause: str, told: Notice) -> Decision:
     """A command that changes nothing."""
     return Decision(address=command.room, room=room, status=200, clause=clause, code=1, notices=(told,))
-
-
-def _refused_message(room: Room | None, to: Aor, event: str, clause: str) -> Decision:
-    refusal = Refused(event, REFUSALS[event], clause)
-    return Decision(address=to, room=room, status=refusal.status, clause=clause, code=_MESSAGE_CODE, refusal=refusal)
 
 
 def _without_answers(decision: Decision) -> Decision:

@@ -29,6 +29,7 @@ from imc.rooms import (
     member,
     parse_command,
     refuse,
+    refuse_message,
 )
 from tests.rooms.play import DOMAIN, MANAGER, POLICY, ROOM, Stage, the_answer, told, user
 
@@ -392,6 +393,8 @@ def test_a_refusal_from_outside_looks_like_one_from_here() -> None:
     decision = refuse(None, command, ALICE, "try-later", "R-LIMIT-4")
     assert (decision.status, decision.code, told(decision)) == (503, -50, {"alice": "try-later"})
     assert decision.refusal == Refused("try-later", 503, "R-LIMIT-4")
+    heard = refuse_message(None, ROOM, "try-later", "R-LIMIT-4")
+    assert (heard.status, heard.code, heard.address, heard.notices) == (503, -200, ROOM, ())
 
 
 def test_decisions_depend_on_nothing_but_their_arguments() -> None:
