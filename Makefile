@@ -40,7 +40,7 @@ lock: .venv/dev.stamp
 	$(UV_COMPILE) --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 reference: .venv/run.stamp
-	$(BIN)/imc config reference > docs/reference/settings.md
+	for page in settings rpc imc; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done
 
 clean:
 	rm -rf .venv run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

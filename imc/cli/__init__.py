@@ -7,6 +7,8 @@ What a command needs is imported when it runs: ``imc --version`` and ``imc --hel
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +31,14 @@ app.add_typer(users.app, name="user")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 remote.add_to(app)
+
+
+class Page(StrEnum):
+    """The pages that are made from the code."""
+
+    SETTINGS = "settings"
+    RPC = "rpc"
+    IMC = "imc"
 
 
 def _print_version(is_asked: bool) -> None:
@@ -56,15 +66,31 @@ def serve(path: ConfigPath = None, flags: Flags = None) -> None:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--dir", help="Where configuration, database and passwords are kept.")] = Path(
-        "run"
-    ),
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port to listen on, on 127.0.0.1.")] = 5060,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="FOLDER", help="Where all of it is kept; run, where none is named.")
+    ] = Path("run"),
+    port: Annotated[
+        int, typer.Option(min=1, max=65_535, metavar="PORT", help="The port on 127.0.0.1; 5060, where none is named.")
+    ] = 5060,
 ) -> None:
     """Run a daemon to try things with: two accounts, on this machine only. Says how to log in."""
     from imc.cli.demo import run
 
     run(folder, port)
+
+
+@app.command(hidden=True)
+def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None:
+    """Print a page of docs/reference/ that is made from the code, in Markdown."""
+    from imc.cli import pages
+    from imc.config.render import reference as settings
+
+    makers: dict[Page, Callable[[], str]] = {
+        Page.SETTINGS: settings,
+        Page.RPC: pages.rpc,
+        Page.IMC: lambda: pages.imc(app),
+    }
+    print(makers[page](), end="")
 
 
 def main() -> None:

@@ -6,10 +6,16 @@ file that only its owner reads, since the database holds none that could be show
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import socket
+import sys
 from pathlib import Path
 from urllib.parse import quote
+
+from imc.config.render import toml_value
+from imc.errors import ListenError
 
 DOMAIN = "127.0.0.1"
 USERS = ("alice", "bob")
@@ -25,10 +31,13 @@ listen = ["udp:{domain}:{port}", "tcp:{domain}:{port}"]
 
 [manage]
 listen = ""
-socket = "{socket}"
+socket = {socket}
 """
 
-# baresip 1.0 to 3: account, contacts and menu are all that chatting takes. Port 0 is any free one.
+# Where Debian, and a build of one's own, put baresip's modules.
+_BARESIP_MODULES = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
+
+# Account, contacts and menu are all that chatting takes. Port 0 is any free one.
 _BARESIP = """\
 sip_listen 127.0.0.1:0
 module_path {modules}
@@ -36,6 +45,13 @@ module stdio.so
 module_app account.so
 module_app contact.so
 module_app menu.so
+"""
+
+_BARESIP_ACCOUNT = "<sip:{user}@{domain}:{port};transport=udp>;auth_pass={password};regint=300\n"
+
+_BARESIP_CONTACTS = """\
+"Lobby" <sip:chat-lobby@{domain}:{port}>
+"Manager" <sip:chat-manager@{domain}:{port}>
 """
 
 # Port -1 is any free one: 5060 is imc's.
@@ -59,45 +75,117 @@ reg_sendregister=1
 """
 
 _GREETING = """\
-imc on {domain}:{port}, udp and tcp. Two accounts to try it with:
+imc listens on {domain}:{port}, UDP and TCP. Two accounts to try it with, on this machine:
 
 {accounts}
 
-Log in, each in a terminal of its own, with any SIP program, or with one of these (apt install baresip-core linphone-cli sipsak):
+Log in with any SIP program, or with these, each in a terminal of its own (Debian: baresip-core, linphone-cli, sipsak):
 
     baresip -f {folder}/baresip-alice
-        M #help              M sends a text to the contact that is chosen, first the room sip:chat-lobby@{domain}
-        M #create
+        M #create                 M sends a text to the contact that is chosen, at first the room chat-lobby
         M #invite sip:bob@{domain}
-        M hello              what is no command goes to everybody in the room; /contact_next chooses another contact
+        M hello                   what is no command goes to everybody in the room
 
     linphonec -c {folder}/linphone-bob
-        chat sip:chat-lobby@{domain}{port_part} "#join"
-        chat sip:chat-lobby@{domain}{port_part} "hello alice"
+        chat {lobby} "#accept"
+        chat {lobby} "hello alice"
 
-    sipsak -M -s sip:chat-manager@{domain}:{port} -c sip:alice@{domain} -u alice -a {password} -B '#rooms'
+    sipsak -M -s {manager} -c sip:alice@{domain} -u alice -a {password} -B "#rooms"
 
-More accounts: {imc} user add sip:carol@{domain} -c {folder}/imc.toml        Rooms: {imc} rooms -c {folder}/imc.toml
-Stop with Ctrl-C. Everything is in {folder}/; remove it to begin anew.
+All commands of rooms: send #help. In another terminal: {imc} rooms -c {folder}/imc.toml
+Everything is in {folder}/; remove it to begin anew. Stop with Ctrl-C.
 """
 
 
 def run(folder: Path, port: int) -> None:
-    """Prepare ``folder``, say how to log in, and serve."""
+    """Prepare ``folder``, say how to log in, and serve. ListenError where the port is taken."""
+    _check_port(port)
     folder.mkdir(parents=True, exist_ok=True)
     place = folder.resolve()
     config = place / "imc.toml"
     config.write_text(
-        _CONFIG.format(database=quote(str(place / "imc.db")), domain=DOMAIN, port=port, socket=place / "imc.sock")
+        _CONFIG.format(
+            database=quote(str(place / "imc.db")), domain=DOMAIN, port=port, socket=toml_value(str(place / "imc.sock"))
+        ),
+        encoding="utf-8",
     )
-    passwords = _accounts(config, place / "passwords")
+    passwords = _passwords(place / "passwords")
+    _set_accounts(config, passwords)
     for user, password in passwords.items():
-        _write_baresip(place / f"baresip-{user}", user, password, port)
-        _write_private(
-            place / f"linphone-{user}", _LINPHONE.format(user=user, domain=DOMAIN, password=password, port=port)
-        )
-    print(_greeting(folder, port, passwords), flush=True)
+        names = {"user": user, "password": password, "domain": DOMAIN, "port": port}
+        _write_private(place / f"linphone-{user}", _LINPHONE.format_map(names))
+        _write_baresip(place / f"baresip-{user}", names)
+    print(greeting(folder, port, passwords), flush=True)
 
     from imc.cli.serve import run as serve
 
     serve(config)
+
+
+def greeting(folder: Path, port: int, passwords: dict[str, str]) -> str:
+    """What is printed: addresses, passwords, and what to type."""
+    at = DOMAIN if port == 5060 else f"{DOMAIN}:{port}"
+    width = len(f"sip:alice@{DOMAIN}")
+    return _GREETING.format(
+        accounts="\n".join(
+            f"    {f'sip:{user}@{DOMAIN}':{width}}   password {word}" for user, word in passwords.items()
+        ),
+        domain=DOMAIN,
+        port=port,
+        folder=folder,
+        lobby=f"sip:chat-lobby@{at}",
+        manager=f"sip:chat-manager@{at}",
+        password=passwords["alice"],
+        imc=Path(sys.argv[0]) if Path(sys.argv[0]).name == "imc" else "imc",
+    )
+
+
+def _check_port(port: int) -> None:
+    """Before anything is said: the daemon itself would find out too late."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((DOMAIN, port))
+            except OSError as error:
+                hint = "; try another: make run PORT=5070" if error.errno == errno.EADDRINUSE else ""
+                raise ListenError(f"port {port} on {DOMAIN}: {error.strerror}{hint}") from None
+
+
+def _passwords(file: Path) -> dict[str, str]:
+    """Those of the last start, or new ones."""
+    known = {}
+    if file.exists():
+        known = dict(line.split(" ", 1) for line in file.read_text(encoding="utf-8").splitlines() if " " in line)
+    passwords = {user: known.get(user) or secrets.token_hex(6) for user in USERS}
+    _write_private(file, "".join(f"{user} {password}\n" for user, password in passwords.items()))
+    return passwords
+
+
+def _set_accounts(config: Path, passwords: dict[str, str]) -> None:
+    from imc.aor import Aor
+    from imc.cli.users import open_store
+    from imc.config import load
+    from imc.store.accounts import Account
+
+    with open_store(load(config)) as store:
+        for user, password in passwords.items():
+            account = Account.from_password(Aor(user, DOMAIN), password)
+            change = store.add_account if store.get_account(account.aor) is None else store.set_account
+            change(account)
+
+
+def _write_baresip(folder: Path, names: dict[str, object]) -> None:
+    folder.mkdir(exist_ok=True)
+    modules = next((path for path in _BARESIP_MODULES if Path(path).is_dir()), _BARESIP_MODULES[0])
+    (folder / "config").write_text(_BARESIP.format(modules=modules))
+    _write_private(folder / "accounts", _BARESIP_ACCOUNT.format_map(names))
+    (folder / "contacts").write_text(_BARESIP_CONTACTS.format_map(names))
+
+
+def _write_private(path: Path, text: str) -> None:
+    """A file that only its owner can read, from its first moment on."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(text)

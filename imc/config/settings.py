@@ -42,7 +42,7 @@ class Imc(Section):
     max_rooms_in_memory: int = setting(
         "Rooms kept in memory; beyond that the ones unused for longest are read again when they are needed.",
         100_000,
-        ge=1_000,
+        ge=16,
     )
     imc_cmd_start_char: Annotated[str, AfterValidator(checks.start_char)] = setting(
         "The character with which a command begins.", "#", reload=True
