@@ -16,7 +16,7 @@
         ├── ListenError          an address cannot be listened on (in use, no permission, not ours)
         └── Unreachable          no next hop could be reached (DNS, connection refused, timeout)
 
-A refusal of a room command is no exception but a value (`imc.rooms.decide.Refused`).
+A refusal of a room command is no exception but a value (`imc.rooms.outcome.Refused`).
 """
 
 from __future__ import annotations
