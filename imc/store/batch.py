@@ -56,6 +56,7 @@ def coalesce(ops: Iterable[Op]) -> Batch:
                 batch.members.setdefault(room, {})[user] = member
             case PutOutbox():
                 batch.outbox_puts[op.id] = op
+                batch.outbox_updates.pop(op.id, None)
             case UpdateOutbox(outbox_id, recipients):
                 _update_outbox(batch, outbox_id, recipients)
             case DeleteOutbox(outbox_id):
@@ -78,7 +79,8 @@ def coalesce(ops: Iterable[Op]) -> Batch:
                 batch.bindings.pop(aor, None)
                 batch.cleared_aors[aor] = None
             case DeleteExpiredBindings(before):
-                batch.expired_before = max(before, batch.expired_before or before)
+                known = batch.expired_before
+                batch.expired_before = before if known is None else max(before, known)
     return batch
 
 

@@ -1,0 +1,63 @@
+"""What the store is to do, as plainly as it can be said: one op after the other on dictionaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from imc.aor import Aor
+from imc.registrar.bindings import Binding
+from imc.rooms.model import Member
+from imc.store.ops import (
+    DeleteBinding,
+    DeleteBindings,
+    DeleteExpiredBindings,
+    DeleteMember,
+    DeleteOutbox,
+    DeleteRoom,
+    Op,
+    PutBinding,
+    PutMember,
+    PutOutbox,
+    PutRoom,
+    UpdateOutbox,
+)
+
+
+@dataclass
+class Tables:
+    rooms: dict[Aor, bool] = field(default_factory=dict)
+    members: dict[tuple[Aor, Aor], Member] = field(default_factory=dict)
+    bindings: dict[tuple[Aor, str], Binding] = field(default_factory=dict)
+    outbox: dict[str, PutOutbox] = field(default_factory=dict)
+
+
+def apply_op(tables: Tables, op: Op) -> None:
+    match op:
+        case PutRoom(room, is_private):
+            tables.rooms[room] = is_private
+        case DeleteRoom(room):
+            tables.rooms.pop(room, None)
+            for key in [key for key in tables.members if key[0] == room]:
+                del tables.members[key]
+        case PutMember(room, user, member):
+            tables.members[room, user] = member
+        case DeleteMember(room, user):
+            tables.members.pop((room, user), None)
+        case PutBinding(binding):
+            tables.bindings[binding.aor, binding.contact] = binding
+        case DeleteBinding(aor, contact):
+            tables.bindings.pop((aor, contact), None)
+        case DeleteBindings(aor):
+            for where in [where for where in tables.bindings if where[0] == aor]:
+                del tables.bindings[where]
+        case DeleteExpiredBindings(before):
+            for where in [where for where, one in tables.bindings.items() if one.expires_wall <= before]:
+                del tables.bindings[where]
+        case PutOutbox():
+            tables.outbox[op.id] = op
+        case UpdateOutbox(outbox_id, recipients):
+            if outbox_id in tables.outbox:
+                put = tables.outbox[outbox_id]
+                tables.outbox[outbox_id] = PutOutbox(put.id, put.created, put.payload, recipients)
+        case DeleteOutbox(outbox_id):
+            tables.outbox.pop(outbox_id, None)
