@@ -79,8 +79,14 @@ uris = sip_uris() | other_uris
 
 # Text that may stand in a header: no controls but HTAB; letters of any language, and octets that are no UTF-8.
 header_chars = st.characters(exclude_categories=["Cc", "Cs"]) | st.just("\t") | st.integers(0xDC80, 0xDCFF).map(chr)
-header_texts = st.text(header_chars, max_size=30)
-quoted_strings = st.text(header_chars | st.sampled_from('"\\'), max_size=12).map(quote)
+
+
+def _as_read(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+header_texts = st.text(header_chars, max_size=30).map(_as_read)
+quoted_strings = st.text(header_chars | st.sampled_from('"\\'), max_size=12).map(_as_read).map(quote)
 display_names = st.just("") | quoted_strings | st.lists(tokens, min_size=1, max_size=3).map(" ".join)
 
 

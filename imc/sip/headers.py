@@ -216,7 +216,7 @@ def parse_name_addr(text: str) -> NameAddr:
             raise BadMessage("Bad display name")
     else:
         left = text.find("<")
-        if left < 0:
+        if left < 0 or ";" in text[:left]:  # no bracket, or none outside of parameters
             return _parse_addr_spec(text)
         if left > 0:
             display = text[:left].rstrip(WSP) or None

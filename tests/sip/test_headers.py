@@ -133,7 +133,8 @@ def test_reading_a_via(text: str, via: Via) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/2.0 host", "SIP/2.0/UDP/host", "SIP/2.0/U(DP host", "SIP/2.0/UDP;x host",
+        "", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/2.0 host", "SIP/2.0/UDP/host", "SIP/2.0/U(DP host",
+        "SIP/2.0/UDP;x host",
         "SIP/2.0/UDP host host", "SIP/2.0/UDP host:", "SIP/2.0/UDP host:0", "SIP/2.0/UDP a:x", "SIP/2.0/UDP host;",
         "SIP/2.0/UDP host;;", "SIP/2.0/UDP host,", "SIP/2.0/UDP host;branch=", "SIP/2.0/UDP host;branch=a;branch=b",
         "SIP/2.0/UDP 2001:db8::1", "SIP/2.0/UDP [::1", "SIP/2.0/UDP <host>", 'SIP/2.0/UDP "host"', "SIP/2.0/UDP ho\0st",
@@ -189,7 +190,8 @@ def test_reading_a_cseq(text: str, cseq: CSeq) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "1", "MESSAGE", "1MESSAGE", "MESSAGE 1", "1 MESSAGE x", "-1 MESSAGE", "+1 MESSAGE", "1.0 MESSAGE", "1 ME;SS",
-     f"{2**31} MESSAGE", "36893488147419103232 REGISTER", "١ MESSAGE", "1\xa0MESSAGE", "1 MÉS", "1 ", "9" * 5000 + " A"],
+     f"{2**31} MESSAGE", "36893488147419103232 REGISTER", "١ MESSAGE", "1\xa0MESSAGE", "1 MÉS", "1 ",
+     "9" * 5000 + " A"],
 )  # fmt: skip
 def test_what_is_no_cseq(text: str) -> None:
     with pytest.raises(BadMessage):
