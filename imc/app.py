@@ -30,6 +30,7 @@ from imc.options import (
     digest_options,
     manage_options,
     own_hosts,
+    rate_options,
     registrar_options,
     resolver_options,
     room_policy,
@@ -48,6 +49,7 @@ from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
 from imc.service.location import Location
 from imc.service.manager import Manager
 from imc.service.outbox import Outbox
+from imc.service.rates import Rates
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.rooms import RoomOptions, Rooms
@@ -134,6 +136,7 @@ class Daemon:
             spawn=self._spawn,
             can_carry=self._can_carry,
             on_count=self._count_rooms,
+            rates=self._make_rates(),
         )
         self._relay = Relay(self._location, self._copies, self._outbox)
         self.manager = Manager(
@@ -208,6 +211,10 @@ class Daemon:
             wake=self._loop.wake,
         )
         self._loop.attach(self._transports, self._engine, self._sip, self._outbox, self._spawn)
+
+    def _make_rates(self) -> Rates | None:
+        options = rate_options(self.settings)
+        return None if options is None else Rates(options, trio.current_time)
 
     def _make_identity(self) -> Identity:
         settings = self.settings

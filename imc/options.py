@@ -11,6 +11,7 @@ from imc.delivery.engine import DeliveryOptions
 from imc.manage.options import ManageOptions
 from imc.registrar.registrar import RegistrarOptions
 from imc.rooms.policy import UNLIMITED, Limits, Policy
+from imc.service.rates import Rate, RateOptions
 from imc.sip.digest import DigestOptions
 from imc.sip.stack import StackConfig
 from imc.store.options import StoreOptions
@@ -68,7 +69,7 @@ def stack_config(settings: Settings) -> StackConfig:
 
 
 def resolver_options(settings: Settings) -> ResolverOptions:
-    """Only what there is a listener for is looked up: its transports and address families."""
+    """Only address families are looked up that there is a listener for; connections need no listener."""
     sip = settings.sip
     listeners = sip.listen_addresses
     servers = [parse_advertise(text) for text in sip.nameservers]
@@ -114,7 +115,8 @@ def own_hosts(settings: Settings, bound: tuple[ListenAddress, ...]) -> frozenset
     hosts = {one.ip for one in bound if not one.is_wildcard}
     if settings.sip.advertise:
         hosts.add(parse_advertise(settings.sip.advertise)[0])
-    return frozenset(hosts)
+    # as a URI writes them (RFC 3261 §25.1, IPv6reference)
+    return frozenset(f"[{host}]" if ":" in host else host for host in hosts)
 
 
 def room_policy(settings: Settings) -> Policy:
@@ -143,6 +145,21 @@ def room_limits(settings: Settings) -> Limits:
         max_command_line=limits.max_command_line,
         max_text=limits.max_text,
         max_list_entries=limits.max_list_entries,
+    )
+
+
+def rate_options(settings: Settings) -> RateOptions | None:
+    limits = settings.limits
+    if not limits.enabled:
+        return None
+    return RateOptions(
+        per_sender=Rate(limits.sender_burst, limits.sender_rate),
+        per_room=Rate(limits.room_burst, limits.room_rate),
+        per_inviter=Rate(limits.inviter_burst, limits.inviter_rate),
+        per_invitee=Rate(limits.invitee_burst, limits.invitee_rate),
+        per_pair=Rate(limits.pair_burst, limits.pair_rate),
+        max_rejections=limits.max_rejections,
+        rejections_last=limits.rejections_last,
     )
 
 

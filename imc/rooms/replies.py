@@ -215,7 +215,7 @@ def _room_list(notice: Notice, _policy: Policy) -> tuple[str, list[str]]:
     for room, is_private, role in notice.rooms:
         words = [word for word in ("private" if is_private else "", "" if role is None else _ROLES[role]) if word]
         lines.append(f"{address(room)} ({', '.join(words)})" if words else address(room))
-    return "Rooms:", [*lines, *_left_off(notice)]
+    return "Rooms:", [*lines, *(["and more"] if notice.left_off else [])]
 
 
 def _left_off(notice: Notice) -> list[str]:

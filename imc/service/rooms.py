@@ -20,8 +20,8 @@ from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
 from imc.errors import ImcError, Overloaded
-from imc.rooms.commands import Command, WithdrawInvitation, is_command, parse_command
-from imc.rooms.decide import decide, decide_message, decide_undelivered
+from imc.rooms.commands import Add, Command, Invite, Reject, WithdrawInvitation, is_command, parse_command
+from imc.rooms.decide import decide, decide_message, decide_undelivered, refuse
 from imc.rooms.model import Room
 from imc.rooms.outcome import Context, Decision
 from imc.rooms.policy import Policy
@@ -31,6 +31,7 @@ from imc.service.copies import Copies, TextRefused, command_text
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
+from imc.service.rates import Rates
 from imc.service.shards import Shards, Slot
 from imc.store.ops import Op
 from imc.store.room_ops import ops_for
@@ -66,6 +67,7 @@ class Rooms:
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         can_carry: Callable[[Dispatch], Awaitable[bool]],
         on_count: Callable[[int], None],
+        rates: Rates | None,
     ) -> None:
         self._options = options
         self.policy = policy
@@ -79,12 +81,16 @@ class Rooms:
         self._spawn = spawn
         self._can_carry = can_carry
         self._on_count = on_count
+        self.rates = rates
         self._gathering = 0
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
     def handle(self, inbound: Inbound) -> None:
         """Judge a MESSAGE to a room or to the manager; ``inbound.answer`` is called when all is committed."""
+        if self.rates is not None and not self.rates.may_send(inbound.sender):
+            inbound.answer(try_later())
+            return
         text = command_text(inbound)
         if text is not None and is_command(text, self.policy):
             command = parse_command(text, inbound.to, self.policy)
@@ -156,8 +162,23 @@ class Rooms:
 
     def _judge(self, inbound: Inbound, command: Command, slot: Slot, context: Context) -> None:
         decision = decide(slot.room, command, inbound.sender, self.policy, context)
+        if self.rates is not None and decision.changes:
+            decision = self._limit_invitations(self.rates, decision, command, slot.room, inbound)
         dispatches = self._copies.of_notices(decision, self.policy, inbound.call_id)
         self._carry_out(decision, dispatches, slot, inbound)
+
+    def _limit_invitations(
+        self, rates: Rates, decision: Decision, command: Command, room: Room | None, inbound: Inbound
+    ) -> Decision:
+        """Spec R-LIMIT-4: too many invitations are refused, and a rejection is remembered."""
+        if isinstance(command, Reject) and room is not None:
+            inviter = room.members[inbound.sender].invited_by
+            if inviter is not None:
+                rates.note_rejection(inviter, inbound.sender)
+        elif isinstance(command, Invite | Add) and not rates.may_invite(inbound.sender, command.user):
+            is_answered = not inbound.is_automatic
+            return refuse(room, command, inbound.sender, "too-many-invitations", "R-LIMIT-4", is_answered=is_answered)
+        return decision
 
     def _message(self, inbound: Inbound, slot: Slot) -> None:
         context = self._circumstances.of_sender(inbound)
@@ -176,7 +197,8 @@ class Rooms:
         except TextRefused as refused:
             inbound.answer(Outcome(status=refused.status, code=-200, event="text-refused", warning=str(refused)))
             return
-        if not self._engine.has_room_for(len(decision.recipients)):
+        is_too_fast = self.rates is not None and not self.rates.may_speak(inbound.to)
+        if is_too_fast or not self._engine.has_room_for(len(decision.recipients)):
             inbound.answer(try_later())
         elif self._copies.is_large(copy):
             self._spawn(lambda: self._large_message(inbound, copy))

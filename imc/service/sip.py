@@ -157,6 +157,9 @@ class Sip:
         if request.method == "MESSAGE" and HOP_HEADER in request.headers:  # abuse.md 16: a copy that came back
             self._reply(event, 482)
             return
+        if request.method == "REGISTER" and self._rooms.policy.is_reserved(sender):  # spec R-ADDR-8
+            self._reply(event, 403, [("Warning", str(Warn(399, "imc", "the address of a room cannot be registered")))])
+            return
         if not self._stack.accept(event, self._clock()):
             return
         self.unanswered += 1

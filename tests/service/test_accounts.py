@@ -147,7 +147,7 @@ async def test_a_store_that_is_down(autojump_clock: MockClock, nursery: trio.Nur
     with pytest.raises(StoreUnavailable):
         await accounts.load(BOB)
     source.is_down, source.version, source.accounts = False, "v2", {}
-    await trio.sleep(1)
+    await trio.sleep(1.5)
     assert accounts.statistics()["accounts_reachable"] == 1
     assert await accounts.load(ALICE) is None
     nursery.cancel_scope.cancel()

@@ -1,0 +1,116 @@
+"""Rates: token buckets per sender, per room, and for invitations; and rejections that are remembered (spec R-LIMIT-4).
+
+Invariants
+- A bucket holds ``burst`` tokens and gains ``rate`` a second; who finds it empty is refused, and pays nothing.
+- The tables are bounded. The bucket unused for longest is forgotten first, and is as good as full when it comes back;
+  so a bound must be larger than what fills up while somebody is kept waiting.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from imc.aor import Aor
+
+_MAX_BUCKETS = 100_000
+
+
+class Rate(NamedTuple):
+    """``burst`` at once, ``rate`` a second in the long run."""
+
+    burst: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateOptions:
+    """``per_pair``: of one inviter to one invitee. ``max_rejections`` of one inviter by one invitee within
+    ``rejections_last`` seconds; then there are no more invitations between the two."""
+
+    per_sender: Rate
+    per_room: Rate
+    per_inviter: Rate
+    per_invitee: Rate
+    per_pair: Rate
+    max_rejections: int
+    rejections_last: float
+
+
+class Buckets:
+    """Buckets of one kind, by key."""
+
+    __slots__ = ("_bound", "_levels", "_rate")
+
+    def __init__(self, rate: Rate, bound: int = _MAX_BUCKETS) -> None:
+        self._rate = rate
+        self._bound = bound
+        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def has(self, key: Hashable, now: float) -> bool:
+        """Whether a token is there."""
+        return self._level(key, now) >= 1
+
+    def take(self, key: Hashable, now: float) -> bool:
+        """Take a token; False, and nothing is taken, where there is none."""
+        level = self._level(key, now)
+        if level < 1:
+            return False
+        self._levels[key] = (level - 1, now)
+        self._levels.move_to_end(key)
+        if len(self._levels) > self._bound:
+            self._levels.popitem(last=False)
+        return True
+
+    def _level(self, key: Hashable, now: float) -> float:
+        level, since = self._levels.get(key, (self._rate.burst, now))
+        return min(self._rate.burst, level + (now - since) * self._rate.rate)
+
+
+class Rates:
+    """``clock`` is monotonic, in seconds."""
+
+    def __init__(self, options: RateOptions, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._clock = clock
+        self._senders = Buckets(options.per_sender)
+        self._rooms = Buckets(options.per_room)
+        self._inviters = Buckets(options.per_inviter)
+        self._invitees = Buckets(options.per_invitee)
+        self._pairs = Buckets(options.per_pair)
+        self._rejections: OrderedDict[tuple[Aor, Aor], tuple[int, float]] = OrderedDict()
+
+    def may_send(self, sender: Aor) -> bool:
+        """One request more of this sender."""
+        return self._senders.take(sender, self._clock())
+
+    def may_speak(self, room: Aor) -> bool:
+        """One message more in this room."""
+        return self._rooms.take(room, self._clock())
+
+    def may_invite(self, inviter: Aor, invitee: Aor) -> bool:
+        """One invitation more between these two; all buckets pay, or none."""
+        now = self._clock()
+        count, until = self._rejections.get((inviter, invitee), (0, 0.0))
+        if count >= self._options.max_rejections and now < until:
+            return False
+        buckets = (
+            (self._inviters, inviter),
+            (self._invitees, invitee),
+            (self._pairs, (inviter, invitee)),
+        )
+        if not all(bucket.has(key, now) for bucket, key in buckets):
+            return False
+        for bucket, key in buckets:
+            bucket.take(key, now)
+        return True
+
+    def note_rejection(self, inviter: Aor, invitee: Aor) -> None:
+        """The invitee has declined what this inviter sent."""
+        now = self._clock()
+        count, until = self._rejections.pop((inviter, invitee), (0, 0.0))
+        self._rejections[inviter, invitee] = (count + 1 if now < until else 1, now + self._options.rejections_last)
+        if len(self._rejections) > _MAX_BUCKETS:
+            self._rejections.popitem(last=False)
