@@ -37,7 +37,7 @@ class SocketCarrier:
         self._connect_timeout = connect_timeout
 
     def is_open(self, flow: Flow) -> bool:
-        return not flow.is_reliable or self._transports.is_open(flow)
+        return self._transports.is_open(flow)
 
     def sent_by(self, flow: Flow) -> str:
         return self._transports.sent_by(flow)
@@ -64,7 +64,7 @@ class Loop:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._kick = trio.Event()
-        self._passed = trio.Event()
+        self._passed: trio.Event | None = None
         self._armed: float | None = None
         self._transports: Transports
         self._engine: Engine
@@ -92,8 +92,15 @@ class Loop:
         self._kick.set()
 
     async def wait_pass(self) -> None:
-        """Until something has been done: sent, started or timed out."""
+        """Until something has been done: read, sent, started or timed out."""
+        if self._passed is None:
+            self._passed = trio.Event()
         await self._passed.wait()
+
+    def _tell_passed(self) -> None:
+        if self._passed is not None:
+            self._passed.set()
+            self._passed = None
 
     # --- callbacks of the transports --------------------------------------------------------------------------------
 
@@ -106,6 +113,7 @@ class Loop:
         if self._engine.pump(_BUDGET):
             self.wake()
         self.flush()
+        self._tell_passed()
         deadline = self._stack.next_deadline()
         if deadline is not None and (self._armed is None or deadline < self._armed):
             self.wake()
@@ -159,8 +167,7 @@ class Loop:
             if has_more:
                 await trio.lowlevel.checkpoint()
                 continue
-            self._passed.set()
-            self._passed = trio.Event()
+            self._tell_passed()
             self._armed = stack.next_deadline()
             with trio.move_on_at(float("inf") if self._armed is None else self._armed):
                 await self._kick.wait()
