@@ -123,3 +123,8 @@ class Manager:
 
     def statistics(self) -> Mapping[str, int]:
         return self._statistics()
+
+    # The names of the source document (§1.4, and Kamailio's later ones).
+    imc_manager = run_command
+    imc_room_active = room_active
+    imc_room_member = room_member

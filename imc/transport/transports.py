@@ -183,7 +183,7 @@ class Transports:
         `send` is True for a second longer on a stream that the peer has ended: for answers that are under way.
         """
         if flow.transport == "udp":
-            return self._find_udp(flow.local) is not None
+            return flow.local in self._udp_by_local or self._find_udp(flow.local) is not None
         return self._tcp is not None and self._tcp.is_open(flow)
 
     def _find_udp(self, local: tuple[str, int]) -> UdpListener | None:
