@@ -7,8 +7,8 @@ as well: PyMySQL does not close a unix socket that could not be connected. Use i
 
     from tests.databases import database, mariadb_server, postgresql_server, sqlite_database  # noqa: F401
 
-- ``database``: parametrised over SQLite, MariaDB and PostgreSQL;
-- ``sqlite_database``: SQLite alone;
+- ``database``: parametrised over SQLite, MariaDB and PostgreSQL; ``server_database``: over the last two;
+- ``sqlite_database``, ``mariadb_database``: one alone;
 - ``mariadb_server`` / ``postgresql_server``: a server, to make databases of, to stop and to start again.
 
 Where the binaries of a server are missing, its tests are skipped with that reason.
@@ -236,6 +236,11 @@ class Database:
     url: str
     server: Server | None = None
 
+    @property
+    def live_server(self) -> Server:
+        assert self.server is not None
+        return self.server
+
     def execute(self, statement: str, parameters: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
         """One statement beside the program under test, as another program would; the rows it gives."""
         engine = sqlalchemy.create_engine(engine_url(self.url), poolclass=sqlalchemy.NullPool)
@@ -270,10 +275,7 @@ def sqlite_database(tmp_path: Path) -> Database:
     return Database("sqlite", f"sqlite:///{tmp_path}/imc.db")
 
 
-@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A fresh, empty database of each kind in turn."""
-    kind = request.param
+def _fresh(request: pytest.FixtureRequest, kind: str) -> Iterator[Database]:
     if kind == "sqlite":
         yield request.getfixturevalue("sqlite_database")
         return
@@ -281,3 +283,21 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     url = server.create_database()
     yield Database(kind, url, server)
     server.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh, empty database of each kind in turn."""
+    yield from _fresh(request, request.param)
+
+
+@pytest.fixture(params=["mariadb", "postgresql"])
+def server_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh, empty database on each kind of server in turn."""
+    yield from _fresh(request, request.param)
+
+
+@pytest.fixture
+def mariadb_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh, empty database in MariaDB."""
+    yield from _fresh(request, "mariadb")

@@ -87,7 +87,6 @@ class Database:
                 is_lost = self._is_lost(error, connection)
                 if is_lost:
                     connection.invalidate()
-                    # The others in the pool are as old: a server that restarted has forgotten them all.
                     self.engine.dispose()
                 if is_last or not is_lost or is_timeout(error):
                     raise translate(error, self.dbapi, self.place) from error
@@ -106,6 +105,8 @@ class Database:
                     is_lost = self._is_lost(error, connection)
                     if is_lost:
                         self._drop_writer()
+                        # Those in the pool are as old: a server that restarted has forgotten them all.
+                        self.engine.dispose()
                     may_repeat = (is_lost and not is_timeout(error)) or is_worth_another_try(error)
                     if is_last or not may_repeat:
                         raise translate(error, self.dbapi, self.place) from error

@@ -18,8 +18,8 @@ MAX_TEXT = 300
 # 1048 ER_BAD_NULL_ERROR is how the upsert of `imc.store.sql` refuses a key that differs in case only.
 _MYSQL_CASE = 1048
 _MYSQL_CONFLICT = frozenset({1153, 1366, 1406, 3819, 3988, 4025})
-# Deadlock, and lock wait timeout: the transaction is rolled back and may be tried again.
-_MYSQL_RETRY = frozenset({1205, 1213})
+# Deadlock: the transaction is rolled back and may be tried again.
+_MYSQL_RETRY = frozenset({1213})
 # PostgreSQL manual, "PostgreSQL Error Codes": serialization_failure, deadlock_detected.
 _POSTGRESQL_RETRY = frozenset({"40001", "40P01"})
 # Classes 22 data exception, 23 integrity violation, 54 program limit exceeded.
@@ -31,12 +31,14 @@ _POSTGRESQL_UNAVAILABLE = ("08", "25", "40", "53", "55", "57", "58")
 
 def code_of(error: BaseException) -> str | int | None:
     """SQLSTATE of PostgreSQL, error number of MySQL, error name of SQLite; None where there is none."""
+    # First MySQL's, whose errors have an SQLSTATE too, mostly HY000.
+    if error.args and isinstance(error.args[0], int):
+        return error.args[0]
     for name in ("sqlstate", "sqlite_errorname"):
         value = getattr(error, name, None)
         if isinstance(value, str):
             return value
-    first = error.args[0] if error.args else None
-    return first if isinstance(first, int) else None
+    return None
 
 
 def is_worth_another_try(error: BaseException) -> bool:
