@@ -43,5 +43,5 @@ class Relay:
     def settled(self, dispatch: Dispatch, _recipient: Aor, status: int) -> None:
         """The delivery engine has the recipient's final status."""
         inbound = self._waiting.pop(int(dispatch.context["relay"]), None)
-        if inbound is not None and status != 408:
+        if inbound is not None:  # of a 408 nothing reaches the sender: the stack keeps it back
             inbound.answer(Outcome(status=status, code=1 if status < 300 else -200))

@@ -19,7 +19,7 @@ import structlog
 from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
-from imc.errors import ImcError, Overloaded
+from imc.errors import ImcError, Overloaded, StoreUnavailable
 from imc.rooms.commands import Add, Command, Invite, Reject, WithdrawInvitation, is_command, parse_command
 from imc.rooms.decide import decide, decide_message, decide_undelivered, refuse
 from imc.rooms.model import Room
@@ -102,7 +102,7 @@ class Rooms:
         """Call ``then`` with the room in memory, now or when it was read, in order of arrival."""
         slot = self._shards.slot(aor)
         if slot.is_loaded:
-            then(slot)
+            self._attempt(slot, then, answer)
             return
         if len(slot.waiting) >= self._options.max_waiting_per_room:
             answer(try_later())
@@ -112,7 +112,7 @@ class Rooms:
             if error is not None:
                 answer(failed(error))
             elif slot.is_loaded:
-                then(slot)
+                self._attempt(slot, then, answer)
             else:  # voided by a failure of one that waited before us: read it again
                 self.with_room(aor, then, answer)
 
@@ -124,14 +124,42 @@ class Rooms:
         error: Exception | None = None
         try:
             room = await self._load(slot.aor)
-        except ImcError as caught:
+        except Exception as caught:  # whatever it is: who waits is told, and who comes next reads again
             error = caught
+            _log_unexpected(caught, slot.aor)
         else:
             slot.room = room
             slot.is_loaded = True
         waiting, slot.waiting = slot.waiting, []
         for ready in waiting:
             ready(error)
+
+    @staticmethod
+    def _attempt(slot: Slot, then: Callable[[Slot], None], answer: Callable[[Outcome], None]) -> None:
+        """A fault of ours is told to the one whose request met it, and stops nobody else's."""
+        try:
+            then(slot)
+        except Exception as error:
+            _log_unexpected(error, slot.aor)
+            answer(failed(error))
+
+    def _later(self, inbound: Inbound, work: Callable[[], Awaitable[None]]) -> None:
+        """Go on with a request in a task of its own; how many do is bounded."""
+        if self._gathering >= self._options.max_gathering:
+            inbound.answer(try_later())
+            return
+        self._gathering += 1
+
+        async def run() -> None:
+            try:
+                await work()
+            except Exception as error:
+                _log_unexpected(error, inbound.to)
+                inbound.answer(failed(error))
+            finally:
+                self._gathering -= 1
+
+        self._spawn(run)
 
     def in_memory(self) -> int:
         """How many rooms are."""
@@ -143,21 +171,12 @@ class Rooms:
         context = self._circumstances.at_once(inbound, command, slot.room)
         if context is not None:
             self._judge(inbound, command, slot, context)
-        elif self._gathering >= self._options.max_gathering:
-            inbound.answer(try_later())
         else:
-            self._gathering += 1
-            self._spawn(lambda: self._gather(inbound, command))
+            self._later(inbound, lambda: self._gather(inbound, command))
 
     async def _gather(self, inbound: Inbound, command: Command) -> None:
         """What a judgement needs beside the room has to be read first."""
-        try:
-            context = await self._circumstances.gather(inbound, command)
-        except ImcError as error:
-            inbound.answer(failed(error))
-            return
-        finally:
-            self._gathering -= 1
+        context = await self._circumstances.gather(inbound, command)
         self.with_room(command.room, lambda slot: self._judge(inbound, command, slot, context), inbound.answer)
 
     def _judge(self, inbound: Inbound, command: Command, slot: Slot, context: Context) -> None:
@@ -183,7 +202,7 @@ class Rooms:
     def _message(self, inbound: Inbound, slot: Slot) -> None:
         context = self._circumstances.of_sender(inbound)
         if context is None:
-            self._spawn(lambda: self._look_up_sender(inbound))
+            self._later(inbound, lambda: self._look_up_sender(inbound))
             return
         decision = decide_message(
             slot.room, inbound.sender, self.policy, to=inbound.to, size=len(inbound.body), context=context
@@ -201,16 +220,12 @@ class Rooms:
         if is_too_fast or not self._engine.has_room_for(len(decision.recipients)):
             inbound.answer(try_later())
         elif self._copies.is_large(copy):
-            self._spawn(lambda: self._large_message(inbound, copy))
+            self._later(inbound, lambda: self._large_message(inbound, copy))
         else:
             self._carry_out(decision, [copy], slot, inbound)
 
     async def _look_up_sender(self, inbound: Inbound) -> None:
-        try:
-            await self._circumstances.learn(inbound.sender)
-        except ImcError as error:
-            inbound.answer(failed(error))
-            return
+        await self._circumstances.learn(inbound.sender)
         self.with_room(inbound.to, lambda slot: self._message(inbound, slot), inbound.answer)
 
     async def _large_message(self, inbound: Inbound, copy: Dispatch) -> None:
@@ -281,7 +296,7 @@ class Rooms:
         slot.uncommitted += 1
         try:
             self._writer.submit(ops, committed, guard)
-        except Overloaded as error:
+        except (Overloaded, StoreUnavailable) as error:
             slot.uncommitted -= 1
             slot.room = before
             fail(error)
@@ -321,3 +336,9 @@ def _split(dispatches: Iterable[Dispatch]) -> tuple[list[Dispatch], list[Dispatc
     for dispatch in dispatches:
         (answers if dispatch.is_answer else others).append(dispatch)
     return answers, others
+
+
+def _log_unexpected(error: Exception, room: Aor) -> None:
+    """What is not raised on purpose, with its traceback."""
+    if not isinstance(error, ImcError):
+        _log.error("request-failed", room=str(room), exc_info=error)

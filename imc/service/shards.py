@@ -13,10 +13,13 @@ from __future__ import annotations
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 
 from imc.aor import Aor
 from imc.rooms.model import Room
 from imc.store.guard import Guard
+
+_LOOKED_AT = 16
 
 
 class Slot:
@@ -56,19 +59,22 @@ class Shard:
         if slot is None:
             slot = self.slots[aor] = Slot(aor)
             if len(self.slots) > self._bound:
-                self._evict()
+                self._shrink(slot)
         else:
             self.slots.move_to_end(aor)
         return slot
 
-    def _evict(self) -> None:
-        """Let one room go that is at rest; the newest is not looked at, and no more than a few are, to stay cheap."""
-        for looked, (aor, slot) in enumerate(self.slots.items()):
-            if slot.is_loaded and not slot.uncommitted and not slot.waiting and slot.guard.is_good:
+    def _shrink(self, newest: Slot) -> None:
+        """Let rooms go that are at rest, those too that could not be read.
+
+        To stay cheap, a few are looked at. Where all of them are busy the next call shrinks; how many can be busy is
+        bounded by what may wait.
+        """
+        for aor, slot in list(islice(self.slots.items(), _LOOKED_AT)):
+            if len(self.slots) <= self._bound:
+                return
+            if slot is not newest and not slot.uncommitted and not slot.waiting:
                 del self.slots[aor]
-                return
-            if looked >= 16:
-                return
 
 
 class Shards:

@@ -77,7 +77,12 @@ class Sip:
         self._wake = wake
         self._pending: set[str] = set()
         self.is_draining = False
-        self.unanswered = 0
+        self._unanswered: set[str] = set()
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests were accepted and have no answer yet."""
+        return len(self._unanswered)
 
     def on_events(self, events: Iterable[Event]) -> None:
         """What the stack saw."""
@@ -162,7 +167,7 @@ class Sip:
             return
         if not self._stack.accept(event, self._clock()):
             return
-        self.unanswered += 1
+        self._unanswered.add(event.key)
         if request.method == "REGISTER" and self._registration is not None:
             self._registration.register(
                 request,
@@ -175,13 +180,13 @@ class Sip:
             self._message(event, sender)
 
     def _registered(self, event: RequestReceived, outcome: RegisterOutcome) -> None:
-        self.unanswered -= 1
+        self._unanswered.discard(event.key)
         response = self._stack.build(event.request, outcome.status, outcome.reason, headers=outcome.headers)
         self._stack.respond(event, response, self._clock())
         self._wake()
 
     def _answer(self, event: RequestReceived, outcome: Outcome) -> None:
-        self.unanswered -= 1
+        self._unanswered.discard(event.key)
         headers: list[tuple[str, str]] = []
         if outcome.warning:
             headers.append(("Warning", str(Warn(399, "imc", outcome.warning))))
