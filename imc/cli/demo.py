@@ -82,17 +82,18 @@ imc listens on {domain}:{port}, UDP and TCP. Two accounts to try it with, on thi
 Log in with any SIP program, or with these, each in a terminal of its own (Debian: baresip-core, linphone-cli, sipsak):
 
     baresip -f {folder}/baresip-alice
-        M #create                 M sends a text to the contact that is chosen, at first the room chat-lobby
-        M #invite sip:bob@{domain}
-        M hello                   what is no command goes to everybody in the room
+        /message #create                  to the contact that is chosen, at first the room chat-lobby
+        /message #invite sip:bob@{domain}
+        /message hello                    what is no command goes to everybody in the room
 
-    linphonec -c {folder}/linphone-bob
-        chat {lobby} "#accept"
-        chat {lobby} "hello alice"
+    mkdir -p ~/.local/share/linphone; linphonec -c {folder}/linphone-bob
+        chat {lobby} #accept
+        chat {lobby} hello alice
 
-    sipsak -M -s {manager} -c sip:alice@{domain} -u alice -a {password} -B "#rooms"
+    sipsak -U -x 60 -s sip:alice@{at} -a {password}
+        logs in, and says whether the password is right
 
-All commands of rooms: send #help. In another terminal: {imc} rooms -c {folder}/imc.toml
+All commands: send #help to a room. In another terminal: {imc} rooms -c {folder}/imc.toml
 Everything is in {folder}/; remove it to begin anew. Stop with Ctrl-C.
 """
 
@@ -134,7 +135,7 @@ def greeting(folder: Path, port: int, passwords: dict[str, str]) -> str:
         port=port,
         folder=folder,
         lobby=f"sip:chat-lobby@{at}",
-        manager=f"sip:chat-manager@{at}",
+        at=at,
         password=passwords["alice"],
         imc=Path(sys.argv[0]) if Path(sys.argv[0]).name == "imc" else "imc",
     )

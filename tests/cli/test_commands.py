@@ -1,0 +1,179 @@
+"""``imc`` itself: quick, plain about errors, and as its pages say."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imc import __version__
+from imc.aor import Aor
+from imc.config import Settings, load
+from imc.store.accounts import Account
+from imc.store.options import StoreOptions
+from imc.store.store import Store
+from tests.cli.harness import Imc
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("pydantic", "sqlalchemy", "trio", "structlog", "rich", "starlette", "imc.app")
+
+
+def test_version(imc: Imc) -> None:
+    assert imc("--version").out == f"imc {__version__}\n"
+
+
+def test_version_and_usage_load_nothing_heavy(tmp_path: Path) -> None:
+    """What makes them quick, counted and not timed."""
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "imc", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "imc.cli" in loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("nonsense",), ("serve", "--nonsense"), ("user",), ("user", "add"), ("rpc",), ("demo", "--port", "0")],
+)
+def test_wrong_usage_is_status_2(imc: Imc, arguments: tuple[str, ...]) -> None:
+    outcome = imc(*arguments)
+    assert outcome.status == 2
+    assert "Usage" in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("page", ["settings", "rpc", "imc"])
+def test_the_pages_made_from_the_code_are_not_stale(imc: Imc, page: str) -> None:
+    made = imc("reference", page)
+    assert made.status == 0
+    assert made.out == (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8"), "run: make reference"
+
+
+def test_config_check_of_a_good_file(imc: Imc) -> None:
+    assert imc("config", "check").out == "built-in defaults: good\n"
+    (imc.folder / "imc.toml").write_text("[imc]\nhash_size = 5\n")
+    assert imc("config", "check").out == "imc.toml: good\n"
+
+
+def test_config_check_of_a_bad_file(imc: Imc) -> None:
+    (imc.folder / "bad.toml").write_text("[imc]\nhash_sice = 5\n[log]\nlevel = 'loud'\n")
+    outcome = imc("config", "check", "-c", "bad.toml")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.splitlines() == [
+        "imc: bad.toml:2: [imc] hash_sice: unknown setting, did you mean 'hash_size'?",
+        "imc: bad.toml:4: [log] level: must be 'debug', 'info', 'warning' or 'error'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "command", [("serve",), ("config", "check"), ("config", "show"), ("db", "upgrade"), ("rooms",)]
+)
+def test_a_file_that_is_not_there(imc: Imc, command: tuple[str, ...]) -> None:
+    outcome = imc(*command, "-c", "absent.toml")
+    assert (outcome.status, outcome.err) == (1, "imc: absent.toml: cannot be read: No such file or directory\n")
+
+
+def test_config_show_can_be_read_again(imc: Imc) -> None:
+    shown = imc("config", "show", "--set", "log.level=debug").out
+    (imc.folder / "imc.toml").write_text(shown)
+    assert load(imc.folder / "imc.toml") == load(None, ["log.level=debug"])
+    assert 'level = "debug"  # --set\n' in shown
+
+
+def test_db_upgrade_makes_the_tables_and_can_be_repeated(imc: Imc) -> None:
+    for _ in range(2):
+        outcome = imc("db", "upgrade")
+        assert (outcome.status, outcome.err) == (0, "")
+        assert outcome.out.endswith("imc.db: up to date\n")
+
+
+def test_serve_gets_settings_file_and_flags(imc: Imc, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[tuple[Settings, Path | None, tuple[str, ...]]] = []
+    monkeypatch.setattr("imc.log.configure", lambda level: None)
+    monkeypatch.setattr("imc.app.serve", lambda settings, path, flags: served.append((settings, path, tuple(flags))))
+    (imc.folder / "imc.toml").write_text("[log]\nlevel = 'error'\n")
+    assert imc("serve", "--set", "imc.hash_size=3").status == 0
+    ((settings, path, flags),) = served
+    assert (settings.log.level, settings.imc.hash_size) == ("error", 3)
+    assert (path, flags) == (Path("imc.toml"), ("imc.hash_size=3",))
+
+
+@pytest.mark.parametrize("command", [("rooms",), ("members", "chat-a"), ("rpc", "imc.list_rooms")])
+def test_no_daemon_is_said_in_a_line(imc: Imc, command: tuple[str, ...]) -> None:
+    (imc.folder / "imc.toml").write_text(f"[manage]\nsocket = '{imc.folder}/imc.sock'\n")
+    outcome = imc(*command)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err == f"imc: unix:{imc.folder}/imc.sock: No such file or directory\n"
+
+
+# The demo
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The configurations that would have been served."""
+    configs: list[Path] = []
+    monkeypatch.setattr("imc.cli.serve.run", configs.append)
+    return configs
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_demo_can_be_logged_in_with_what_it_prints(imc: Imc, served: list[Path], port: int) -> None:
+    shown = imc("demo", "--dir", "a folder", "--port", str(port)).out
+    (config,) = served
+    settings = load(config)
+    assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}")
+    assert settings.is_loopback_only
+    for user in ("alice", "bob"):
+        line = next(line for line in shown.splitlines() if line.strip().startswith(f"sip:{user}@127.0.0.1 "))
+        password = line.split()[-1]
+        aor = Aor(user, "127.0.0.1")
+        with Store.open(StoreOptions(url=settings.imc.db_url)) as store:
+            assert store.get_account(aor) == Account.from_password(aor, password)
+        for client in (f"baresip-{user}/accounts", f"linphone-{user}"):
+            assert password in (config.parent / client).read_text()
+
+
+def test_the_demo_keeps_its_passwords(imc: Imc, served: list[Path], port: int) -> None:
+    assert imc("demo", "--port", str(port)).out == imc("demo", "--port", str(port)).out
+    assert served == [imc.folder / "run" / "imc.toml"] * 2
+
+
+def test_only_its_owner_reads_the_demos_passwords(imc: Imc, served: list[Path], port: int) -> None:
+    imc("demo", "--port", str(port))
+    passwords = [line.split()[1] for line in (imc.folder / "run" / "passwords").read_text().splitlines()]
+    with_secret = [
+        path
+        for path in (imc.folder / "run").rglob("*")
+        if path.is_file() and any(p in path.read_text("latin-1") for p in passwords)
+    ]
+    assert len(with_secret) == 5
+    assert {stat.S_IMODE(path.stat().st_mode) for path in with_secret} == {0o600}
+
+
+def test_a_port_in_use_is_said_before_anything_else(imc: Imc, served: list[Path]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        outcome = imc("demo", "--port", str(port))
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err == f"imc: port {port} on 127.0.0.1: Address already in use; try another: make run PORT=5070\n"
+    assert not (imc.folder / "run").exists()
+    assert served == []
