@@ -31,8 +31,8 @@ from imc.sip.grammar import (
     split_outside,
     unquote,
 )
-from imc.sip.params import param_value, parse_params, with_param
-from imc.sip.uri import Params, SipUri, Uri, find_param, parse_uri, render_params
+from imc.sip.params import param_value, parse_params, raw_value, with_param
+from imc.sip.uri import Params, SipUri, Uri, parse_uri, render_params
 from imc.sip.values import (
     Auth,
     MediaType,
@@ -116,7 +116,7 @@ class NameAddr(NamedTuple):
 
     @property
     def tag(self) -> str | None:
-        return find_param(self.params, "tag") or None
+        return raw_value(self.params, "tag") or None
 
     @property
     def sip_uri(self) -> SipUri:
@@ -128,7 +128,7 @@ class NameAddr(NamedTuple):
     @property
     def expires(self) -> int | None:
         """The expires parameter of a Contact in seconds, None without (RFC 3261 §20.10)."""
-        value = find_param(self.params, "expires")
+        value = raw_value(self.params, "expires")
         if value is None:
             return None
         try:
@@ -139,7 +139,7 @@ class NameAddr(NamedTuple):
     @property
     def q(self) -> int:
         """The q parameter of a Contact in thousandths, 1000 without it. BadMessage where it is no qvalue."""
-        value = find_param(self.params, "q")
+        value = raw_value(self.params, "q")
         return 1000 if value is None else parse_qvalue(value)
 
     def __str__(self) -> str:
@@ -165,23 +165,23 @@ class Via(NamedTuple):
 
     @property
     def branch(self) -> str | None:
-        return find_param(self.params, "branch") or None
+        return raw_value(self.params, "branch") or None
 
     @property
     def received(self) -> str | None:
         """The received parameter, without the brackets that some put around IPv6 (RFC 5118 §4.5)."""
-        value = find_param(self.params, "received")
+        value = raw_value(self.params, "received")
         return value.strip("[]") if value else None
 
     @property
     def rport(self) -> int | None:
         """The port in rport; 0 where it is there without value, as a request asks (RFC 3581 §3); None without it."""
-        value = find_param(self.params, "rport")
+        value = raw_value(self.params, "rport")
         return None if value is None else parse_digits(value or "0", "rport", 65535)
 
     @property
     def maddr(self) -> str | None:
-        return find_param(self.params, "maddr") or None
+        return raw_value(self.params, "maddr") or None
 
     @property
     def sent_by(self) -> str:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from imc.errors import BadMessage
 from imc.sip.grammar import PLAIN_PARAMS, QUOTED_STRING, WSP, is_gen_value, is_token, quote, split_outside, unquote
-from imc.sip.uri import Params, find_param
+from imc.sip.uri import Params
+
+
+def raw_value(params: Params, name: str) -> str | None:
+    """The value as written, "" for a parameter without value, None for none. ``name`` is in lower case.
+
+    Not `imc.sip.uri.find_param`: ``%`` is no escape in a header parameter (RFC 4475 §3.1.1.5).
+    """
+    for key, value in params:
+        if key == name:
+            return value or ""
+    return None
 
 
 def param_value(params: Params, name: str) -> str | None:
-    value = find_param(params, name)
+    """As `raw_value`, unquoted."""
+    value = raw_value(params, name)
     return unquote(value) if value else value
 
 
 def with_param(params: Params, name: str, value: str | None) -> Params:
+    """The parameters with this value in place of the old one, or added; quoted where it is neither token nor host."""
     raw = value if value is None or is_gen_value(value) else quote(value)
     if any(key == name for key, _ in params):
         return tuple((key, raw if key == name else old) for key, old in params)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from imc.errors import BadMessage
 from imc.sip.grammar import MAX_UINT32, QUOTED_STRING, WSP, is_token, parse_digits, quote, split_outside, unquote
-from imc.sip.params import param_value, parse_params
-from imc.sip.uri import Params, find_param, render_params
+from imc.sip.params import param_value, parse_params, raw_value
+from imc.sip.uri import Params, render_params
 
 # qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
 _QVALUE = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
@@ -48,7 +48,7 @@ class MediaType(NamedTuple):
     @property
     def q(self) -> int:
         """The q parameter in thousandths, 1000 without it. BadMessage where it is no qvalue."""
-        value = find_param(self.params, "q")
+        value = raw_value(self.params, "q")
         return 1000 if value is None else parse_qvalue(value)
 
     def covers(self, other: MediaType) -> bool:
@@ -112,7 +112,7 @@ def parse_tokens(values: Iterable[str]) -> list[str]:
 
 
 def parse_delta_seconds(text: str) -> int:
-    """Expires, Min-Expires: seconds, at most 2**32-1 (RFC 3261 §20.19: more is taken as that)."""
+    """Expires, Min-Expires: seconds, at most 2**32-1 (RFC 3261 §10.2: more may be taken as that)."""
     return parse_digits(text, "delta-seconds", MAX_UINT32, is_clamped=True)
 
 

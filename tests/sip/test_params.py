@@ -45,6 +45,12 @@ def test_a_value_is_unquoted_and_a_flag_is_empty() -> None:
     assert [param_value(params, name) for name in "abcd"] == ['x "y"', "", "d", None]
 
 
+def test_percent_is_no_escape_in_a_header() -> None:
+    # RFC 4475 §3.1.1.5
+    assert param_value(parse_params(";%74ag=x"), "tag") is None
+    assert param_value(parse_params(";tag=%41"), "tag") == "%41"
+
+
 def test_a_parameter_is_replaced_where_it_stands_or_added_at_the_end() -> None:
     params = parse_params(";rport;branch=x")
     assert with_param(params, "rport", "5060") == (("rport", "5060"), ("branch", "x"))
