@@ -81,7 +81,7 @@ class Database:
         for is_last in (False, True):
             connection = self.checkout()
             try:
-                with _cursor(connection) as cursor:
+                with open_cursor(connection) as cursor:
                     return work(cursor)
             except self.dbapi.Error as error:
                 is_lost = self._is_lost(error, connection)
@@ -172,7 +172,7 @@ class Database:
 
     def _transaction(self, connection: PoolProxiedConnection, work: Callable[[Cursor], T]) -> T:
         """All of ``work`` or nothing; a driver's exception leaves with the transaction rolled back."""
-        with _cursor(connection) as cursor:
+        with open_cursor(connection) as cursor:
             try:
                 if self.kind == "sqlite":
                     # A transaction that starts by reading could not write where somebody else wrote meanwhile.
@@ -201,7 +201,7 @@ class Database:
     def _prepare_writer(self, connection: PoolProxiedConnection) -> None:
         try:
             if self.kind != "sqlite" and self.options.is_exclusive:
-                with _cursor(connection) as cursor:
+                with open_cursor(connection) as cursor:
                     locks.acquire_daemon(self.kind, cursor, self.options.lock_wait)
             self._set_autocommit(connection, is_on=False)
         except self.dbapi.Error as error:
@@ -220,7 +220,8 @@ class Database:
 
 
 @contextlib.contextmanager
-def _cursor(connection: PoolProxiedConnection) -> Iterator[Cursor]:
+def open_cursor(connection: PoolProxiedConnection) -> Iterator[Cursor]:
+    """The driver's own cursor, closed at the end."""
     cursor: Any = connection.cursor()
     try:
         yield cursor

@@ -17,13 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
 from imc.errors import StoreError
 from imc.store import locks
-from imc.store.database import Database
+from imc.store.database import Database, open_cursor
 from imc.store.migrations import kamailio
 from imc.store.options import StoreOptions
 from imc.store.schema import Tables, tables
@@ -111,22 +110,12 @@ def _check(revision: str | None, place: str) -> None:
 
 @contextmanager
 def _migrating(database: Database) -> Iterator[Connection]:
-    """A transaction that no other program's migration runs beside."""
-    with database.session() as connection:
-        driver: Any = connection.connection
-        cursor = driver.cursor()
-        try:
-            locks.acquire_upgrade(database.kind, cursor, _LOCK_WAIT)
-            try:
-                yield connection
-                connection.commit()
-            except BaseException:
-                # With its session goes the lock.
-                connection.invalidate()
-                raise
-            locks.release_upgrade(database.kind, cursor)
-        finally:
-            cursor.close()
+    """A transaction that no other program's migration runs beside. Where it fails, the lock goes with its session."""
+    with database.session() as connection, open_cursor(connection.connection) as cursor:
+        locks.acquire_upgrade(database.kind, cursor, _LOCK_WAIT)
+        yield connection
+        connection.commit()
+        locks.release_upgrade(database.kind, cursor)
 
 
 def _run(connection: Connection, names: Tables) -> list[str]:
