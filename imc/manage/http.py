@@ -281,7 +281,7 @@ class HttpListener:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level=None,  # ours to set (`imc.log`)
             access_log=False,
             proxy_headers=False,
             server_header=False,
