@@ -19,6 +19,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import ctypes
+import functools
 import itertools
 import os
 import pwd
@@ -45,8 +46,8 @@ _PR_SET_PDEATHSIG = 1
 _numbers = itertools.count(1)
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+def _die_with_parent(ending: signal.Signals) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(ending))
 
 
 def _find(*names: str) -> str | None:
@@ -65,6 +66,9 @@ def _fast_folder() -> str:
 
 class Server(abc.ABC):
     """A database server in a folder of its own. `stop` and `start` as often as you like; `close` at the end."""
+
+    # How it ends for good, and when this process dies.
+    ending = signal.SIGKILL
 
     def __init__(self, *, is_durable: bool = False) -> None:
         self.is_durable = is_durable
@@ -117,7 +121,7 @@ class Server(abc.ABC):
             self.process = subprocess.Popen(
                 self.command(), cwd=self.folder, env=self.environment(), user=self.user,
                 extra_groups=[] if self.user else None, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread of ours holds a lock then
+                preexec_fn=functools.partial(_die_with_parent, self.ending),  # noqa: PLW1509 - no thread of ours holds a lock then
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -139,7 +143,7 @@ class Server(abc.ABC):
             self.process = None
 
     def close(self) -> None:
-        self.stop()
+        self.stop(self.ending)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -170,6 +174,7 @@ class MariaDb(Server):
         return [
             program, "--no-defaults", f"--datadir={self.data}", f"--socket={self.socket}", f"--port={self.port}",
             "--bind-address=127.0.0.1", f"--pid-file={self.folder}/pid", "--innodb-buffer-pool-size=64M",
+            "--innodb-log-file-size=16M",
             f"--innodb-flush-log-at-trx-commit={flush}", "--skip-name-resolve", "--performance-schema=OFF",
         ]  # fmt: skip
 
@@ -194,6 +199,9 @@ class MariaDb(Server):
 class PostgreSql(Server):
     """PostgreSQL."""
 
+    # A fast shutdown: after a kill, shared memory of the system would be left behind.
+    ending = signal.SIGINT
+
     def install(self) -> None:
         program = _find("initdb")
         assert program is not None
@@ -208,6 +216,7 @@ class PostgreSql(Server):
         settings = [
             "listen_addresses=", f"unix_socket_directories={self.folder}", "shared_buffers=32MB",
             f"fsync={'on' if self.is_durable else 'off'}", "max_connections=40",
+            "dynamic_shared_memory_type=mmap",
         ]  # fmt: skip
         return [program, "-D", str(self.data), *(part for setting in settings for part in ("-c", setting))]
 
