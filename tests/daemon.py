@@ -1,38 +1,65 @@
 """The real daemon in a process of its own: `imc serve` on loopback, on ports that the system chose.
 
-Used by tests that need the whole: signals, restarts, real clients. Ready is what the daemon says itself (`Type=notify`):
-nothing sleeps and nothing polls.
+Used by tests that need the whole: signals, restarts, real clients. Ready is what the daemon says itself
+(`Type=notify`): nothing sleeps and nothing polls.
+
+A new interpreter spends most of its start on imports. So the daemon is forked off a process that has them (the fork
+server of multiprocessing) and runs the same `main()`; ``is_fresh`` starts an interpreter all the same.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
-
-import tomllib
 
 READY_WITHIN = 30.0
 STOPPED_WITHIN = 20.0
 
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload([
+    "tests.daemon", "imc.cli", "imc.cli.serve", "imc.app", "imc.store.migrations", "alembic.command", "pymysql",
+    "psycopg", "sqlalchemy.dialects.mysql", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite",
+])  # fmt: skip
+
+
+def _serve(arguments: Sequence[str], folder: Path, log: Path, env: Mapping[str, str]) -> None:
+    """What the forked process does: `imc ARGUMENTS`, with its output in the log."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["imc", *arguments]
+    from imc.cli import main
+
+    main()
+
 
 class Daemon:
-    """`imc serve -c CONFIG` in the folder of the configuration. ``log`` is the file of its stderr, one JSON record a line."""
+    """`imc serve -c CONFIG` in the folder of the configuration. ``log`` is the file of its stderr, in JSON."""
 
-    def __init__(self, folder: Path, config: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, config: str, env: dict[str, str] | None = None, *, is_fresh: bool = False) -> None:
         self.folder = folder
         self.config = folder / "imc.toml"
         self.config.write_text(config)
         self.log = folder / "imc.log"
+        self.log.touch()
         self.env = env or {}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.is_fresh = is_fresh
+        self._process: BaseProcess | subprocess.Popen[bytes] | None = None
+        self._notify: socket.socket | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -50,29 +77,47 @@ class Daemon:
         done = self.imc("user", "add", address, "--password-stdin", stdin=password + "\n")
         assert done.returncode == 0, done.stderr
 
-    def start(self) -> None:
+    def start(self, *flags: str) -> None:
         """Start and wait until the daemon says READY=1 (sd_notify)."""
+        self.spawn(*flags)
+        self.wait_notice("READY=1")
+
+    def spawn(self, *flags: str) -> None:
+        """Start, and wait for nothing."""
         path = str(self.folder / "notify")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            if os.path.exists(path):
-                os.unlink(path)
-            notify.bind(path)
-            notify.settimeout(READY_WITHIN)
+        self._forget()
+        if os.path.exists(path):
+            os.unlink(path)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(path)
+        arguments = ["serve", "-c", str(self.config), *flags]
+        env = {**os.environ, **self.env, "NOTIFY_SOCKET": path}
+        if self.is_fresh:
             with self.log.open("ab") as log:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "imc", "serve", "-c", str(self.config)],
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "imc", *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     cwd=self.folder,
-                    env={**os.environ, **self.env, "NOTIFY_SOCKET": path},
+                    env=env,
                 )
-            try:
-                while b"READY=1" not in notify.recv(4096):
-                    pass
-            except TimeoutError:
-                self.kill()
-                raise AssertionError(f"imc serve was not ready:\n{self.log.read_text()}") from None
+        else:
+            self._process = _forks.Process(target=_serve, args=(arguments, self.folder, self.log, env), daemon=True)
+            self._process.start()
+
+    def wait_notice(self, text: str) -> list[str]:
+        """Wait until the daemon tells its service manager so; all lines that it told since the last call."""
+        assert self._notify is not None
+        self._notify.settimeout(READY_WITHIN)
+        found: list[str] = []
+        try:
+            while text not in found:
+                found += self._notify.recv(4096).decode().splitlines()
+        except TimeoutError:
+            self.kill()
+            raise AssertionError(f"imc serve did not say {text}:\n{self.log.read_text()}") from None
+        return found
 
     def records(self) -> list[dict[str, Any]]:
         """The log so far."""
@@ -88,18 +133,41 @@ class Daemon:
 
     def kill(self) -> None:
         """kill -9."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        if self._process is not None:
+            self._process.kill()
+            self.wait()
 
-    def stop(self) -> int:
-        """SIGTERM, and the exit status."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(STOPPED_WITHIN)
-        self.process = None
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the daemon."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it by a signal; the exit status."""
+        self.send(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; the exit status, a negative one of a signal that killed it."""
+        process = self._process
+        assert process is not None
+        if isinstance(process, BaseProcess):
+            process.join(STOPPED_WITHIN)
+            status = process.exitcode
+            if status is None:
+                raise AssertionError(f"imc serve did not end:\n{self.log.read_text()}")
+            process.close()
+        else:
+            status = process.wait(STOPPED_WITHIN)
+        self._process = None
+        self._forget()
         return status
+
+    def _forget(self) -> None:
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
 
 
 @contextmanager

@@ -147,6 +147,10 @@ class SipClient:
         """End it: the socket is closed without a word to the server."""
         self._wire.close()
 
+    def turn_to(self, server: tuple[str, int]) -> None:
+        """Over UDP: the server is there now. What it sends to the contact still arrives."""
+        self._wire.turn_to(server)
+
     @property
     def local(self) -> tuple[str, int]:
         return self._wire.local

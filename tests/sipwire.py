@@ -31,6 +31,13 @@ class Wire:
         self._take = take
         self._lost = lost
         self._nursery: trio.Nursery
+        self._datagrams: socket.socket | None = None
+
+    def turn_to(self, server: tuple[str, int]) -> None:
+        """Over UDP: speak to this server from now on, from the same socket."""
+        assert self._datagrams is not None
+        self.server = server
+        self.send = _send_to(self._datagrams, server)
 
     async def serve(self, ip: str, takes_tcp: bool, *, task_status: trio.TaskStatus[None]) -> None:
         """Open on ``ip`` and read until `close`; over UDP with ``takes_tcp`` accept on the same port of TCP too."""
@@ -42,6 +49,7 @@ class Wire:
                     self.send = self._start_stream(stream, is_main=True)
                 else:
                     datagrams, listener = _bind_both(ip) if takes_tcp else (_bind(ip, socket.SOCK_DGRAM), None)
+                    self._datagrams = datagrams
                     self.local = datagrams.getsockname()[:2]
                     self.send = _send_to(datagrams, self.server)
                     self._nursery.start_soon(self._read_datagrams, datagrams)

@@ -19,6 +19,7 @@ from imc.store.ops import DeleteOutbox, Op, PutOutbox, UpdateOutbox
 from imc.store.writer import Writer
 
 _log = structlog.get_logger("imc.service")
+_MAX_WITHDRAWN = 10_000
 
 
 class Outbox:
@@ -44,6 +45,11 @@ class Outbox:
         """Its decision is committed: deliver."""
         if job is not None:
             self._engine.submit(job)
+
+    def withdraw(self, job: Job | None) -> None:
+        """Its decision was not committed, as far as is known: should its row be there all the same, it goes."""
+        if job is not None and len(self._done) < _MAX_WITHDRAWN:
+            self._done.append(job.id)
 
     def job_done(self, job: Job) -> None:
         """The engine has settled the last copy."""

@@ -26,14 +26,16 @@ class Slot:
     """One room, or the knowledge that there is none (``room`` None).
 
     ``uncommitted`` counts decisions that are with the writer; ``waiting`` are those who wait for the room to be read.
+    ``is_counted``: whether the room is one of those that are said to exist; None before it was first read.
     """
 
-    __slots__ = ("aor", "guard", "is_loaded", "room", "uncommitted", "waiting")
+    __slots__ = ("aor", "guard", "is_counted", "is_loaded", "room", "uncommitted", "waiting")
 
     def __init__(self, aor: Aor) -> None:
         self.aor = aor
         self.room: Room | None = None
         self.is_loaded = False
+        self.is_counted: bool | None = None
         self.guard = Guard()
         self.uncommitted = 0
         self.waiting: list[Callable[[Exception | None], None]] = []

@@ -43,12 +43,13 @@ def settings(folder: Path, *flags: str, mode: str = "none", db_url: str | None =
     return load(path, [*flags, *([f"imc.db_url={db_url}"] if db_url else [])])
 
 
-class Stage:
-    """One daemon and its clients, by user part."""
+class Clients:
+    """Clients of one daemon, by user part. ``addresses`` is where the daemon listens, by transport."""
 
-    def __init__(self, nursery: trio.Nursery, daemon: Daemon, addresses: dict[str, tuple[str, int]]) -> None:
+    domain = DOMAIN
+
+    def __init__(self, nursery: trio.Nursery, addresses: dict[str, tuple[str, int]]) -> None:
         self.nursery = nursery
-        self.daemon = daemon
         self.addresses = addresses
         self.clients: dict[str, SipClient] = {}
         self._serial = 0
@@ -59,7 +60,7 @@ class Stage:
         """A new client of a user, registered unless told otherwise."""
         client = await SipClient.open(
             self.nursery,
-            f"sip:{user}@{DOMAIN}",
+            f"sip:{user}@{self.domain}",
             self.addresses[transport],
             transport=transport,
             password=password,
@@ -80,12 +81,20 @@ class Stage:
         text = f"barrier {self._serial}"
         found: dict[str, list[Received]] = {}
         for user in users or [name for name in self.clients if name != "sentinel"]:
-            response = await sentinel.message(f"sip:{user}@{DOMAIN}", text)
+            response = await sentinel.message(f"sip:{user}@{self.domain}", text)
             assert response.status == 200, (user, response)
             client = self.clients[user]
             await client.wait_message(text=text)
             found[user] = client.take_unread()
         return found
+
+
+class Stage(Clients):
+    """One daemon in this process, and its clients."""
+
+    def __init__(self, nursery: trio.Nursery, daemon: Daemon, addresses: dict[str, tuple[str, int]]) -> None:
+        super().__init__(nursery, addresses)
+        self.daemon = daemon
 
 
 def open_store(config: Settings) -> Store:
