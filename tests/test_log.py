@@ -118,7 +118,7 @@ def test_the_level_can_change() -> None:
 
 def test_libraries_are_heard_from_warning_up_and_wholly_at_debug() -> None:
     out = configure("info")
-    library = logging.getLogger("uvicorn.error")
+    library = logging.getLogger("a.library")
     library.info("one")
     library.warning("two")
     log.set_level("debug")
