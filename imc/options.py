@@ -157,7 +157,7 @@ def rate_options(settings: Settings) -> RateOptions | None:
         per_room=Rate(limits.room_burst, limits.room_rate),
         per_inviter=Rate(limits.inviter_burst, limits.inviter_rate),
         per_invitee=Rate(limits.invitee_burst, limits.invitee_rate),
-        per_pair=Rate(limits.pair_burst, limits.pair_rate),
+        per_invitation=Rate(limits.invitation_burst, limits.invitation_rate),
         max_rejections=limits.max_rejections,
         rejections_last=limits.rejections_last,
     )

@@ -197,20 +197,22 @@ class Limits(Section):
     max_list_entries: int = setting(
         "Entries that a list names; how many more there are is said.", 1_000, ge=1, reload=True
     )
-    sender_burst: int = setting("Requests that one user may make at once.", 500, ge=1, reload=True)
-    sender_rate: float = setting("Requests of one user a second, in the long run.", 50.0, gt=0, reload=True)
-    room_burst: int = setting("Messages that one room takes at once.", 1_000, ge=1, reload=True)
-    room_rate: float = setting("Messages of one room a second, in the long run.", 100.0, gt=0, reload=True)
-    inviter_burst: int = setting("Invitations that one user may make at once.", 200, ge=1, reload=True)
-    inviter_rate: float = setting("Invitations of one user a second, in the long run.", 0.05, gt=0, reload=True)
-    invitee_burst: int = setting("Invitations that one user may get at once.", 100, ge=1, reload=True)
-    invitee_rate: float = setting("Invitations to one user a second, in the long run.", 0.05, gt=0, reload=True)
-    pair_burst: int = setting("Invitations that one user may send to one other at once.", 20, ge=1, reload=True)
-    pair_rate: float = setting(
-        "Invitations of one user to one other a second, in the long run.", 0.01, gt=0, reload=True
+    sender_burst: int = setting("Requests that one user may make at once.", 3_000, ge=1, reload=True)
+    sender_rate: float = setting("Requests of one user a second, in the long run.", 200.0, gt=0, reload=True)
+    room_burst: int = setting("Messages that one room takes at once.", 3_000, ge=1, reload=True)
+    room_rate: float = setting("Messages of one room a second, in the long run.", 200.0, gt=0, reload=True)
+    inviter_burst: int = setting("People whom one user may invite for the first time at once.", 200, ge=1, reload=True)
+    inviter_rate: float = setting(
+        "People whom one user may invite for the first time a second, in the long run.", 0.05, gt=0, reload=True
+    )
+    invitee_burst: int = setting("Invitations that one user may get at once.", 2_000, ge=1, reload=True)
+    invitee_rate: float = setting("Invitations to one user a second, in the long run.", 1.0, gt=0, reload=True)
+    invitation_burst: int = setting("Invitations of one user to one room at once.", 20, ge=1, reload=True)
+    invitation_rate: float = setting(
+        "Invitations of one user to one room a second, in the long run.", 0.01, gt=0, reload=True
     )
     max_rejections: int = setting(
-        "Invitations of one user that one other declines before there may be no more.", 3, ge=1, reload=True
+        "How often one user may decline to come to one room before there are no more invitations.", 3, ge=1, reload=True
     )
     rejections_last: float = setting(
         "Seconds for which a declined invitation is remembered.", 86_400.0, ge=1, reload=True

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from imc.aor import Aor
 
@@ -27,14 +27,14 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateOptions:
-    """``per_pair``: of one inviter to one invitee. ``max_rejections`` of one inviter by one invitee within
-    ``rejections_last`` seconds; then there are no more invitations between the two."""
+    """``per_inviter`` counts people whom the inviter has not invited before, ``per_invitation`` those of one person to
+    one room. After ``max_rejections`` of a room by a person within ``rejections_last`` seconds there are no more."""
 
     per_sender: Rate
     per_room: Rate
     per_inviter: Rate
     per_invitee: Rate
-    per_pair: Rate
+    per_invitation: Rate
     max_rejections: int
     rejections_last: float
 
@@ -79,7 +79,8 @@ class Rates:
         self._rooms = Buckets(options.per_room)
         self._inviters = Buckets(options.per_inviter)
         self._invitees = Buckets(options.per_invitee)
-        self._pairs = Buckets(options.per_pair)
+        self._invitations = Buckets(options.per_invitation)
+        self._acquainted: OrderedDict[tuple[Aor, Aor], None] = OrderedDict()
         self._rejections: OrderedDict[tuple[Aor, Aor], tuple[int, float]] = OrderedDict()
 
     def may_send(self, sender: Aor) -> bool:
@@ -90,27 +91,37 @@ class Rates:
         """One message more in this room."""
         return self._rooms.take(room, self._clock())
 
-    def may_invite(self, inviter: Aor, invitee: Aor) -> bool:
-        """One invitation more between these two; all buckets pay, or none."""
+    def may_invite(self, room: Aor, inviter: Aor, invitee: Aor) -> bool:
+        """One invitation more; all buckets that it concerns pay, or none."""
         now = self._clock()
-        count, until = self._rejections.get((inviter, invitee), (0, 0.0))
+        count, until = self._rejections.get((room, invitee), (0, 0.0))
         if count >= self._options.max_rejections and now < until:
             return False
-        buckets = (
-            (self._inviters, inviter),
-            (self._invitees, invitee),
-            (self._pairs, (inviter, invitee)),
-        )
+        buckets: list[tuple[Buckets, Hashable]] = [(self._invitees, invitee), (self._invitations, (room, invitee))]
+        pair = inviter, invitee
+        if pair not in self._acquainted:
+            buckets.append((self._inviters, inviter))
         if not all(bucket.has(key, now) for bucket, key in buckets):
             return False
         for bucket, key in buckets:
             bucket.take(key, now)
+        _remember(self._acquainted, pair, None)
         return True
 
-    def note_rejection(self, inviter: Aor, invitee: Aor) -> None:
-        """The invitee has declined what this inviter sent."""
+    def note_rejection(self, room: Aor, invitee: Aor) -> None:
+        """The invitee has declined to come to the room."""
         now = self._clock()
-        count, until = self._rejections.pop((inviter, invitee), (0, 0.0))
-        self._rejections[inviter, invitee] = (count + 1 if now < until else 1, now + self._options.rejections_last)
-        if len(self._rejections) > _MAX_BUCKETS:
-            self._rejections.popitem(last=False)
+        count, until = self._rejections.get((room, invitee), (0, 0.0))
+        known = (count + 1 if now < until else 1, now + self._options.rejections_last)
+        _remember(self._rejections, (room, invitee), known)
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _remember(table: OrderedDict[K, V], key: K, value: V) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > _MAX_BUCKETS:
+        table.popitem(last=False)

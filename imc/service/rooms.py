@@ -130,6 +130,8 @@ class Rooms:
         else:
             slot.room = room
             slot.is_loaded = True
+            # what failed may be in the database all the same: its server died between the commit and the answer
+            self._count(slot, is_there=room is not None, was_there=slot.is_counted)
         waiting, slot.waiting = slot.waiting, []
         for ready in waiting:
             ready(error)
@@ -190,11 +192,9 @@ class Rooms:
         self, rates: Rates, decision: Decision, command: Command, room: Room | None, inbound: Inbound
     ) -> Decision:
         """Spec R-LIMIT-4: too many invitations are refused, and a rejection is remembered."""
-        if isinstance(command, Reject) and room is not None:
-            inviter = room.members[inbound.sender].invited_by
-            if inviter is not None:
-                rates.note_rejection(inviter, inbound.sender)
-        elif isinstance(command, Invite | Add) and not rates.may_invite(inbound.sender, command.user):
+        if isinstance(command, Reject):
+            rates.note_rejection(command.room, inbound.sender)
+        elif isinstance(command, Invite | Add) and not rates.may_invite(command.room, inbound.sender, command.user):
             is_answered = not inbound.is_automatic
             return refuse(room, command, inbound.sender, "too-many-invitations", "R-LIMIT-4", is_answered=is_answered)
         return decision
@@ -275,19 +275,18 @@ class Rooms:
             release()
             return
         guard = slot.guard
-        before, was_there = slot.room, slot.room is not None
+        before = slot.room
 
         def committed(error: Exception | None) -> None:
             slot.uncommitted -= 1
             if error is None:
-                is_there = decision.room is not None
-                if is_there != was_there and decision.changes:
-                    self._circumstances.note_room(decision.address, is_there=is_there)
-                    self._on_count(1 if is_there else -1)
+                if decision.changes:
+                    self._count(slot, is_there=decision.room is not None, was_there=slot.is_counted)
                 release()
                 return
             if slot.guard is guard:
                 slot.void()
+            self._outbox.withdraw(job)
             _log.warning("commit-failed", room=str(decision.address), error=str(error))
             fail(error)
 
@@ -300,6 +299,13 @@ class Rooms:
             slot.uncommitted -= 1
             slot.room = before
             fail(error)
+
+    def _count(self, slot: Slot, *, is_there: bool, was_there: bool | None) -> None:
+        """A room was read, made or destroyed. Those that exist at the start are counted by whoever is told."""
+        slot.is_counted = is_there
+        if was_there is not None and is_there != was_there:
+            self._circumstances.note_room(slot.aor, is_there=is_there)
+            self._on_count(1 if is_there else -1)
 
     def _outcome(self, decision: Decision) -> Outcome:
         refusal = decision.refusal

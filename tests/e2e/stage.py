@@ -80,21 +80,18 @@ class Clients:
         self._serial += 1
         text = f"barrier {self._serial}"
         found: dict[str, list[Received]] = {}
-        for user in users or [name for name in self.clients if name != "sentinel"]:
-            response = await sentinel.message(f"sip:{user}@{self.domain}", text)
+
+        async def wait_for(user: str) -> None:
+            response = await sentinel.message(f"sip:{user}@{DOMAIN}", text)
             assert response.status == 200, (user, response)
             client = self.clients[user]
             await client.wait_message(text=text)
             found[user] = client.take_unread()
+
+        async with trio.open_nursery() as nursery:
+            for user in users or [name for name in self.clients if name != "sentinel"]:
+                nursery.start_soon(wait_for, user)
         return found
-
-
-class Stage(Clients):
-    """One daemon in this process, and its clients."""
-
-    def __init__(self, nursery: trio.Nursery, daemon: Daemon, addresses: dict[str, tuple[str, int]]) -> None:
-        super().__init__(nursery, addresses)
-        self.daemon = daemon
 
 
 def open_store(config: Settings) -> Store:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from imc.aor import Aor
 from imc.service.rates import Buckets, Rate, RateOptions, Rates
 
-ALICE, BOB, CAROL = (Aor(name, "example.com") for name in ("alice", "bob", "carol"))
+ALICE, BOB, CAROL, DAVE = (Aor(name, "example.com") for name in ("alice", "bob", "carol", "dave"))
+ROOM, OTHER = Aor("chat-1", "example.com"), Aor("chat-2", "example.com")
 
 
 def rates(now: list[float], **changes: Rate | float) -> Rates:
@@ -17,7 +18,7 @@ def rates(now: list[float], **changes: Rate | float) -> Rates:
         "per_room": Rate(5, 1),
         "per_inviter": Rate(50, 1),
         "per_invitee": Rate(50, 1),
-        "per_pair": Rate(10, 0.1),
+        "per_invitation": Rate(10, 0.1),
         "max_rejections": 3,
         "rejections_last": 100.0,
         **changes,
@@ -36,31 +37,34 @@ def test_a_burst_then_the_rate() -> None:
 
 
 def test_an_invitation_pays_in_all_buckets_or_in_none() -> None:
-    now = [0.0]
-    some = rates(now, per_inviter=Rate(3, 0.001), per_pair=Rate(2, 0.001))
-    assert [some.may_invite(ALICE, BOB) for _ in range(3)] == [True, True, False]
-    assert [some.may_invite(ALICE, CAROL) for _ in range(2)] == [True, False]
-    assert some.may_invite(BOB, CAROL)
+    some = rates([0.0], per_inviter=Rate(2, 0.001), per_invitation=Rate(2, 0.001))
+    assert [some.may_invite(ROOM, ALICE, BOB) for _ in range(3)] == [True, True, False]
+    assert [some.may_invite(ROOM, ALICE, CAROL) for _ in range(2)] == [True, True]
+    assert not some.may_invite(ROOM, ALICE, DAVE)  # a third person
+    assert some.may_invite(OTHER, ALICE, BOB)  # no stranger any more
+    assert some.may_invite(ROOM, BOB, DAVE)
 
 
 def test_an_invitee_is_protected_from_many_inviters() -> None:
     some = rates([0.0], per_invitee=Rate(4, 0.001))
-    assert [some.may_invite(Aor(f"u{n}", "h"), BOB) for n in range(6)] == [True] * 4 + [False] * 2
+    assert [some.may_invite(Aor(f"chat-{n}", "h"), Aor(f"u{n}", "h"), BOB) for n in range(6)] == [True] * 4 + [
+        False
+    ] * 2
 
 
 def test_a_rejection_is_remembered_for_a_while() -> None:
     now = [0.0]
     some = rates(now)
-    for _ in range(3):
-        assert some.may_invite(ALICE, BOB)
-        some.note_rejection(ALICE, BOB)
-    assert not some.may_invite(ALICE, BOB)
-    assert some.may_invite(ALICE, CAROL)
-    assert some.may_invite(CAROL, BOB)
+    for inviter in (ALICE, CAROL, ALICE):
+        assert some.may_invite(ROOM, inviter, BOB)
+        some.note_rejection(ROOM, BOB)
+    assert not some.may_invite(ROOM, ALICE, BOB)
+    assert some.may_invite(ROOM, ALICE, CAROL)
+    assert some.may_invite(OTHER, ALICE, BOB)
     now[0] = 101.0
-    assert some.may_invite(ALICE, BOB)
-    some.note_rejection(ALICE, BOB)
-    assert some.may_invite(ALICE, BOB)
+    assert some.may_invite(ROOM, ALICE, BOB)
+    some.note_rejection(ROOM, BOB)
+    assert some.may_invite(ROOM, ALICE, BOB)
 
 
 def test_the_table_is_bounded_and_forgets_the_oldest() -> None:
