@@ -82,7 +82,7 @@ class Clients:
         found: dict[str, list[Received]] = {}
 
         async def wait_for(user: str) -> None:
-            response = await sentinel.message(f"sip:{user}@{DOMAIN}", text)
+            response = await sentinel.message(f"sip:{user}@{self.domain}", text)
             assert response.status == 200, (user, response)
             client = self.clients[user]
             await client.wait_message(text=text)
@@ -92,6 +92,14 @@ class Clients:
             for user in users or [name for name in self.clients if name != "sentinel"]:
                 nursery.start_soon(wait_for, user)
         return found
+
+
+class Stage(Clients):
+    """One daemon in this process, and its clients."""
+
+    def __init__(self, nursery: trio.Nursery, daemon: Daemon, addresses: dict[str, tuple[str, int]]) -> None:
+        super().__init__(nursery, addresses)
+        self.daemon = daemon
 
 
 def open_store(config: Settings) -> Store:
