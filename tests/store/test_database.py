@@ -154,6 +154,35 @@ def test_an_sqlite_file_that_somebody_else_holds(sqlite_database: Database) -> N
         assert store.load_room(ROOM) is not None
 
 
+@pytest.mark.parametrize(
+    ("trouble", "relief", "text"),
+    [
+        ("PRAGMA max_page_count = 1", "PRAGMA max_page_count = 1000000", "database or disk is full"),
+        ("PRAGMA query_only = ON", "PRAGMA query_only = OFF", "attempt to write a readonly database"),
+    ],
+)
+def test_a_disk_that_is_full_or_read_only_for_a_while(
+    sqlite_database: Database, trouble: str, relief: str, text: str
+) -> None:
+    with Store.open(options_for(sqlite_database)) as store:
+        store.commit([PutRoom(ROOM, False)])
+        store.database.write(lambda cursor: rows(cursor, trouble))
+        many = [PutMember(ROOM, ALICE._replace(user=f"user{number}"), OWNER) for number in range(2000)]
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match=text):
+                store.commit(many)
+            room = store.load_room(ROOM)
+            assert room is not None
+            assert not room.members
+        # Not in a transaction: a connection that may only read cannot begin one.
+        connection: Any = store.database._connected_writer()
+        connection.cursor().execute(relief).close()
+        store.commit(many)
+        room = store.load_room(ROOM)
+        assert room is not None
+        assert len(room.members) == 2000
+
+
 def test_a_row_that_somebody_else_holds(server_database: Database) -> None:
     with Store.open(StoreOptions(url=server_database.url, timeout=0.1)) as store:
         store.commit([PutRoom(ROOM, False), PutRoom(OTHER, False)])
