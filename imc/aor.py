@@ -16,9 +16,10 @@ _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+\Z")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 # hostname = *( domainlabel "." ) toplabel [ "." ]
-# A last label that begins with a digit is let pass: IPv4address is one form of host.
+# A last label that begins with a digit is let pass: IPv4address is one form of host. So is "_", which no name of the
+# DNS for hosts has, but those of containers and of some local networks do.
 _HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?"
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
     r"|\[[0-9A-Fa-f:.]+\])\Z"
 )
 
