@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,11 +34,12 @@ _forks.set_forkserver_preload([
 ])  # fmt: skip
 
 
-def _serve(arguments: Sequence[str], folder: Path, log: Path, env: Mapping[str, str]) -> None:
-    """What the forked process does: `imc ARGUMENTS`, with its output in the log."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+def _run(arguments: Sequence[str], folder: Path, files: Sequence[Path], env: Mapping[str, str]) -> None:
+    """What a forked process does: `imc ARGUMENTS`; ``files`` are its standard input, output and errors."""
+    for number, path in enumerate(files):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
+        os.dup2(os.open(path, flags, 0o600), number)
+    sys.stdin = os.fdopen(0, closefd=False)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
@@ -67,11 +69,23 @@ class Daemon:
 
     def imc(self, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run `imc ARGS -c CONFIG` to its end."""
-        command = [sys.executable, "-m", "imc", *args, "-c", str(self.config)]
+        arguments = [*args, "-c", str(self.config)]
         env = {**os.environ, **self.env}
-        return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, cwd=self.folder, env=env, timeout=60, check=False
-        )
+        if self.is_fresh:
+            command = [sys.executable, "-m", "imc", *arguments]
+            return subprocess.run(
+                command, input=stdin, capture_output=True, text=True, cwd=self.folder, env=env, timeout=60, check=False
+            )
+        with tempfile.TemporaryDirectory() as name:
+            files = [Path(name, each) for each in ("stdin", "stdout", "stderr")]
+            files[0].write_text(stdin)
+            process = _forks.Process(target=_run, args=(arguments, self.folder, files, env), daemon=True)
+            process.start()
+            process.join(60)
+            status = process.exitcode
+            assert status is not None, arguments
+            process.close()
+            return subprocess.CompletedProcess(arguments, status, files[1].read_text(), files[2].read_text())
 
     def add_user(self, address: str, password: str) -> None:
         done = self.imc("user", "add", address, "--password-stdin", stdin=password + "\n")
@@ -103,7 +117,9 @@ class Daemon:
                     env=env,
                 )
         else:
-            self._process = _forks.Process(target=_serve, args=(arguments, self.folder, self.log, env), daemon=True)
+            self._process = _forks.Process(
+                target=_run, args=(arguments, self.folder, (Path(os.devnull), self.log, self.log), env), daemon=True
+            )
             self._process.start()
 
     def wait_notice(self, text: str) -> list[str]:
