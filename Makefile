@@ -1,7 +1,7 @@
 # Every target makes what it needs itself: on a fresh machine, `make run` or `make test` is all there is to type.
 #
 #   make run [PORT=5070]    a daemon on 127.0.0.1, with two accounts to try it with
-#   make test [ARGS=…]      ruff, mypy, and all tests; ARGS go to pytest
+#   make test [ARGS=…]      ruff, mypy, and all tests, two at a time (JOBS=0: one); ARGS go to pytest
 #   make lint               ruff and mypy only
 #   make format             rewrite in the project's format
 #   make lock               resolve requirements*.lock anew from pyproject.toml
@@ -11,6 +11,7 @@
 PYTHON ?=
 PORT ?= 5060
 ARGS ?=
+JOBS ?= 2
 BIN := .venv/bin
 export PYTHON
 
@@ -20,7 +21,7 @@ run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
 
 test: lint programs
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
