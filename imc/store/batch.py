@@ -46,6 +46,18 @@ class Batch:
     outbox_updates: dict[str, bytes] = field(default_factory=dict)
     outbox_deletes: dict[str, None] = field(default_factory=dict)
 
+    @property
+    def is_in_rooms(self) -> bool:
+        return bool(self.rooms or self.members or self.cleared_rooms)
+
+    @property
+    def is_in_bindings(self) -> bool:
+        return bool(self.bindings or self.cleared_aors or self.expired_before is not None)
+
+    @property
+    def is_in_outbox(self) -> bool:
+        return bool(self.outbox_puts or self.outbox_updates or self.outbox_deletes)
+
 
 def coalesce(ops: Iterable[Op]) -> Batch:
     """The net effect of the ops in their order."""

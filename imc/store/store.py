@@ -82,9 +82,7 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
         """
         ops = tuple(ops)
         check(ops)
-        batch = coalesce(ops)
-        wall = self._wall()
-        self.database.write(lambda cursor: self._apply(cursor, batch, wall))
+        self._write(coalesce(ops))
 
     def commit_groups(
         self, groups: Sequence[Sequence[Op]], guards: Sequence[Guard | None] | None = None
@@ -112,10 +110,9 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
         if not chosen:
             return None
         batch = coalesce(op for index in chosen for op in attempt.groups[index])
-        wall = self._wall()
         failure: StoreError | None = None
         try:
-            self.database.write(lambda cursor: self._apply(cursor, batch, wall))
+            self._write(batch)
         except StoreConflict as error:
             if len(chosen) == 1:
                 attempt.fail(chosen[0], error)
@@ -132,13 +129,20 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
                 attempt.results[index] = failure
         return failure
 
-    def _apply(self, cursor: Cursor, batch: Batch, wall: float) -> None:
-        if batch.rooms or batch.members or batch.cleared_rooms:
-            apply_rooms(self.sql, cursor, batch, wall)
-        if batch.bindings or batch.cleared_aors or batch.expired_before is not None:
-            apply_bindings(self.sql, cursor, batch)
-        if batch.outbox_puts or batch.outbox_updates or batch.outbox_deletes:
-            apply_outbox(self.sql, cursor, batch)
+    def _write(self, batch: Batch) -> None:
+        if not (batch.is_in_rooms or batch.is_in_bindings or batch.is_in_outbox):
+            return
+        wall = self._wall()
+
+        def apply(cursor: Cursor) -> None:
+            if batch.is_in_rooms:
+                apply_rooms(self.sql, cursor, batch, wall)
+            if batch.is_in_bindings:
+                apply_bindings(self.sql, cursor, batch)
+            if batch.is_in_outbox:
+                apply_outbox(self.sql, cursor, batch)
+
+        self.database.write(apply)
 
 
 class _Attempt:

@@ -92,10 +92,16 @@ def test_a_commit_that_fails_changes_nothing(store: Store) -> None:
     assert read_all(store).rooms == {ROOM: False}
 
 
-def test_an_empty_commit(store: Store) -> None:
+def test_a_commit_of_nothing_costs_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_transaction(_work: object) -> None:
+        raise AssertionError("nothing is to be written")
+
+    monkeypatch.setattr(store.database, "write", no_transaction)
     store.commit([])
     assert store.commit_groups([]) == []
     assert store.commit_groups([[], []]) == [None, None]
+    put = PutOutbox("id", 0.0, b"", b"")
+    assert store.commit_groups([[put], [DeleteOutbox("id")]]) == [None, None]
 
 
 def test_a_server_refuses_what_the_check_would_let_pass(server_store: Store, server_database: Database) -> None:
