@@ -306,16 +306,16 @@ class Daemon:
 
     async def _can_carry(self, dispatch: Dispatch) -> bool:
         """Whether every recipient that can be reached at all can be sent a copy of this size."""
-        checks = self._engine.hops_for(dispatch)
+        ways = self._engine.ways_for(dispatch)
         verdicts: list[bool] = []
         limiter = trio.CapacityLimiter(_CARRY_AT_ONCE)
 
         async def check(index: int) -> None:
             async with limiter:
-                verdicts.append(await self._engine.hops.can_open(*checks[index]))
+                verdicts.append(await self._engine.hops.can_carry(ways[index]))
 
         async with trio.open_nursery() as nursery:
-            for index in range(len(checks)):
+            for index in range(len(ways)):
                 nursery.start_soon(check, index)
         return all(verdicts)
 

@@ -365,16 +365,21 @@ class Engine:
 
     # --- around -----------------------------------------------------------------------------------------------------
 
-    def hops_for(self, dispatch: Dispatch) -> list[tuple[Hop, int]]:
-        """The hops, with sizes, that copies of this dispatch would take now, but for streams that are open already."""
-        hops: dict[str, tuple[Hop, int]] = {}
+    def ways_for(self, dispatch: Dispatch) -> list[list[tuple[Hop, int]]]:
+        """The hops to a recipient's contacts, with the size of a copy: a list for each recipient, equal ones once.
+
+        Recipients who have a stream open already are left out. A dispatch that is in no job yet is encoded, for its
+        size.
+        """
+        if dispatch.job is None:
+            Job("0" * 16, 0.0, (dispatch,))
+        ways: dict[tuple[str, ...], list[tuple[Hop, int]]] = {}
         for aor in dispatch.recipients:
-            for lane in (self._recipients.get(aor) or self._find(aor)).lanes():
-                size = lane.size_of(dispatch)
-                if self._registered_flow(lane, size) is None:
-                    known = hops.get(lane.hop.uri)
-                    hops[lane.hop.uri] = (lane.hop, max(size, known[1]) if known else size)
-        return list(hops.values())
+            lanes = (self._recipients.get(aor) or self._find(aor)).lanes()
+            sized = [(lane, lane.size_of(dispatch)) for lane in lanes]
+            if all(self._registered_flow(lane, size) is None for lane, size in sized):
+                ways.setdefault(tuple(lane.hop.uri for lane, _ in sized), [(lane.hop, size) for lane, size in sized])
+        return list(ways.values())
 
     def unfinished(self) -> dict[str, list[list[Aor]]]:
         """The durable jobs that are not done: id to the recipients who are left, a list for each dispatch."""

@@ -90,6 +90,11 @@ class Hop:
         self.why = ""
         self.waiting: list[Callable[[], None]] = []
 
+    @property
+    def takes_datagrams(self) -> bool:
+        """Whether a short copy could go there over UDP, by what the name was resolved to last."""
+        return any(target.transport == "udp" for target in self.targets)
+
     def flow_for(self, size: int, now: float) -> Flow | None:
         """The open flow for a message of this many bytes, or None: `Hops.open` it."""
         if now >= self.resolved_until:
@@ -164,6 +169,16 @@ class Hops:
         if hop.flow_for(size, now) is None and not hop.has_refused(size, now):
             await self._try(hop, is_large=size > DATAGRAM_LIMIT)
         return hop.flow_for(size, self._clock()) is not None
+
+    async def can_carry(self, ways: Sequence[tuple[Hop, int]]) -> bool:
+        """False where a recipient with these hops would miss a copy of this size and get a short one.
+
+        One contact that takes it is enough. Who cannot be reached at all now, a phone that is off, is no hindrance.
+        """
+        for hop, size in ways:
+            if await self.can_open(hop, size):
+                return True
+        return not any(hop.takes_datagrams for hop, _ in ways)
 
     async def _attempt(self, hop: Hop, *, is_large: bool) -> None:
         try:

@@ -172,9 +172,44 @@ async def test_a_large_copy_without_a_stream_is_513_and_small_ones_still_go() ->
     bench.engine.submit(job("large-2", message(b"x" * 1300, BOB)))
     await bench.run()
     assert bench.settled[-1] == ("message", BOB, 513)
-    ((hop, size),) = bench.engine.hops_for(large)
+    (((hop, size),),) = bench.engine.ways_for(large)
     assert not await bench.engine.hops.can_open(hop, size)
     assert await bench.engine.hops.can_open(hop, 500)
+
+
+async def can_carry(bench: Bench, body: bytes, *recipients: Aor) -> bool:
+    """As the daemon asks before it accepts a large message, which is in no job yet."""
+    return all([await bench.engine.hops.can_carry(ways) for ways in bench.engine.ways_for(message(body, *recipients))])
+
+
+async def test_a_large_copy_is_refused_where_only_short_ones_can_go() -> None:
+    bench = Bench()
+    bench.carrier.refusing.add(("127.0.0.1", 5070))
+    bench.register(BOB, contact("bob"))
+    assert await can_carry(bench, b"x" * 500, BOB)
+    assert not await can_carry(bench, b"x" * 1300, BOB)
+    bench.carrier.targets[contact("tablet").next_hop] = [FakeTarget("tcp", "10.0.0.1", 5060)]
+    bench.register(BOB, contact("bob"), contact("tablet"))
+    assert await can_carry(bench, b"x" * 1300, BOB)  # one of the contacts takes it
+
+
+async def test_who_cannot_be_reached_at_all_does_not_stop_a_large_text() -> None:
+    bench = Bench()
+    assert await can_carry(bench, b"x" * 1300, ALICE)  # not registered
+    bench.carrier.targets[contact("bob").next_hop] = [FakeTarget("tcp", "10.0.0.1", 5060)]
+    bench.carrier.refusing.add(("10.0.0.1", 5060))
+    bench.register(BOB, contact("bob"))  # over TCP, and its program is not running any more
+    bench.carrier.unresolvable.add(contact("carol").next_hop)
+    bench.register(CAROL, contact("carol"))
+    assert await can_carry(bench, b"x" * 1300, ALICE, BOB, CAROL)
+
+
+async def test_recipients_behind_one_proxy_are_asked_about_once() -> None:
+    bench = Bench()
+    for aor in (ALICE, BOB, CAROL):
+        bench.register(aor, Contact(str(aor), next_hop="sip:proxy"))
+    (ways,) = bench.engine.ways_for(message(b"x" * 1300, ALICE, BOB, CAROL))
+    assert len(ways) == 1
 
 
 async def test_an_address_that_does_not_resolve_is_503() -> None:
