@@ -33,7 +33,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format
 
 # Never an index address in a lock file: whoever installs chooses where from.
-UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+UV_COMPILE = $(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
 lock: .venv/dev.stamp
