@@ -18,13 +18,14 @@ from pathlib import Path
 import structlog
 import trio
 
-from imc import log, systemd
+from imc import __version__, log, systemd
 from imc.aor import Aor
 from imc.config import Settings, differences, load
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
 from imc.errors import ConfigError, ImcError
 from imc.loop import Loop, SocketCarrier
+from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
 from imc.options import (
     delivery_options,
@@ -56,6 +57,7 @@ from imc.service.relay import Relay
 from imc.service.rooms import RoomOptions, Rooms
 from imc.service.shards import Shards
 from imc.service.sip import Sip
+from imc.service.spec_trace import SpecTrace, TraceOptions
 from imc.sip.digest import DigestVerifier
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack
@@ -69,7 +71,7 @@ from imc.transport.resolver import Resolver
 from imc.transport.transports import Transports
 
 _log = structlog.get_logger("imc")
-DRAIN_SECONDS = 4.0
+DRAIN_SECONDS = 3.5  # with what comes after it, the end takes 5 s at most
 _OUTBOX_PAGE = 500
 _CARRY_AT_ONCE = 50  # streams opened at a time to find out whether a large copy can be carried
 
@@ -81,9 +83,17 @@ class Daemon:
     (`Manager.room_active`) and ``imc_room_member`` (`Manager.room_member`).
     """
 
-    def __init__(self, settings: Settings, store: Store, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        wall: Callable[[], float] = time.time,
+        trace: SpecTrace | None = None,
+    ) -> None:
         self.settings = settings
         self._wall = wall
+        self._trace = trace
         self._store = store
         self._nursery: trio.Nursery
         self._ids = Ids()
@@ -138,6 +148,7 @@ class Daemon:
             can_carry=self._can_carry,
             on_count=self._count_rooms,
             rates=self._make_rates(),
+            trace=trace,
         )
         self._relay = Relay(self._location, self._copies, self._outbox)
         self.manager = Manager(
@@ -155,6 +166,7 @@ class Daemon:
         self._registration: Registration | None = None
         self._bound: tuple[ListenAddress, ...] = ()
         self._sip: Sip
+        self.managed = Managed()
         self.ended = trio.Event()
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -165,6 +177,8 @@ class Daemon:
             self._nursery = nursery
             try:
                 nursery.start_soon(self._writer.run)
+                if self._trace is not None:
+                    nursery.start_soon(self._trace.run)
                 bound = self._transports.bind()
                 self._build_edge(bound)
                 await self._load()
@@ -246,8 +260,8 @@ class Daemon:
     async def _start_management(self) -> None:
         options = manage_options(self.settings)
         if options.listen or options.socket is not None or options.fifos:
-            bound = await self._nursery.start(partial(run_management, self.manager, options))
-            for host, port in bound.http:
+            self.managed = await self._nursery.start(partial(run_management, self.manager, options))
+            for host, port in self.managed.http:
                 _log.info("managing", address=f"http:{host}:{port}")
 
     async def drain(self) -> None:
@@ -334,6 +348,7 @@ class Daemon:
             **self._identity.statistics(),
             **self._accounts.statistics(),
             **self._writer.statistics(),
+            **({} if self._trace is None else self._trace.statistics()),
         }
 
 
@@ -345,10 +360,13 @@ def _log_left(error: Exception | None) -> None:
 # --- the program ------------------------------------------------------------------------------------------------------
 
 
-def serve(settings: Settings, path: Path | None, flags: Sequence[str] = ()) -> None:
-    """`imc serve`: until SIGTERM or SIGINT. ConfigError, ListenError, StoreError where it cannot start."""
+def serve(settings: Settings, path: Path | None, flags: Sequence[str] = (), *, trace_spec: Path | None = None) -> None:
+    """`imc serve`: until SIGTERM or SIGINT. ConfigError, ListenError, StoreError where it cannot start.
+
+    ``trace_spec`` is where each decision is written down.
+    """
     try:
-        trio.run(_serve, settings, path, tuple(flags))
+        trio.run(_serve, settings, path, tuple(flags), trace_spec)
     except* ImcError as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
@@ -357,7 +375,11 @@ def serve(settings: Settings, path: Path | None, flags: Sequence[str] = ()) -> N
         raise SystemExit(1) from None
 
 
-async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...]) -> None:
+async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], trace_spec: Path | None) -> None:
+    trace = None
+    if trace_spec is not None:
+        trace = SpecTrace(TraceOptions(path=trace_spec, version=__version__), time.time)
+        await trio.to_thread.run_sync(trace.probe)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         store = await trio.to_thread.run_sync(Store.open, store_options(settings, is_exclusive=True))
         try:
@@ -365,14 +387,14 @@ async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...]) 
                 _log.warning("database", warning=sentence)
             page = await trio.to_thread.run_sync(lambda: store.list_accounts(1))
             settings.check_exposure(has_accounts=bool(page.rows))
-            daemon = Daemon(settings, store)
+            daemon = Daemon(settings, store, trace=trace)
             async with trio.open_nursery() as nursery:
                 bound = await nursery.start(daemon.run)
                 addresses = " ".join(str(address) for address in bound)
                 _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
                 systemd.ready(f"serving on {addresses}")
                 _calm_collector()
-                nursery.start_soon(_obey, signals, daemon, path, flags)
+                nursery.start_soon(_obey, signals, daemon, path, flags, trace)
                 await daemon.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
@@ -387,9 +409,13 @@ def _calm_collector() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-async def _obey(signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
+async def _obey(
+    signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...], trace: SpecTrace | None
+) -> None:
     async for number in signals:  # type: ignore[attr-defined]
         if number == signal.SIGHUP:
+            if trace is not None:
+                trace.reopen()
             _reload(daemon, path, flags)
             continue
         _log.info("stopping", signal=signal.Signals(number).name)

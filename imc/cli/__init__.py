@@ -57,11 +57,18 @@ def _imc(
 
 
 @app.command()
-def serve(path: ConfigPath = None, flags: Flags = None) -> None:
+def serve(
+    path: ConfigPath = None,
+    flags: Flags = None,
+    trace_spec: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append each decision to a file, for imc-conformance validate."),
+    ] = None,
+) -> None:
     """Run the daemon, until SIGTERM or Ctrl-C. SIGHUP reloads what can be reloaded."""
     from imc.cli.serve import run
 
-    run(path, flags or [])
+    run(path, flags or [], trace_spec=trace_spec)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def run(path: Path | None, flags: Sequence[str] = ()) -> None:
+def run(path: Path | None, flags: Sequence[str] = (), *, trace_spec: Path | None = None) -> None:
     """Run until told to stop. ConfigError, ListenError, StoreError: it could not start."""
     from imc import log
     from imc.config import find_file, load
@@ -17,4 +17,4 @@ def run(path: Path | None, flags: Sequence[str] = ()) -> None:
 
     from imc.app import serve
 
-    serve(settings, file, flags)
+    serve(settings, file, flags, trace_spec=trace_spec)

@@ -33,6 +33,7 @@ from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
 from imc.service.rates import Rates
 from imc.service.shards import Shards, Slot
+from imc.service.spec_trace import Judged, SpecTrace
 from imc.store.ops import Op
 from imc.store.room_ops import ops_for
 from imc.store.writer import Writer
@@ -68,6 +69,7 @@ class Rooms:
         can_carry: Callable[[Dispatch], Awaitable[bool]],
         on_count: Callable[[int], None],
         rates: Rates | None,
+        trace: SpecTrace | None = None,
     ) -> None:
         self._options = options
         self.policy = policy
@@ -82,6 +84,7 @@ class Rooms:
         self._can_carry = can_carry
         self._on_count = on_count
         self.rates = rates
+        self._trace = trace
         self._gathering = 0
 
     # --- in ---------------------------------------------------------------------------------------------------------
@@ -186,7 +189,7 @@ class Rooms:
         if self.rates is not None and decision.changes:
             decision = self._limit_invitations(self.rates, decision, command, slot.room, inbound)
         dispatches = self._copies.of_notices(decision, self.policy, inbound.call_id)
-        self._carry_out(decision, dispatches, slot, inbound)
+        self._carry_out(self._judged(slot, inbound, decision, context, command), dispatches, slot, inbound)
 
     def _limit_invitations(
         self, rates: Rates, decision: Decision, command: Command, room: Room | None, inbound: Inbound
@@ -209,7 +212,7 @@ class Rooms:
         )
         if decision.refusal is not None or slot.room is None:
             dispatches = self._copies.of_notices(decision, self.policy, inbound.call_id)
-            self._carry_out(decision, dispatches, slot, inbound)
+            self._carry_out(self._judged(slot, inbound, decision, context), dispatches, slot, inbound)
             return
         try:
             copy = self._copies.of_message(slot.room, inbound, decision.recipients)
@@ -222,7 +225,7 @@ class Rooms:
         elif self._copies.is_large(copy):
             self._later(inbound, lambda: self._large_message(inbound, copy))
         else:
-            self._carry_out(decision, [copy], slot, inbound)
+            self._carry_out(self._judged(slot, inbound, decision, context), [copy], slot, inbound)
 
     async def _look_up_sender(self, inbound: Inbound) -> None:
         await self._circumstances.learn(inbound.sender)
@@ -240,38 +243,46 @@ class Rooms:
             dispatches = []
             if decision.refusal is None and slot.room is not None:
                 dispatches = [self._copies.of_message(slot.room, inbound, decision.recipients)]
-            self._carry_out(decision, dispatches, slot, inbound)
+            self._carry_out(self._judged(slot, inbound, decision, Context()), dispatches, slot, inbound)
 
         self.with_room(inbound.to, judge_again, inbound.answer)
 
     # --- commit and release -----------------------------------------------------------------------------------------
 
-    def _carry_out(self, decision: Decision, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
+    def _judged(
+        self, slot: Slot, inbound: Inbound, decision: Decision, context: Context, command: Command | None = None
+    ) -> Judged:
+        """A decision and what it rests on, before anything of it has happened."""
+        return Judged(slot.room, inbound.sender, command, len(inbound.body), context, self.policy, decision)
+
+    def _carry_out(self, judged: Judged, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
         answers, others = _split(dispatches)
         job = self._outbox.job(others, is_durable=True)
         reply = self._outbox.job(answers, is_durable=False)
-        outcome = self._outcome(decision)
+        outcome = self._outcome(judged.decision)
 
         def release() -> None:
             inbound.answer(outcome)
             self._outbox.release(reply)
             self._outbox.release(job)
 
-        self._commit(decision, job, slot, release, lambda error: inbound.answer(failed(error)))
+        self._commit(judged, job, slot, release, lambda error: inbound.answer(failed(error)))
 
     def _commit(
         self,
-        decision: Decision,
+        judged: Judged,
         job: Job | None,
         slot: Slot,
         release: Callable[[], None],
         fail: Callable[[Exception], None],
     ) -> None:
         """Write what was decided, then ``release``; the room in memory goes ahead at once."""
+        decision = judged.decision
         ops: list[Op] = ops_for(decision.address, decision.changes)
         if job is not None:
             ops.append(self._outbox.put(job))
         if not ops and not slot.uncommitted:
+            self._note(judged)
             release()
             return
         guard = slot.guard
@@ -282,11 +293,14 @@ class Rooms:
             if error is None:
                 if decision.changes:
                     self._count(slot, is_there=decision.room is not None, was_there=slot.is_counted)
+                self._note(judged)
                 release()
                 return
             if slot.guard is guard:
                 slot.void()
             self._outbox.withdraw(job)
+            if self._trace is not None:
+                self._trace.note_unknown(decision.address)
             _log.warning("commit-failed", room=str(decision.address), error=str(error))
             fail(error)
 
@@ -299,6 +313,11 @@ class Rooms:
             slot.uncommitted -= 1
             slot.room = before
             fail(error)
+
+    def _note(self, judged: Judged) -> None:
+        """It is committed."""
+        if self._trace is not None:
+            self._trace.note(judged)
 
     def _count(self, slot: Slot, *, is_there: bool, was_there: bool | None) -> None:
         """A room was read, made or destroyed. Those that exist at the start are counted by whoever is told."""
@@ -330,7 +349,8 @@ class Rooms:
         def judge(slot: Slot) -> None:
             decision = decide_undelivered(slot.room, withdrawn, self.policy)
             job = self._outbox.job(self._copies.of_notices(decision, self.policy, None), is_durable=True)
-            self._commit(decision, job, slot, lambda: self._outbox.release(job), lambda error: dropped(failed(error)))
+            judged = Judged(slot.room, withdrawn.inviter, withdrawn, 0, Context(), self.policy, decision)
+            self._commit(judged, job, slot, lambda: self._outbox.release(job), lambda error: dropped(failed(error)))
 
         self.with_room(room, judge, dropped)
 

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -99,14 +100,18 @@ def test_db_upgrade_makes_the_tables_and_can_be_repeated(imc: Imc) -> None:
 
 
 def test_serve_gets_settings_file_and_flags(imc: Imc, monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[tuple[Settings, Path | None, tuple[str, ...]]] = []
+    served: list[tuple[Settings, Path | None, tuple[str, ...], Path | None]] = []
+
+    def serve(settings: Settings, path: Path | None, flags: Sequence[str], *, trace_spec: Path | None) -> None:
+        served.append((settings, path, tuple(flags), trace_spec))
+
     monkeypatch.setattr("imc.log.configure", lambda level: None)
-    monkeypatch.setattr("imc.app.serve", lambda settings, path, flags: served.append((settings, path, tuple(flags))))
+    monkeypatch.setattr("imc.app.serve", serve)
     (imc.folder / "imc.toml").write_text("[log]\nlevel = 'error'\n")
-    assert imc("serve", "--set", "imc.hash_size=3").status == 0
-    ((settings, path, flags),) = served
+    assert imc("serve", "--set", "imc.hash_size=3", "--trace-spec", "trace.jsonl").status == 0
+    ((settings, path, flags, trace_spec),) = served
     assert (settings.log.level, settings.imc.hash_size) == ("error", 3)
-    assert (path, flags) == (Path("imc.toml"), ("imc.hash_size=3",))
+    assert (path, flags, trace_spec) == (Path("imc.toml"), ("imc.hash_size=3",), Path("trace.jsonl"))
 
 
 @pytest.mark.parametrize("command", [("rooms",), ("members", "chat-a"), ("rpc", "imc.list_rooms")])
