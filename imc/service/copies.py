@@ -19,8 +19,9 @@ from imc.sip.values import MediaType, parse_media_type, render_date
 PLAIN = "text/plain"
 PLAIN_UTF8 = "text/plain;charset=utf-8"
 HOP_HEADER = "IMC-Hop"
-# Bytes of a page of a list: with the headers of a copy it stays below the limit of a datagram.
-PAGE = 600
+# Bytes of a page of a list, or of the help: with the headers of a copy below the limit of a datagram, and with the
+# sender's address below 509 bytes, beyond which baresip 1.0 shows nothing of a text.
+PAGE = 400
 # What a copy has beside its body and the parts that depend on the recipient, at most, is allowed for with this.
 _ALLOWANCE = 300
 
