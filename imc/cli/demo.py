@@ -90,7 +90,7 @@ Log in with any SIP program, or with these, each in a terminal of its own (Debia
         chat {lobby} #accept
         chat {lobby} hello alice
 
-    sipsak -U -x 60 -s sip:alice@{at} -a {password}
+    sipsak -U -x 60 -s sip:alice@{at} -u alice -a {password}
         logs in, and says whether the password is right
 
 All commands: send #help to a room. In another terminal: {imc} rooms -c {folder}/imc.toml
