@@ -289,6 +289,7 @@ class Daemon:
         self._identity = self._make_identity()
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))
+        self._rooms.rates = self._make_rates()
 
     # --- what the parts ask -----------------------------------------------------------------------------------------
 

@@ -159,6 +159,13 @@ class Daemon:
         assert self._process.pid is not None
         os.kill(self._process.pid, number)
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running daemon."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it by a signal; the exit status."""
         self.send(number)

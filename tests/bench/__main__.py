@@ -1,6 +1,7 @@
-"""`python -m tests.bench [WORK…]`: fan-out, commands, start. Prints a line a figure; absolute times depend on the machine.
+"""`python -m tests.bench [WORK…]`: fan-out, commands, start. A line a figure; absolute times depend on the machine.
 
-The daemon runs in a process of its own with its durable defaults (SQLite, WAL, synchronous=FULL), in mode none on loopback.
+The daemon runs in a process of its own with its durable defaults (SQLite, WAL, synchronous=FULL), in mode none on
+loopback.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imc.aor import Aor
 from imc.rooms.model import Member, Role
-from imc.store.options import StoreOptions
 from imc.store.ops import Op, PutMember, PutRoom
+from imc.store.options import StoreOptions
 from imc.store.store import Store
-from tests.bench.sink import Sink
+from tests.bench.sink import Item, Sink
 from tests.daemon import Daemon
 
 DOMAIN = "example.com"
+_PLAIN = ("Content-Type: text/plain",)
 CONFIG = """
 [imc]
 domains = ["example.com"]
@@ -76,12 +78,11 @@ def quantiles(times: list[float]) -> str:
 
 class Bench:
     def __init__(self, folder: Path) -> None:
-        self.daemon = Daemon(folder, CONFIG)
+        self.daemon = Daemon(folder, CONFIG, is_fresh=True)
         began = time.monotonic()
         self.daemon.start()
         self.start_seconds = time.monotonic() - began
-        assert self.daemon.process is not None
-        self.pid = self.daemon.process.pid
+        self.pid = self.daemon.pid
         # the log level hides the address; the kernel tells it
         self.sink = Sink(("127.0.0.1", udp_port(self.pid)))
 
@@ -114,7 +115,7 @@ def fan_out(folder: Path, members: int = 1000, messages: int = 30) -> None:
         sink = bench.sink
         sink.register(f"user{index}" for index in range(members))
         room = f"sip:chat-0@{DOMAIN}"
-        item = ("MESSAGE", "user0", room, b"hello, this is a message of usual length", ("Content-Type: text/plain",))
+        item: Item = ("MESSAGE", "user0", room, b"hello, this is a message of usual length", _PLAIN)
         for label, count, outstanding in (("warm-up", 3, 1), ("counted", messages, 4)):
             wanted = sink.deliveries + count * (members - 1)
             cpu, began = cpu_seconds(bench.pid), time.monotonic()
@@ -128,8 +129,9 @@ def fan_out(folder: Path, members: int = 1000, messages: int = 30) -> None:
                 total = count * (members - 1)
                 took = sink.last_delivery - began
                 print(
-                    f"fan-out {members}: {spent / total * 1e6:.1f} us CPU per delivery, {total / took:.0f} deliveries/s, "
-                    f"all {total} in {took:.2f} s, answers {quantiles(times)}, {dict(statuses)}, repeated {sink.repeated}"
+                    f"fan-out {members}: {spent / total * 1e6:.1f} us CPU per delivery, {total / took:.0f} "
+                    f"deliveries/s, all {total} in {took:.2f} s, answers {quantiles(times)}, {dict(statuses)}, "
+                    f"repeated {sink.repeated}"
                 )
 
 
@@ -139,7 +141,7 @@ def commands(folder: Path, rooms: int = 500, total: int = 2500) -> None:
         sink.register(f"user{index}" for index in range(rooms))
         texts = (b"#create", b"#members", b"#invite user%d", b"#remove user%d", b"#destroy")
 
-        def items() -> object:
+        def items() -> Iterator[Item]:
             for step in range(total // rooms):
                 for number in range(rooms):
                     text = texts[step % len(texts)]
@@ -147,7 +149,7 @@ def commands(folder: Path, rooms: int = 500, total: int = 2500) -> None:
                     yield ("MESSAGE", f"user{number}", f"sip:chat-{number}@{DOMAIN}", body, ())
 
         cpu, began = cpu_seconds(bench.pid), time.monotonic()
-        statuses, times = sink.run(items(), outstanding=16)  # type: ignore[arg-type]
+        statuses, times = sink.run(items(), outstanding=16)
         took, spent = time.monotonic() - began, cpu_seconds(bench.pid) - cpu
         print(
             f"commands: {len(times) / took:.0f}/s, {spent / len(times) * 1e6:.0f} us CPU each (with their deliveries), "
@@ -162,21 +164,21 @@ def small_rooms(folder: Path, rooms: int = 500, members: int = 5, messages: int 
         sink.register(f"user{index}" for index in range(rooms + members))
         cpu, began = cpu_seconds(bench.pid), time.monotonic()
         wanted = messages * (members - 1)
-        items = (
+        items: Iterator[Item] = (
             (
                 "MESSAGE",
                 f"user{number % rooms}",
                 f"sip:chat-{number % rooms}@{DOMAIN}",
                 b"hello",
-                ("Content-Type: text/plain",),
+                _PLAIN,
             )
             for number in range(messages)
         )
         statuses, times = sink.run(items, outstanding=16, is_done=lambda: sink.deliveries >= wanted)
         took, spent = time.monotonic() - began, cpu_seconds(bench.pid) - cpu
         print(
-            f"{rooms} rooms of {members}: {len(times) / took:.0f} messages/s, {spent / len(times) * 1e6:.0f} us CPU per "
-            f"message in, {quantiles(times)}, {dict(statuses)}, repeated {sink.repeated}"
+            f"{rooms} rooms of {members}: {len(times) / took:.0f} messages/s, {spent / len(times) * 1e6:.0f} us CPU "
+            f"per message in, {quantiles(times)}, {dict(statuses)}, repeated {sink.repeated}"
         )
 
 
@@ -184,7 +186,7 @@ def join_storm(folder: Path, members: int = 300) -> None:
     with Bench(folder) as bench:
         sink = bench.sink
         sink.register(f"user{index}" for index in range(members))
-        items = (("MESSAGE", f"user{n}", f"sip:chat-0@{DOMAIN}", b"#join", ()) for n in range(members))
+        items: Iterator[Item] = (("MESSAGE", f"user{n}", f"sip:chat-0@{DOMAIN}", b"#join", ()) for n in range(members))
         wanted = members * (members + 1) // 2
         began = time.monotonic()
         statuses, times = sink.run(items, outstanding=16, is_done=lambda: sink.deliveries >= wanted)
@@ -196,13 +198,14 @@ def start(folder: Path, rooms: int = 100_000, members: int = 10, used: int = 100
     fill(folder, rooms, members)
     with Bench(folder) as bench:
         empty = resident_megabytes(bench.pid)
-        items = (
+        items: Iterator[Item] = (
             ("MESSAGE", f"user{number % 5000}", f"sip:chat-{number}@{DOMAIN}", b"#members", ())
             for number in range(used)
         )
         statuses, times = bench.sink.run(items, outstanding=16)
         print(
-            f"start with {rooms} rooms of {members}: {bench.start_seconds:.2f} s, {empty:.0f} MB resident; with {used} used: "
+            f"start with {rooms} rooms of {members}: {bench.start_seconds:.2f} s, {empty:.0f} MB resident; "
+            f"with {used} used: "
             f"{resident_megabytes(bench.pid):.0f} MB, {quantiles(times)}, {dict(statuses)}"
         )
 

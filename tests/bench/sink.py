@@ -1,4 +1,4 @@
-"""Many users behind one UDP socket: registers them, answers every MESSAGE with 200 at once, counts. Bytes, no parsing."""
+"""Many users behind one UDP socket: registers them, answers every MESSAGE with 200 at once, counts. No parsing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ _COPIED = re.compile(rb"^(?:Via|From|To|Call-ID|CSeq):[^\r]*\r\n", re.MULTILINE)
 _STATUS = re.compile(rb"SIP/2\.0 (\d\d\d)")
 _CSEQ = re.compile(rb"^CSeq: (\d+)", re.MULTILINE)
 _CALL_ID = re.compile(rb"^Call-ID: ([^\r]*)", re.MULTILINE)
+
+
+Item = tuple[str, str, str, bytes, tuple[str, ...]]
 
 
 class Sink:
@@ -38,7 +41,8 @@ class Sink:
         number = self.serial
         to = f"sip:{sender}@{self.domain}" if method == "REGISTER" else target
         head = (
-            f"{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{self.port};rport;branch=z9hG4bKb{number}.{self.port}\r\n"
+            f"{method} {target} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};rport;branch=z9hG4bKb{number}.{self.port}\r\n"
             f"From: <sip:{sender}@{self.domain}>;tag=t{number}\r\nTo: <{to}>\r\nCall-ID: {number}.{self.port}\r\n"
             f"CSeq: {number} {method}\r\nMax-Forwards: 70\r\n" + "".join(f"{line}\r\n" for line in extra)
         )
@@ -46,7 +50,7 @@ class Sink:
 
     def run(
         self,
-        requests: Iterable[tuple[str, str, str, bytes, tuple[str, ...]]],
+        requests: Iterable[Item],
         *,
         outstanding: int = 16,
         is_done: Callable[[], bool] = lambda: True,
@@ -104,9 +108,15 @@ class Sink:
                 times.append(time.monotonic() - known[0])
 
     def register(self, users: Iterable[str]) -> None:
-        extra = "Contact: <sip:{user}@127.0.0.1:%d>" % self.port
         items = (
-            ("REGISTER", user, f"sip:{self.domain}", b"", (extra.format(user=user), "Expires: 3600")) for user in users
+            (
+                "REGISTER",
+                user,
+                f"sip:{self.domain}",
+                b"",
+                (f"Contact: <sip:{user}@127.0.0.1:{self.port}>", "Expires: 3600"),
+            )
+            for user in users
         )
         statuses, _ = self.run(items, outstanding=64)
         if set(statuses) != {200}:
