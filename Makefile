@@ -5,6 +5,9 @@
 #   make lint               ruff and mypy only
 #   make format             rewrite in the project's format
 #   make lock               resolve requirements*.lock anew from pyproject.toml
+#   make tour               every transition of the model over real UDP; make test plays one of each class
+#   make mutation           change every cell of the tables of rooms, and see which tests notice
+#   make traces             write spec/traces/ from the rules
 #   make reference          write docs/reference/ from the code
 #   make clean              remove what was made here, the demo's accounts and rooms included
 
@@ -15,7 +18,7 @@ JOBS ?= 2
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock reference clean programs
+.PHONY: run test lint format lock tour mutation traces reference clean programs
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -39,6 +42,15 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --system-certs --universal --python-v
 lock: .venv/dev.stamp
 	$(UV_COMPILE) --group build --output-file requirements.lock
 	$(UV_COMPILE) --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+tour: .venv/dev.stamp
+	IMC_TOUR=all $(BIN)/python -m pytest -n $(JOBS) tests/e2e/test_tour.py $(ARGS)
+
+mutation: .venv/dev.stamp
+	$(BIN)/python -m tests.mutation
+
+traces: .venv/run.stamp
+	$(BIN)/imc-conformance traces spec/traces
 
 reference: .venv/run.stamp
 	for page in settings rpc imc; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done

@@ -17,6 +17,7 @@ from imc.aor import Aor
 from imc.app import Daemon
 from imc.config import Settings, load
 from imc.options import store_options
+from imc.service.spec_trace import SpecTrace
 from imc.store.accounts import Account
 from imc.store.store import Store
 from tests.sipclient import Received, SipClient
@@ -26,7 +27,7 @@ CONFIG = """
 [imc]
 domains = ["example.com"]
 manager_uri = "sip:chat-manager@example.com"
-db_url = "sqlite:///{folder}/imc.db"
+db_url = "{db_url}"
 [sip]
 listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]
 [auth]
@@ -39,8 +40,8 @@ listen = ""
 def settings(folder: Path, *flags: str, mode: str = "none", db_url: str | None = None) -> Settings:
     """As from a configuration file, with ``section.key=value`` flags."""
     path = folder / "imc.toml"
-    path.write_text(CONFIG.format(folder=folder, mode=mode))
-    return load(path, [*flags, *([f"imc.db_url={db_url}"] if db_url else [])])
+    path.write_text(CONFIG.format(db_url=db_url or f"sqlite:///{folder}/imc.db", mode=mode))
+    return load(path, flags)
 
 
 class Clients:
@@ -107,14 +108,16 @@ def open_store(config: Settings) -> Store:
 
 
 @asynccontextmanager
-async def stage(config: Settings, accounts: dict[str, str] | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    config: Settings, accounts: dict[str, str] | None = None, trace: SpecTrace | None = None
+) -> AsyncIterator[Stage]:
     """A daemon with these settings and accounts (user part to password), until the end of the block."""
     store = await trio.to_thread.run_sync(open_store, config)
     try:
         for user, password in (accounts or {}).items():
             account = Account.from_password(Aor(user, DOMAIN), password)
             await trio.to_thread.run_sync(store.add_account, account)
-        daemon = Daemon(config, store)
+        daemon = Daemon(config, store, trace=trace)
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(daemon.run)
             addresses: dict[str, tuple[str, int]] = {}

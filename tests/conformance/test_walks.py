@@ -1,0 +1,16 @@
+"""Random walks of the core, each step as the rules say."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+
+from conformance import rules
+from tests.conformance.walks import ROOMS, STEPS, Walk, made, rooms, seen
+
+Walk.TestCase.settings = settings(max_examples=100, stateful_step_count=STEPS, deadline=None)
+TestWalk = Walk.TestCase
+
+
+@given(rooms())
+def test_a_room_of_the_rules_is_one_of_the_core(room: rules.Room | None) -> None:
+    assert room is None or seen(made(ROOMS[0], room)) == room
