@@ -11,10 +11,11 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,15 @@ class Program:
     @classmethod
     @asynccontextmanager
     async def running(cls, command: list[str], *, env: dict[str, str], cwd: Path) -> AsyncIterator[Program]:
-        """Start it; it is killed at the end of the block."""
+        """Start it; it is killed at the end of the block, and all that it started: they are a process group."""
         process = await trio.lowlevel.open_process(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=cwd
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
         )
         program = cls(Path(command[0]).name, process)
         async with trio.open_nursery() as nursery:
@@ -136,6 +143,6 @@ class Program:
 
     async def kill(self) -> None:
         """kill -9."""
-        if self.process.returncode is None:
-            self.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()

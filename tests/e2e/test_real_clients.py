@@ -6,8 +6,7 @@ Each program is one of Debian, driven at its prompt; docs/support-matrix.md says
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.e2e.baresip import Baresip
 from tests.e2e.linphone import Linphone
 from tests.e2e.program import free_port, need
 from tests.e2e.sipsak import sipsak_message, sipsak_register, sipsak_usrloc
-from tests.e2e.user_agent import Account, UserAgent, meet, talk
+from tests.e2e.user_agent import Account, meet, registered, talk
 
 DOMAIN = "example.com"
 PASSWORDS = {"alice": "wonderland", "bob": "b0b-s3cret", "mallory": "guess"}
@@ -71,18 +70,6 @@ async def account(daemon: Daemon) -> Callable[..., Account]:
     for user in ("alice", "bob"):
         assert (await sipsak_register(of(user), "*", 0)).status == 200
     return of
-
-
-@asynccontextmanager
-async def registered(*starting: AbstractAsyncContextManager[UserAgent]) -> AsyncIterator[list[UserAgent]]:
-    """User agents that have logged in."""
-    if not starting:
-        yield []
-        return
-    async with starting[0] as agent:
-        await agent.wait_registered()
-        async with registered(*starting[1:]) as others:
-            yield [agent, *others]
 
 
 @pytest.mark.parametrize(

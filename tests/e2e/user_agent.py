@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from tests.e2e.program import WITHIN, Program
@@ -74,6 +76,18 @@ class UserAgent(ABC):
     def has_seen(self, text: str) -> bool:
         """Whether ``text`` was ever in a message that it showed."""
         return re.search(self.shown(r"[^\n ]+", "[^\n]*" + re.escape(text)), self.program.output) is not None
+
+
+@asynccontextmanager
+async def registered(*starting: AbstractAsyncContextManager[UserAgent]) -> AsyncIterator[list[UserAgent]]:
+    """User agents that have logged in."""
+    if not starting:
+        yield []
+        return
+    async with starting[0] as agent:
+        await agent.wait_registered()
+        async with registered(*starting[1:]) as others:
+            yield [agent, *others]
 
 
 async def meet(owner: UserAgent, guest: UserAgent) -> None:
