@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import QueuePool, create_engine, event
+from sqlalchemy import Pool, QueuePool, create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
@@ -52,6 +52,7 @@ class Database:
         self._file_lock: locks.FileLock | None = None
         self._writer: PoolProxiedConnection | None = None
         self._write_lock = threading.Lock()
+        self._pool_lock = threading.Lock()
         self.engine = _make_engine(self.url, self.kind, options)
         self.dbapi: Any = self.engine.dialect.loaded_dbapi
 
@@ -79,6 +80,7 @@ class Database:
     def read(self, work: Callable[[Cursor], T]) -> T:
         """What ``work`` reads, on a connection from the pool. It is called again where the connection was lost."""
         for is_last in (False, True):
+            pool = self.engine.pool
             connection = self.checkout()
             try:
                 with open_cursor(connection) as cursor:
@@ -87,11 +89,11 @@ class Database:
                 is_lost = self._is_lost(error, connection)
                 if is_lost:
                     connection.invalidate()
-                    self.engine.dispose()
+                    self._empty_pool()
                 if is_last or not is_lost or is_timeout(error):
                     raise translate(error, self.dbapi, self.place) from error
             finally:
-                connection.close()
+                self._give_back(connection, pool)
         raise AssertionError("unreachable")
 
     def write(self, work: Callable[[Cursor], T]) -> T:
@@ -106,11 +108,22 @@ class Database:
                     if is_lost:
                         self._drop_writer()
                         # Those in the pool are as old: a server that restarted has forgotten them all.
-                        self.engine.dispose()
+                        self._empty_pool()
                     may_repeat = (is_lost and not is_timeout(error)) or is_worth_another_try(error)
                     if is_last or not may_repeat:
                         raise translate(error, self.dbapi, self.place) from error
         raise AssertionError("unreachable")
+
+    def _empty_pool(self) -> None:
+        with self._pool_lock:
+            self.engine.dispose()
+
+    def _give_back(self, connection: PoolProxiedConnection, pool: Pool) -> None:
+        """To the pool it came from; where that was emptied meanwhile, nobody else would ever close it."""
+        with self._pool_lock:
+            if self.engine.pool is not pool:
+                connection.detach()
+            connection.close()
 
     def checkout(self) -> PoolProxiedConnection:
         """A connection from the pool: in autocommit, to be closed by the caller. StoreUnavailable without one."""
