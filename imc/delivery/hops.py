@@ -21,7 +21,8 @@ from imc.sip.flow import Flow
 # RFC 3261 §18.1.1: within 200 bytes of the path MTU, or larger than 1300 bytes where that is unknown
 DATAGRAM_LIMIT = 1300
 RESOLVED_FOR = 60.0
-# how long a failed attempt counts: for what fits a datagram, and for what needs a stream the target does not have
+# how long a failed attempt counts: for what fits a datagram, or where a stream was had before and may come back (a
+# proxy that is started again); and for what needs a stream that the target seems not to have
 REFUSED_FOR = (2.0, 30.0)
 
 
@@ -75,12 +76,14 @@ class Hop:
     """One next hop. ``flow`` carries what fits a datagram, ``large`` what does not; ``why`` is the last failure."""
 
     __slots__ = (
-        "flow", "index", "is_opening", "large", "refused", "resolved_until", "targets", "uri", "waiting", "why",
+        "flow", "had_stream", "index", "is_opening", "large", "refused", "resolved_until", "targets", "uri", "waiting",
+        "why",
     )  # fmt: skip
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.flow: Flow | None = None
+        self.had_stream = False
         self.large: Flow | None = None
         self.targets: Sequence[Target] = ()
         self.index = 0
@@ -166,7 +169,7 @@ class Hops:
     async def can_open(self, hop: Hop, size: int) -> bool:
         """Whether the hop has, or can be given, a flow for a message of this size."""
         now = self._clock()
-        if hop.flow_for(size, now) is None and not hop.has_refused(size, now):
+        if hop.flow_for(size, now) is None and (hop.had_stream or not hop.has_refused(size, now)):
             await self._try(hop, is_large=size > DATAGRAM_LIMIT)
         return hop.flow_for(size, self._clock()) is not None
 
@@ -199,7 +202,7 @@ class Hops:
             await self._connect(hop, is_large=is_large)
         except Unreachable as error:
             hop.why = str(error)
-            hop.refused[is_large] = self._clock() + REFUSED_FOR[is_large]
+            hop.refused[is_large] = self._clock() + REFUSED_FOR[is_large and not hop.had_stream]
 
     async def _connect(self, hop: Hop, *, is_large: bool) -> None:
         why = f"{hop.uri}: no address that can be used"
@@ -217,7 +220,7 @@ class Hops:
             except Unreachable as error:
                 why = str(error)
                 continue
-            hop.large, hop.index = flow, index
+            hop.large, hop.index, hop.had_stream = flow, index, True
             if target.transport != "udp":
                 hop.flow = flow
             return

@@ -204,6 +204,23 @@ async def test_who_cannot_be_reached_at_all_does_not_stop_a_large_text() -> None
     assert await can_carry(bench, b"x" * 1300, ALICE, BOB, CAROL)
 
 
+async def test_a_stream_that_was_had_is_tried_again_soon() -> None:
+    """A proxy is started again: a large text that comes in between must not turn away those that follow."""
+    bench = Bench()
+    bench.register(BOB, contact("bob"))
+    assert await can_carry(bench, b"x" * 1300, BOB)
+    bench.engine.flow_closed(Flow("tcp", LOCAL, ("127.0.0.1", 5070), 1))
+    bench.carrier.refusing.add(("127.0.0.1", 5070))
+    bench.engine.submit(job("while it is away", message(b"x" * 1300, BOB)))
+    await bench.run()
+    assert not await can_carry(bench, b"x" * 1300, BOB)
+    bench.carrier.refusing.clear()
+    assert await can_carry(bench, b"x" * 1300, BOB)
+    bench.engine.submit(job("when it is back", message(b"y" * 1300, BOB)))
+    await bench.run()
+    assert [sent.flow.transport for sent in bench.stack.started] == ["tcp"]
+
+
 async def test_recipients_behind_one_proxy_are_asked_about_once() -> None:
     bench = Bench()
     for aor in (ALICE, BOB, CAROL):

@@ -45,6 +45,7 @@ def imc(site: Kamailio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Da
 
 @pytest.fixture
 async def proxy(site: Kamailio, imc: Daemon) -> AsyncIterator[Program]:
+    """Kamailio, anew for each test; imc stays, and finds its way to each."""
     async with site.running() as program:
         yield program
 

@@ -75,7 +75,8 @@ class UserAgent(ABC):
 
     def has_seen(self, text: str) -> bool:
         """Whether ``text`` was ever in a message that it showed."""
-        return re.search(self.shown(r"[^\n ]+", "[^\n]*" + re.escape(text)), self.program.output) is not None
+        pattern = self.shown(r"[^\n ]+", "[^\n]*" + re.escape(text))
+        return re.search(pattern, self.program.output, re.MULTILINE) is not None
 
 
 @asynccontextmanager
@@ -109,5 +110,9 @@ async def meet(owner: UserAgent, guest: UserAgent) -> None:
 
 
 async def talk(speaker: UserAgent, listener: UserAgent, text: str) -> None:
+    """What one says the other sees, and nobody sees their own."""
     await speaker.say(text)
-    await listener.wait_text(re.escape(f"[{speaker.account.user}]: {text}"))
+    copy = f"[{speaker.account.user}]: {text}"
+    await listener.wait_text(re.escape(copy))
+    assert listener.has_seen(copy)
+    assert not speaker.has_seen(copy)
