@@ -199,12 +199,19 @@ async def test_a_large_text_to_who_takes_datagrams_only(
         assert not guest.has_seen("large")
 
 
-async def test_who_goes_away_comes_back(tmp_path: Path, account: Callable[..., Account], room: str) -> None:
+@pytest.mark.parametrize(("program", "other"), [(Baresip, Linphone), (Linphone, Baresip)])
+async def test_who_goes_away_comes_back(
+    tmp_path: Path,
+    account: Callable[..., Account],
+    room: str,
+    program: type[Baresip | Linphone],
+    other: type[Baresip | Linphone],
+) -> None:
     """Bob's program is killed: what is said next reaches the new one, though the old contact is registered still.
 
     Then it leaves as it should, and is a member on its return.
     """
-    start = partial(Linphone.running, tmp_path, room=room)
+    start = partial(program.running, tmp_path, room=room)
     async with registered(Baresip.running(tmp_path, account("alice"), room)) as (alice,):
         async with registered(start(account=account("bob"), name="first")) as (bob,):
             await meet(alice, bob)
@@ -214,6 +221,6 @@ async def test_who_goes_away_comes_back(tmp_path: Path, account: Callable[..., A
             await talk(bob, alice, "yes")
             await bob.quit()
         await alice.say("gone")
-        async with registered(Baresip.running(tmp_path, account("bob", "tcp"), room, name="third")) as (bob,):
+        async with registered(other.running(tmp_path, account("bob", "tcp"), room, name="third")) as (bob,):
             await talk(bob, alice, "with another program")
             await talk(alice, bob, "welcome")
