@@ -43,6 +43,7 @@ from imc.options import (
 from imc.registrar.bindings import Bindings
 from imc.registrar.registrar import Registrar
 from imc.rooms.commands import WithdrawInvitation
+from imc.service.access import RoomOptions
 from imc.service.accounts import Accounts, AccountsOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
@@ -54,7 +55,7 @@ from imc.service.outbox import Outbox
 from imc.service.rates import Rates
 from imc.service.registration import Registration
 from imc.service.relay import Relay
-from imc.service.rooms import RoomOptions, Rooms
+from imc.service.rooms import Rooms
 from imc.service.shards import Shards
 from imc.service.sip import Sip
 from imc.service.spec_trace import SpecTrace, TraceOptions
@@ -366,6 +367,7 @@ def serve(settings: Settings, path: Path | None, flags: Sequence[str] = (), *, t
 
     ``trace_spec`` is where each decision is written down.
     """
+    failed = False
     try:
         trio.run(_serve, settings, path, tuple(flags), trace_spec)
     except* ImcError as group:
@@ -373,7 +375,9 @@ def serve(settings: Settings, path: Path | None, flags: Sequence[str] = (), *, t
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         _log.error("not-started", error=str(error))
-        raise SystemExit(1) from None
+        failed = True
+    if failed:  # not in the block above: what is raised there is wrapped in a group, and shown with a traceback
+        raise SystemExit(1)
 
 
 async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], trace_spec: Path | None) -> None:

@@ -6,26 +6,29 @@ Invariants
 - Nothing is answered 2xx, and nobody is told anything, before it is committed (spec R-DURABLE-1). A judgement that
   rests on one that is still with the writer is answered behind it.
 - A commit that fails voids the room in memory, and with it whatever was decided on top (spec R-DURABLE-2).
-- No task for a request whose room is in memory. Requests that wait for something to be read are bounded: 503 beyond.
+- No task for a request whose room, and all else that its judgement needs, is in memory. While something is read for
+  one, those to the same room wait behind it. Requests that wait are bounded: 503 beyond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
-from imc.errors import ImcError, Overloaded, StoreUnavailable
+from imc.errors import Overloaded, StoreUnavailable
 from imc.rooms.commands import Add, Command, Invite, Reject, WithdrawInvitation, is_command, parse_command
+from imc.rooms.commands import Rooms as ListRooms
 from imc.rooms.decide import decide, decide_message, decide_undelivered, refuse
 from imc.rooms.model import Room
 from imc.rooms.outcome import Context, Decision
 from imc.rooms.policy import Policy
 from imc.rooms.replies import warning
+from imc.service.access import Access, RoomOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies, TextRefused, command_text
 from imc.service.inbound import Inbound, Outcome
@@ -39,14 +42,6 @@ from imc.store.room_ops import ops_for
 from imc.store.writer import Writer
 
 _log = structlog.get_logger("imc.service")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomOptions:
-    """Bounds of what waits to be read, in requests: for one room, and in all."""
-
-    max_waiting_per_room: int = 1_000
-    max_gathering: int = 5_000
 
 
 class Rooms:
@@ -71,21 +66,17 @@ class Rooms:
         rates: Rates | None,
         trace: SpecTrace | None = None,
     ) -> None:
-        self._options = options
         self.policy = policy
-        self._shards = shards
         self._writer = writer
         self._outbox = outbox
         self._engine = engine
         self._copies = copies
         self._circumstances = circumstances
-        self._load = load
-        self._spawn = spawn
         self._can_carry = can_carry
         self._on_count = on_count
         self.rates = rates
         self._trace = trace
-        self._gathering = 0
+        self._access = Access(options, shards=shards, load=load, spawn=spawn, on_read=self._count)
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
@@ -97,78 +88,20 @@ class Rooms:
         text = command_text(inbound)
         if text is not None and is_command(text, self.policy):
             command = parse_command(text, inbound.to, self.policy)
-            self.with_room(command.room, lambda slot: self._command(inbound, command, slot), inbound.answer)
+            self._access.with_room(command.room, lambda slot: self._command(inbound, command, slot), inbound.answer)
+            self._look_ahead(command.room, inbound.sender)
         else:
-            self.with_room(inbound.to, lambda slot: self._message(inbound, slot), inbound.answer)
+            self._access.with_room(inbound.to, lambda slot: self._message(inbound, slot), inbound.answer)
+            self._look_ahead(inbound.to, inbound.sender)
 
-    def with_room(self, aor: Aor, then: Callable[[Slot], None], answer: Callable[[Outcome], None]) -> None:
-        """Call ``then`` with the room in memory, now or when it was read, in order of arrival."""
-        slot = self._shards.slot(aor)
-        if slot.is_loaded:
-            self._attempt(slot, then, answer)
-            return
-        if len(slot.waiting) >= self._options.max_waiting_per_room:
-            answer(try_later())
-            return
-
-        def ready(error: Exception | None) -> None:
-            if error is not None:
-                answer(failed(error))
-            elif slot.is_loaded:
-                self._attempt(slot, then, answer)
-            else:  # voided by a failure of one that waited before us: read it again
-                self.with_room(aor, then, answer)
-
-        slot.waiting.append(ready)
-        if len(slot.waiting) == 1:
-            self._spawn(lambda: self._read(slot))
-
-    async def _read(self, slot: Slot) -> None:
-        error: Exception | None = None
-        try:
-            room = await self._load(slot.aor)
-        except Exception as caught:  # whatever it is: who waits is told, and who comes next reads again
-            error = caught
-            _log_unexpected(caught, slot.aor)
-        else:
-            slot.room = room
-            slot.is_loaded = True
-            # what failed may be in the database all the same: its server died between the commit and the answer
-            self._count(slot, is_there=room is not None, was_there=slot.is_counted)
-        waiting, slot.waiting = slot.waiting, []
-        for ready in waiting:
-            ready(error)
-
-    @staticmethod
-    def _attempt(slot: Slot, then: Callable[[Slot], None], answer: Callable[[Outcome], None]) -> None:
-        """A fault of ours is told to the one whose request met it, and stops nobody else's."""
-        try:
-            then(slot)
-        except Exception as error:
-            _log_unexpected(error, slot.aor)
-            answer(failed(error))
-
-    def _later(self, inbound: Inbound, work: Callable[[], Awaitable[None]]) -> None:
-        """Go on with a request in a task of its own; how many do is bounded."""
-        if self._gathering >= self._options.max_gathering:
-            inbound.answer(try_later())
-            return
-        self._gathering += 1
-
-        async def run() -> None:
-            try:
-                await work()
-            except Exception as error:
-                _log_unexpected(error, inbound.to)
-                inbound.answer(failed(error))
-            finally:
-                self._gathering -= 1
-
-        self._spawn(run)
+    def _look_ahead(self, room: Aor, sender: Aor) -> None:
+        """Find out about a sender who has to wait, so that their turn is not spent on it."""
+        if self._circumstances.known(sender) is None:
+            self._access.look_ahead(room, partial(self._circumstances.learn, sender))
 
     def in_memory(self) -> int:
         """How many rooms are."""
-        return self._shards.rooms_in_memory()
+        return self._access.rooms_in_memory()
 
     # --- judge ------------------------------------------------------------------------------------------------------
 
@@ -176,13 +109,17 @@ class Rooms:
         context = self._circumstances.at_once(inbound, command, slot.room)
         if context is not None:
             self._judge(inbound, command, slot, context)
+        elif isinstance(command, ListRooms):  # says nothing of this room, and keeps nobody waiting
+            self._access.later(inbound.answer, lambda: self._list_rooms(inbound, command))
         else:
-            self._later(inbound, lambda: self._gather(inbound, command))
+            gather = partial(self._circumstances.gather, inbound, command)
+            self._access.hold(
+                slot, inbound.answer, gather, lambda slot, context: self._judge(inbound, command, slot, context)
+            )
 
-    async def _gather(self, inbound: Inbound, command: Command) -> None:
-        """What a judgement needs beside the room has to be read first."""
+    async def _list_rooms(self, inbound: Inbound, command: Command) -> None:
         context = await self._circumstances.gather(inbound, command)
-        self.with_room(command.room, lambda slot: self._judge(inbound, command, slot, context), inbound.answer)
+        self._access.with_room(command.room, lambda slot: self._judge(inbound, command, slot, context), inbound.answer)
 
     def _judge(self, inbound: Inbound, command: Command, slot: Slot, context: Context) -> None:
         decision = decide(slot.room, command, inbound.sender, self.policy, context)
@@ -205,7 +142,8 @@ class Rooms:
     def _message(self, inbound: Inbound, slot: Slot) -> None:
         context = self._circumstances.of_sender(inbound)
         if context is None:
-            self._later(inbound, lambda: self._look_up_sender(inbound))
+            learn = partial(self._circumstances.learn, inbound.sender)
+            self._access.hold(slot, inbound.answer, learn, lambda slot, _: self._message(inbound, slot))
             return
         decision = decide_message(
             slot.room, inbound.sender, self.policy, to=inbound.to, size=len(inbound.body), context=context
@@ -223,16 +161,15 @@ class Rooms:
         if is_too_fast or not self._engine.has_room_for(len(decision.recipients)):
             inbound.answer(try_later())
         elif self._copies.is_large(copy):
-            self._later(inbound, lambda: self._large_message(inbound, copy))
+            self._access.later(inbound.answer, lambda: self._large_message(inbound, copy))
         else:
             self._carry_out(self._judged(slot, inbound, decision, context), [copy], slot, inbound)
 
-    async def _look_up_sender(self, inbound: Inbound) -> None:
-        await self._circumstances.learn(inbound.sender)
-        self.with_room(inbound.to, lambda slot: self._message(inbound, slot), inbound.answer)
-
     async def _large_message(self, inbound: Inbound, copy: Dispatch) -> None:
-        """A copy too large for a datagram: 202 only if each recipient has a stream (abuse.md, "Settled")."""
+        """A copy too large for a datagram: 202 only if each recipient has a stream (abuse.md, "Settled").
+
+        Finding out can take as long as a connection. Nobody waits behind it: it takes its turn when it is known.
+        """
         if not await self._can_carry(copy):
             words = "too long for someone in the room: their program takes datagrams only"
             inbound.answer(Outcome(status=413, code=-200, event="text-too-long", warning=words))
@@ -245,7 +182,7 @@ class Rooms:
                 dispatches = [self._copies.of_message(slot.room, inbound, decision.recipients)]
             self._carry_out(self._judged(slot, inbound, decision, Context()), dispatches, slot, inbound)
 
-        self.with_room(inbound.to, judge_again, inbound.answer)
+        self._access.with_room(inbound.to, judge_again, inbound.answer)
 
     # --- commit and release -----------------------------------------------------------------------------------------
 
@@ -292,7 +229,7 @@ class Rooms:
             slot.uncommitted -= 1
             if error is None:
                 if decision.changes:
-                    self._count(slot, is_there=decision.room is not None, was_there=slot.is_counted)
+                    self._count(slot, decision.room)
                 self._note(judged)
                 release()
                 return
@@ -319,12 +256,16 @@ class Rooms:
         if self._trace is not None:
             self._trace.note(judged)
 
-    def _count(self, slot: Slot, *, is_there: bool, was_there: bool | None) -> None:
-        """A room was read, made or destroyed. Those that exist at the start are counted by whoever is told."""
-        slot.is_counted = is_there
-        if was_there is not None and is_there != was_there:
-            self._circumstances.note_room(slot.aor, is_there=is_there)
-            self._on_count(1 if is_there else -1)
+    def _count(self, slot: Slot, room: Room | None) -> None:
+        """A room was read, made or destroyed. Those that exist at the start are counted by whoever is told.
+
+        When it is read again after a commit that failed it may be there all the same, or gone: the database's server
+        died between the commit and its answer.
+        """
+        was_there, slot.is_counted = slot.is_counted, room is not None
+        if was_there is not None and slot.is_counted != was_there:
+            self._circumstances.note_room(slot.aor, is_there=slot.is_counted)
+            self._on_count(1 if slot.is_counted else -1)
 
     def _outcome(self, decision: Decision) -> Outcome:
         refusal = decision.refusal
@@ -352,7 +293,7 @@ class Rooms:
             judged = Judged(slot.room, withdrawn.inviter, withdrawn, 0, Context(), self.policy, decision)
             self._commit(judged, job, slot, lambda: self._outbox.release(job), lambda error: dropped(failed(error)))
 
-        self.with_room(room, judge, dropped)
+        self._access.with_room(room, judge, dropped)
 
 
 def _split(dispatches: Iterable[Dispatch]) -> tuple[list[Dispatch], list[Dispatch]]:
@@ -362,9 +303,3 @@ def _split(dispatches: Iterable[Dispatch]) -> tuple[list[Dispatch], list[Dispatc
     for dispatch in dispatches:
         (answers if dispatch.is_answer else others).append(dispatch)
     return answers, others
-
-
-def _log_unexpected(error: Exception, room: Aor) -> None:
-    """What is not raised on purpose, with its traceback."""
-    if not isinstance(error, ImcError):
-        _log.error("request-failed", room=str(room), exc_info=error)

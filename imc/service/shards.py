@@ -11,12 +11,13 @@ never one with a decision under way.
 from __future__ import annotations
 
 import zlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
 
 from imc.aor import Aor
 from imc.rooms.model import Room
+from imc.service.inbound import Outcome
 from imc.store.guard import Guard
 
 _LOOKED_AT = 16
@@ -25,20 +26,27 @@ _LOOKED_AT = 16
 class Slot:
     """One room, or the knowledge that there is none (``room`` None).
 
-    ``uncommitted`` counts decisions that are with the writer; ``waiting`` are those who wait for the room to be read.
+    ``uncommitted`` counts decisions that are with the writer. ``is_held``: something is being read, the room or what
+    one request needs beside it; ``waiting`` are those behind it, each with what to do and whom to tell of a failure.
     ``is_counted``: whether the room is one of those that are said to exist; None before it was first read.
     """
 
-    __slots__ = ("aor", "guard", "is_counted", "is_loaded", "room", "uncommitted", "waiting")
+    __slots__ = ("aor", "guard", "is_counted", "is_held", "is_loaded", "room", "uncommitted", "waiting")
 
     def __init__(self, aor: Aor) -> None:
         self.aor = aor
         self.room: Room | None = None
         self.is_loaded = False
+        self.is_held = False
         self.is_counted: bool | None = None
         self.guard = Guard()
         self.uncommitted = 0
-        self.waiting: list[Callable[[Exception | None], None]] = []
+        self.waiting: deque[tuple[Callable[[Slot], None], Callable[[Outcome], None]]] = deque()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nobody would notice if it were read again."""
+        return not (self.uncommitted or self.is_held or self.waiting)
 
     def void(self) -> None:
         """Forget what was decided: the next use reads the room again."""
@@ -75,7 +83,7 @@ class Shard:
         for aor, slot in list(islice(self.slots.items(), _LOOKED_AT)):
             if len(self.slots) <= self._bound:
                 return
-            if slot is not newest and not slot.uncommitted and not slot.waiting:
+            if slot is not newest and slot.is_at_rest:
                 del self.slots[aor]
 
 
