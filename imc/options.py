@@ -186,6 +186,7 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
     delivery = settings.delivery
     return DeliveryOptions(
         host=settings.imc.domains[0],
+        longest_sent_by=max(DeliveryOptions().longest_sent_by, len(settings.sip.advertise or "") + len(":65535")),
         lane_queue=delivery.lane_queue,
         total_queue=delivery.total_queue,
         max_hops=delivery.max_hops,

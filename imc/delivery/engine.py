@@ -27,9 +27,10 @@ from imc.sip.flow import Flow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryOptions:
-    """Bounds, all in counts; ``host`` stands after the @ of Call-IDs."""
+    """Bounds, all in counts; ``host`` stands after the @ of Call-IDs, ``longest_sent_by`` (bytes) may be in a Via."""
 
     host: str = "imc.invalid"
+    longest_sent_by: int = 47  # of an IPv6 address with port
     lane_queue: int = 1000
     total_queue: int = 1_000_000
     max_hops: int = 50_000
@@ -144,7 +145,7 @@ class Engine:
             hop = self.hops.get(contact.next_hop)
             lane = by_uri.pop(contact.uri, None)
             if lane is None:
-                lane = Lane(aor, contact, hop, self._options.host)
+                lane = Lane(aor, contact, hop, self._options.host, self._options.longest_sent_by)
             else:
                 lane.point_to(contact, hop)
             if contact.q != q:

@@ -15,6 +15,9 @@ from imc.delivery.hops import Contact, Hop
 from imc.delivery.job import Dispatch, lane_tag
 from imc.sip.flow import Flow
 
+# Of request line and Via without URI and sent-by; a branch has 32 bytes at most, the first part of a Call-ID 24.
+_OVERHEAD = len("MESSAGE  SIP/2.0\r\nVia: SIP/2.0/UDP ;rport;branch=") + 32 + 24
+
 
 def _rank(status: int) -> tuple[bool, int]:
     """Which final response speaks for a fork (RFC 3261 §16.7 item 6): a 6xx before all, else the lowest."""
@@ -67,12 +70,13 @@ class Lane:
     """The way to one contact of one recipient. ``current`` is in flight; ``is_busy``: in flight, ready or parked."""
 
     __slots__ = (
-        "aor", "branch", "call_end", "contact", "current", "flow", "head", "hop", "is_busy", "is_gone", "queue",
-        "sent_on", "to_line", "tries",
+        "aor", "branch", "call_end", "contact", "current", "flow", "head", "hop", "is_busy", "is_gone", "overhead",
+        "queue", "sent_on", "to_line", "tries",
     )  # fmt: skip
 
-    def __init__(self, aor: Aor, contact: Contact, hop: Hop, host: str) -> None:
+    def __init__(self, aor: Aor, contact: Contact, hop: Hop, host: str, longest_sent_by: int = 47) -> None:
         self.aor = aor
+        self.overhead = _OVERHEAD + longest_sent_by
         self.call_end = lane_tag(aor) + f"@{host}\r\n".encode("ascii")
         self.queue: deque[Copy] = deque()
         self.current: Copy | None = None
@@ -106,5 +110,5 @@ class Lane:
         return b"".join((self.to_line, dispatch.call_base, self.call_end, dispatch.shared))
 
     def size_of(self, dispatch: Dispatch) -> int:
-        """Bytes of a copy, within a few: the branch and the Via are counted by their usual length."""
-        return len(self.to_line) + len(self.call_end) + len(self.contact.uri) + len(dispatch.shared) + 120
+        """Bytes of a copy at most: what depends on the flow, which depends on the size, is counted by its longest."""
+        return len(self.to_line) + len(self.call_end) + len(self.contact.uri) + len(dispatch.shared) + self.overhead

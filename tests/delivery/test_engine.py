@@ -147,6 +147,25 @@ async def test_the_next_target_is_tried_after_silence_or_503() -> None:
     assert bench.settled == [("message", BOB, 503)]
 
 
+@pytest.mark.parametrize(
+    "sent_by", ["192.0.2.1:5060", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535", "n" * 253 + ":65535"]
+)
+async def test_no_datagram_is_larger_than_1300_bytes(sent_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(DeliveryOptions(longest_sent_by=max(47, len(sent_by))))
+    monkeypatch.setattr(bench.carrier, "sent_by", lambda _flow: sent_by)
+    bench.register(BOB, contact("bob"))
+    sizes: dict[str, list[int]] = {"udp": [], "tcp": []}
+    for length in range(600, 1200):
+        bench.engine.submit(job("0123456789abcdef", message(b"x" * length, BOB)))
+        await bench.run()
+        sent = bench.stack.started[-1]
+        branch = b"z9hG4bKffffffff.0123456789abcdef"
+        sizes[sent.flow.transport].append(len(sent.head + branch + sent.tail))
+        bench.answer(sent, 200)
+    assert max(sizes["udp"]) <= 1300
+    assert min(sizes["tcp"]) > 1250  # nor is much room given away
+
+
 async def test_large_copies_go_by_tcp() -> None:
     bench = Bench()
     bench.register(BOB, contact("bob"))
