@@ -54,6 +54,10 @@ def call(
         raise Unreachable(f"{endpoint}: no answer within {timeout:g} s") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or repr(error)
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            reason += " (is the daemon running?)"
+        elif isinstance(error, PermissionError):
+            reason += " (ask as the user that the daemon runs as)"
         raise Unreachable(f"{endpoint}: {reason}") from error
     return _result(endpoint, raw, status)
 
@@ -145,19 +149,20 @@ def _value_of(argument: str) -> Any:
 
 
 def rooms(endpoint: str, *, is_json: bool, timeout: float = 10.0, token: str | None = None, file: IO[str]) -> None:
-    """``imc rooms [--json]``: a table of the rooms, or Kamailio's ``imc.list_rooms`` as JSON."""
-    if is_json:
-        return show_json(call(endpoint, "imc.list_rooms", [], timeout, token=token), file)
-    return show_table(rooms_table(call(endpoint, "imc.rooms", [], timeout, token=token)), file)
+    """``imc rooms [--json]``: the rooms as a table, or as the JSON of ``imc.rooms``."""
+    found = call(endpoint, "imc.rooms", [], timeout, token=token)
+    return show_json(found, file) if is_json else show_table(rooms_table(found), file)
 
 
 def members(
     endpoint: str, room: str, *, is_json: bool, timeout: float = 10.0, token: str | None = None, file: IO[str]
 ) -> None:
-    """``imc members ROOM [--json]``: a table with roles, or Kamailio's ``imc.list_members`` as JSON."""
-    if is_json:
-        return show_json(call(endpoint, "imc.list_members", [room], timeout, token=token), file)
-    return show_table(members_table(call(endpoint, "imc.members", [room], timeout, token=token)), file)
+    """``imc members ROOM [--json]``: a table with roles, or ``imc.list_members`` as JSON with ``roles`` beside it."""
+    found: Any = call(endpoint, "imc.members", [room], timeout, token=token)
+    if not is_json:
+        return show_table(members_table(found), file)
+    listed: Any = call(endpoint, "imc.list_members", [room], timeout, token=token)
+    return show_json({**listed, "roles": {row["user"]: row["role"] for row in found}}, file)
 
 
 def rooms_table(rows: Any) -> Table:

@@ -179,8 +179,8 @@ async def test_rooms(tmp_path: Path) -> None:
             ["sip:chat-w@imc.test", "3", "sip:alice@imc.test", "public"],
         ]
         assert json.loads(await _shown(client.rooms, endpoint, is_json=True)) == [
-            {"room": "sip:chat-s@imc.test", "members": 1, "owner": "sip:olga@imc.test"},
-            {"room": "sip:chat-w@imc.test", "members": 3, "owner": "sip:alice@imc.test"},
+            {"room": "sip:chat-s@imc.test", "members": 1, "owner": "sip:olga@imc.test", "private": True},
+            {"room": "sip:chat-w@imc.test", "members": 3, "owner": "sip:alice@imc.test", "private": False},
         ]
 
 
@@ -199,6 +199,12 @@ async def test_members(tmp_path: Path) -> None:
             "room": ROOM,
             "members": ["sip:alice@imc.test", "sip:adam@imc.test", "sip:mary@imc.test"],
             "count": 3,
+            "roles": {
+                "sip:alice@imc.test": "owner",
+                "sip:adam@imc.test": "admin",
+                "sip:mary@imc.test": "member",
+                "sip:ivan@imc.test": "invited",
+            },
         }
         for is_json in (True, False):
             with pytest.raises(RpcError, match="Room not found"):
