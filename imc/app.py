@@ -218,6 +218,7 @@ class Daemon:
             registration=self._registration,
             rooms=self._rooms,
             relay=self._relay,
+            copies=self._copies,
             circumstances=self._circumstances,
             engine=self._engine,
             domains=lambda: self.settings.imc.domains,

@@ -108,7 +108,10 @@ def add_account(settings: Settings, aor: Aor, password: str) -> None:
 def check_name(settings: Settings, aor: Aor) -> None:
     """AccountError for an address that can only be a room's, or is the manager's: nobody could speak to that user."""
     from imc.options import room_policy
+    from imc.rooms.names import is_visible
 
+    if not is_visible(aor.user):  # spec R-ADDR-9
+        raise AccountError(f"{aor} has characters that cannot be seen")
     if aor == settings.imc.manager:
         raise AccountError(f"{aor} is the conference manager ([imc] manager_uri)")
     if room_policy(settings).is_reserved(aor):

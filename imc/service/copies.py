@@ -14,11 +14,15 @@ from imc.rooms.outcome import Decision
 from imc.rooms.policy import Policy
 from imc.rooms.replies import display_name, format_room_text, texts
 from imc.service.inbound import Inbound
+from imc.sip.fields import Headers
 from imc.sip.values import MediaType, parse_media_type, render_date
 
 PLAIN = "text/plain"
 PLAIN_UTF8 = "text/plain;charset=utf-8"
+# The marker of what a room sent: no room takes it again, of whatever server. A message between users is marked too, for
+# this server only: the other side may be a room of another one, but what comes back here goes in circles.
 HOP_HEADER = "IMC-Hop"
+RELAY_HEADER = "IMC-Relay"
 # Bytes of a page of a list, or of the help: with the headers of a copy below the limit of a datagram, and with the
 # sender's address below 509 bytes, beyond which baresip 1.0 shows nothing of a text.
 PAGE = 400
@@ -131,9 +135,13 @@ class Copies:
             recipients=(inbound.to,),
             content_type=inbound.content_type,
             body=inbound.body,
-            headers=(*inbound.headers, ("Date", self._now()), *self.extra),
+            headers=(*inbound.headers, ("Date", self._now()), (RELAY_HEADER, self._hop), *self.extra),
             wants_result=True,
         )
+
+    def has_come_back(self, headers: Headers) -> bool:
+        """Whether a MESSAGE is a copy of a room's, or a message that this server relayed (abuse.md 16)."""
+        return HOP_HEADER in headers or self._hop in headers.all(RELAY_HEADER)
 
     def is_large(self, copy: Dispatch) -> bool:
         """Whether copies may be too large for a datagram."""

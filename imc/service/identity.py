@@ -292,10 +292,12 @@ def _account_name(username: str, realm: str) -> Aor | None:
     user, at, host = username.rpartition("@")
     if at and host.lower() != realm:
         return None
+    name = user if at else username
     try:
-        return Aor.make(user if at else username, realm)
+        aor = Aor.make(name, realm)
     except ValueError:
         return None
+    return aor if aor.user == name else None  # one spelling: no other can have been registered
 
 
 def _secrets(account: Secrets, username: str) -> Mapping[str, str]:

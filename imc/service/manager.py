@@ -95,6 +95,10 @@ class Manager:
             target = Aor.parse(to, self._default_domain())
         except ValueError:
             return BAD_REQUEST
+        try:
+            octets = body.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can write
+            return BAD_REQUEST
         policy = self._rooms.policy
         is_theirs = target == policy.manager or policy.may_be_room(target) or await self.room_active(target)
         if not is_theirs:
@@ -110,7 +114,7 @@ class Manager:
             sender=sender,
             to=target,
             content_type=content_type,
-            body=body.encode("utf-8", "surrogateescape"),
+            body=octets,
             call_id=self._ids.call_id(),
             is_automatic=False,
             headers=(),

@@ -82,9 +82,6 @@ class Rooms:
 
     def handle(self, inbound: Inbound) -> None:
         """Judge a MESSAGE to a room or to the manager; ``inbound.answer`` is called when all is committed."""
-        if self.rates is not None and not self.rates.may_send(inbound.sender):
-            inbound.answer(try_later())
-            return
         text = command_text(inbound)
         if text is not None and is_command(text, self.policy):
             command = parse_command(text, inbound.to, self.policy)

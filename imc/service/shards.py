@@ -103,4 +103,5 @@ class Shards:
         return self._shards[self.number(aor)].slot(aor)
 
     def rooms_in_memory(self) -> int:
+        """Names, rather: those too of which it is known that there is no room."""
         return sum(len(shard.slots) for shard in self._shards)

@@ -13,11 +13,11 @@ import structlog
 
 from imc.aor import Aor
 from imc.delivery.engine import Engine
-from imc.errors import BadMessage, ImcError
+from imc.errors import BadMessage, ImcError, Overloaded
 from imc.registrar.registrar import RegisterOutcome
 from imc.service.accounts import Accounts
 from imc.service.circumstances import Circumstances
-from imc.service.copies import HOP_HEADER
+from imc.service.copies import Copies
 from imc.service.identity import Answer, Identified, Identity, NeedAccount, Secrets
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outcomes import RETRY_AFTER, failed
@@ -53,6 +53,7 @@ class Sip:
         registration: Registration | None,
         rooms: Rooms,
         relay: Relay,
+        copies: Copies,
         circumstances: Circumstances,
         engine: Engine,
         domains: Callable[[], tuple[str, ...]],
@@ -68,6 +69,7 @@ class Sip:
         self._registration = registration
         self._rooms = rooms
         self._relay = relay
+        self._copies = copies
         self._circumstances = circumstances
         self._engine = engine
         self._domains = domains
@@ -132,7 +134,8 @@ class Sip:
         try:
             account = await self._accounts.load(need.aor)
         except ImcError as error:
-            _log.warning("account-not-read", error=str(error))
+            if not isinstance(error, Overloaded):  # who floods must not fill the log as well
+                _log.warning("account-not-read", error=str(error))
             self._reply(event, 503, [("Retry-After", str(RETRY_AFTER))])
         else:
             self._take_identity(event, self._identity().judge(need, account, self._clock()))
@@ -159,11 +162,15 @@ class Sip:
 
     def _serve(self, event: RequestReceived, sender: Aor) -> None:
         request = event.request
-        if request.method == "MESSAGE" and HOP_HEADER in request.headers:  # abuse.md 16: a copy that came back
+        if request.method == "MESSAGE" and self._copies.has_come_back(request.headers):
             self._reply(event, 482)
             return
         if request.method == "REGISTER" and self._rooms.policy.is_reserved(sender):  # spec R-ADDR-8
             self._reply(event, 403, [("Warning", str(Warn(399, "imc", "the address of a room cannot be registered")))])
+            return
+        rates = self._rooms.rates
+        if rates is not None and not rates.may_send(sender):  # spec R-LIMIT-4; without state: it may be a flood
+            self._reply(event, 503, [("Retry-After", str(RETRY_AFTER)), ("IMC-Event", "try-later")])
             return
         if not self._stack.accept(event, self._clock()):
             return

@@ -189,7 +189,7 @@ class DigestVerifier:
         self._serial = 0
         self._floor = 0  # unused nonces up to this serial are no longer taken
         self._in_use: dict[tuple[int, str], _Window] = {}
-        self._oldest: list[tuple[int, float, str]] = []  # heap of (serial, issued, username), one for each in use
+        self._oldest: list[tuple[int, float, str]] = []  # heap of (serial, issued, secret), one for each in use
 
     def challenges(
         self, realm: str, now: float, *, is_stale: bool = False, algorithms: Iterable[str] | None = None
@@ -249,7 +249,7 @@ class DigestVerifier:
         is_right = hmac.compare_digest(expected.encode(), given.response.encode())
         if not is_right or not secret or not is_same_resource(given.uri, uri, self._options.hosts):
             return Verdict.WRONG
-        return self._spend(given, now)
+        return self._spend(given, secret, now)
 
     def statistics(self) -> dict[str, int]:
         return {"nonces_issued": self._serial, "nonces_in_use": len(self._in_use)}
@@ -272,7 +272,8 @@ class DigestVerifier:
             return None
         return int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:16], "big") / 1000
 
-    def _spend(self, given: Credentials, now: float) -> Verdict:
+    def _spend(self, given: Credentials, secret: str, now: float) -> Verdict:
+        """Count the nonce for who was proven, by H(A1): a user name can be spelled in many ways, the hash is one."""
         opened = self._open(given.nonce)
         if opened is None:
             return Verdict.STALE
@@ -281,27 +282,27 @@ class DigestVerifier:
             return Verdict.STALE
         # RFC 2069 has no count: such a client may use a nonce once, and is told stale=true when it comes again.
         count, spent = (1, Verdict.STALE) if given.qop is None else (int(given.nc, 16), Verdict.REPLAY)
-        key = (serial, given.username)
+        key = (serial, secret)
         window = self._in_use.get(key)
         if window is not None:
             return Verdict.OK if window.spend(count) else spent
         if serial <= self._floor or not self._make_room(serial, now):
             return Verdict.STALE
         self._in_use[key] = _Window(count)
-        heapq.heappush(self._oldest, (serial, issued, given.username))
+        heapq.heappush(self._oldest, (serial, issued, secret))
         return Verdict.OK
 
     def _make_room(self, serial: int, now: float) -> bool:
         """Let aged nonces go, then the oldest, so that ``serial`` fits in. False where that would be the oldest."""
         oldest = self._oldest
         while oldest and now - oldest[0][1] > self._options.nonce_lifetime:
-            aged, _, username = heapq.heappop(oldest)
-            del self._in_use[aged, username]
+            aged, _, secret = heapq.heappop(oldest)
+            del self._in_use[aged, secret]
         if len(oldest) >= self._options.max_nonces:
             if serial < oldest[0][0]:
                 return False
-            self._floor, _, username = heapq.heappop(oldest)
-            del self._in_use[self._floor, username]
+            self._floor, _, secret = heapq.heappop(oldest)
+            del self._in_use[self._floor, secret]
         return True
 
 

@@ -119,7 +119,8 @@ def test_no_daemon_is_said_in_a_line(imc: Imc, command: tuple[str, ...]) -> None
     (imc.folder / "imc.toml").write_text(f"[manage]\nsocket = '{imc.folder}/imc.sock'\n")
     outcome = imc(*command)
     assert (outcome.status, outcome.out) == (1, "")
-    assert outcome.err == f"imc: unix:{imc.folder}/imc.sock: No such file or directory\n"
+    why = "No such file or directory (is the daemon running?)"
+    assert outcome.err == f"imc: unix:{imc.folder}/imc.sock: {why}\n"
 
 
 # The demo

@@ -313,6 +313,20 @@ def test_replay_gets_a_new_nonce() -> None:
     assert gate.ask(signed(fresh)) == Identified(ALICE, Voucher.DIGEST)
 
 
+@pytest.mark.parametrize("spelled", ["%61lice", "alic%65", "%61lice@example.com", "alice@EXAMPLE.com"])
+@pytest.mark.parametrize("username", ["alice", "alice@example.com"])
+def test_a_replay_under_another_spelling_of_the_name(username: str, spelled: str) -> None:
+    """The name is not in the hash that is stored: the nonce counts for whoever was proven."""
+    gate = Gate()
+    challenge = gate.challenge()[0]
+    request = signed(challenge, username=username)
+    assert gate.ask(request) == Identified(ALICE, Voucher.DIGEST)
+    value = request.headers.all("Authorization")[0]
+    assert f'username="{username}"' in value
+    again = message("Authorization: " + value.replace(f'username="{username}"', f'username="{spelled}"'))
+    assert challenges(gate.ask(again))
+
+
 def test_credentials_are_for_one_request() -> None:
     """Method, Request-URI, and with auth-int the body."""
     gate = Gate()
