@@ -56,8 +56,8 @@ def _imc(
     pass
 
 
-@app.command()
-def serve(
+@app.command("serve")
+def _serve(
     path: ConfigPath = None,
     flags: Flags = None,
     trace_spec: Annotated[
@@ -71,8 +71,8 @@ def serve(
     run(path, flags or [], trace_spec=trace_spec)
 
 
-@app.command()
-def demo(
+@app.command("demo")
+def _demo(
     folder: Annotated[
         Path, typer.Option("--dir", metavar="FOLDER", help="Where all of it is kept; run, where none is named.")
     ] = Path("run"),
