@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from imc.aor import Aor
-from imc.delivery.hops import DATAGRAM_LIMIT, Carrier, Contact, Hop, Hops
+from imc.delivery.hops import DATAGRAM_LIMIT, SHORT_BODY, Carrier, Contact, Hop, Hops
 from imc.delivery.job import Dispatch, Job
 from imc.delivery.lanes import Copy, Fork, Lane
 from imc.errors import Overloaded
@@ -233,7 +233,7 @@ class Engine:
         """Send the lane's current copy, or park the lane. False where the transaction table is full."""
         assert lane.current is not None
         dispatch = lane.current.dispatch
-        size = lane.size_of(dispatch)
+        size = self._size(lane, dispatch, now)
         flow = self._registered_flow(lane, size)
         if flow is None:
             hop = lane.hop
@@ -242,7 +242,7 @@ class Engine:
                 if hop.has_refused(size, now):
                     self._finish(lane, self._why_not(lane, size))
                 else:
-                    self.hops.open(hop, size, lambda: self._hop_ready(lane, size))
+                    self.hops.open(hop, size, lambda: self._hop_ready(lane))
                 return True
         try:
             head = lane.head_for(flow, self._carrier.sent_by(flow))
@@ -250,6 +250,13 @@ class Engine:
         except Overloaded:
             return False
         return True
+
+    @staticmethod
+    def _size(lane: Lane, dispatch: Dispatch, now: float) -> int:
+        """The bytes of a copy, as far as they matter: a short text goes by datagram where it cannot go by stream."""
+        size = lane.size_of(dispatch)
+        is_short = len(dispatch.body) <= SHORT_BODY
+        return DATAGRAM_LIMIT if size > DATAGRAM_LIMIT and is_short and lane.hop.has_refused(size, now) else size
 
     def _registered_flow(self, lane: Lane, size: int) -> Flow | None:
         """The flow on which the contact registered, where it lives and carries so many bytes."""
@@ -263,7 +270,7 @@ class Engine:
         """513 where smaller copies could go, 503 where nothing can (RFC 3261 §21.5.7, §21.5.4)."""
         return 513 if size > DATAGRAM_LIMIT and (lane.flow is not None or lane.hop.flow is not None) else 503
 
-    def _hop_ready(self, lane: Lane, size: int) -> None:
+    def _hop_ready(self, lane: Lane) -> None:
         """The attempt to open the lane's hop has ended."""
         if lane.current is None:  # its contact went away meanwhile, and its copies with it
             lane.is_busy = False
@@ -271,6 +278,7 @@ class Engine:
             return
         now = self._clock()
         hop = lane.hop
+        size = self._size(lane, lane.current.dispatch, now)
         if hop.flow_for(size, now) is None and hop.has_refused(size, now):
             self._finish(lane, self._why_not(lane, size))
         else:

@@ -20,6 +20,9 @@ from imc.sip.flow import Flow
 
 # RFC 3261 §18.1.1: within 200 bytes of the path MTU, or larger than 1300 bytes where that is unknown
 DATAGRAM_LIMIT = 1300
+# A body of so many bytes, 600 of a text and what stands before it, is sent in a datagram where a stream is refused,
+# even if long names make the copy larger than the limit (RFC 3261 §18.1.1, "SHOULD retry the request, using UDP").
+SHORT_BODY = 768
 RESOLVED_FOR = 60.0
 # how long a failed attempt counts: for what fits a datagram, or where a stream was had before and may come back (a
 # proxy that is started again); and for what needs a stream that the target seems not to have

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from imc.aor import Aor
-from imc.delivery.hops import DATAGRAM_LIMIT
+from imc.delivery.hops import DATAGRAM_LIMIT, SHORT_BODY
 from imc.delivery.job import Dispatch
 from imc.errors import BadMessage, ImcError
 from imc.rooms.model import Change, MemberSet, Room
@@ -144,7 +144,9 @@ class Copies:
         return HOP_HEADER in headers or self._hop in headers.all(RELAY_HEADER)
 
     def is_large(self, copy: Dispatch) -> bool:
-        """Whether copies may be too large for a datagram."""
+        """Whether copies may be too large for a datagram, and are not sent in one all the same."""
+        if len(copy.body) <= SHORT_BODY:
+            return False
         headers = sum(len(name) + len(value) + 4 for name, value in copy.headers)
         return len(copy.body) + headers + _ALLOWANCE + 2 * len(str(copy.sender)) > DATAGRAM_LIMIT - _ALLOWANCE
 
