@@ -128,12 +128,14 @@ def outcome_of(decision: Decision) -> Outcome:
     told += [
         (one.user, notice.event) for notice in decision.notices if not notice.is_answer for one in notice.recipients
     ]
-    if len(answers) > 1 or len(dict(told)) < len(told):
-        raise ValueError(f"told twice: {answers} {told}")
+    event = "".join(answers) if decision.refusal is None else decision.refusal.event
+    if answers not in ([], [event]) or len(dict(told)) < len(told):
+        raise ValueError(f"told twice, or another thing: {answers} {told}")
     return Outcome(
         status=decision.status,
         clause=decision.clause,
-        answer="".join(answers),
+        event=event,
+        is_answered=bool(answers),
         told=tuple(sorted(told)),
         after=state_of(decision.room),
     )

@@ -36,11 +36,15 @@ _FOUNDING_SETS = (*_FOUNDING, ",".join(_FOUNDING[1:]), ",".join(_FOUNDING[2:]))
 
 
 class Outcome(NamedTuple):
-    """``answer`` is the event of the actor's own MESSAGE, "" for none; ``told`` what others get, sorted by user."""
+    """``event`` is that of the refusal, else of the answer; ``told`` what others get, sorted by user.
+
+    ``is_answered``: the actor gets a MESSAGE with it. Where there is neither refusal nor answer, ``event`` is "".
+    """
 
     status: int
     clause: str
-    answer: str
+    event: str
+    is_answered: bool
     told: tuple[tuple[str, str], ...]
     after: str
 

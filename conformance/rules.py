@@ -62,13 +62,13 @@ class Request(NamedTuple):
 class Verdict(NamedTuple):
     """What must come of it. ``told`` has the event that each of the others gets.
 
-    ``event`` is the one that the clause has for the sender; ``answer`` the same if they get a MESSAGE, else "".
+    ``event`` is the one that the clause has for the sender, ``is_answered`` whether they get a MESSAGE with it.
     """
 
     status: int
     clause: str
     event: str
-    answer: str
+    is_answered: bool
     told: dict[str, str]
     after: Room | None
 
@@ -79,7 +79,8 @@ class Rule(NamedTuple):
     when: tuple[str, ...]
     status: int
     clause: str
-    answer: str
+    event: str
+    is_answered: bool
     tells: tuple[tuple[str, str], ...]
     becomes: str
 
@@ -151,8 +152,8 @@ def judge(room: Room | None, request: Request) -> Verdict:
         for user in case.group(group, after):
             if user != left_out:
                 told.setdefault(user, event)
-    answer = "" if "automatic" in request.circumstances else rule.answer
-    return Verdict(rule.status, rule.clause, rule.answer, answer, told, after)
+    is_answered = rule.is_answered and "automatic" not in request.circumstances
+    return Verdict(rule.status, rule.clause, rule.event, is_answered, told, after)
 
 
 def _after(case: _Case, becomes: str) -> Room | None:
@@ -197,13 +198,14 @@ def _table() -> dict[str, list[Any]]:
 
 
 def _rule(when: str, gives: str, tells: str = "", becomes: str = "") -> Rule:
-    status, clause, answer = gives.split()
+    status, clause, event = gives.split()
     told = (pair.split(": ") for pair in tells.split(", ") if pair)
     return Rule(
         when=tuple(when.split(", ")) if when else (),
         status=int(status),
         clause=clause,
-        answer="" if answer == "-" else answer,
+        event=event.strip("(-)") if event[0] in "(-" else event,
+        is_answered=event[0] not in "(-",
         tells=tuple((group, event) for group, event in told),
         becomes=becomes,
     )
@@ -222,7 +224,8 @@ def step(edge: graph.Edge) -> graph.Outcome:
     return graph.Outcome(
         status=verdict.status,
         clause=verdict.clause,
-        answer=verdict.answer,
+        event=verdict.event if verdict.is_answered or verdict.status >= 300 else "",
+        is_answered=verdict.is_answered,
         told=tuple(sorted(verdict.told.items())),
         after=state_of(verdict.after),
     )

@@ -29,7 +29,7 @@ def render(walks: Iterable[Walk], graph: Graph) -> str:
         steps = []
         for edge in walk:
             outcome = graph[edge]
-            seen = _dump([outcome.status, outcome.clause, outcome.answer, dict(outcome.told)])
+            seen = _dump([outcome.status, outcome.clause, outcome.event, int(outcome.is_answered), dict(outcome.told)])
             steps.append(
                 [
                     f"{edge.actor} {edge.request}",
@@ -54,9 +54,10 @@ def _steps(walk: list[Any], outcomes: list[Any], states: list[str]) -> Iterator[
     state = NONE
     for words, which, behind in walk:
         actor, _, request = words.partition(" ")
-        status, clause, answer, told = outcomes[which]
+        status, clause, event, is_answered, told = outcomes[which]
         after = states[behind]
-        yield Step(Edge(state, actor, request), Outcome(status, clause, answer, tuple(sorted(told.items())), after))
+        outcome = Outcome(status, clause, event, bool(is_answered), tuple(sorted(told.items())), after)
+        yield Step(Edge(state, actor, request), outcome)
         state = after
 
 

@@ -167,9 +167,8 @@ class _Validator:
         where = f"{record['actor']} asked {record['command']} of {address}"
         _agree(where, "status", record["status"], verdict.status)
         _agree(where, "clause", record["clause"], verdict.clause)
-        if verdict.status >= 300 and verdict.event:
-            _agree(where, "event", record["event"], verdict.event)
-        _agree(where, "answer", record["answers"], [verdict.answer] if verdict.answer else [])
+        _agree(where, "event", record["event"], verdict.event if verdict.status >= 300 else "")
+        _agree(where, "answer", record["answers"], [verdict.event] if verdict.is_answered else [])
         _agree(where, "told", record["told"], _told(verdict.told, record["told"]))
         after = _apply(known.room, record["changes"])
         if after != verdict.after:

@@ -98,12 +98,12 @@ def test_representatives_are_of_their_class() -> None:
 
 
 def test_differences_are_named() -> None:
-    one = {Edge("none", "a", "join"): Outcome(200, "R-CREATE-1", "room-created", (), "public/O--")}
-    other = {Edge("none", "a", "join"): Outcome(404, "R-JOIN-3", "room-not-found", (), "none")}
-    more = other | {Edge("none", "b", "help"): Outcome(200, "R-HELP-1", "help", (), "none")}
+    one = {Edge("none", "a", "join"): Outcome(200, "R-CREATE-1", "room-created", True, (), "public/O--")}
+    other = {Edge("none", "a", "join"): Outcome(404, "R-JOIN-3", "room-not-found", True, (), "none")}
+    more = other | {Edge("none", "b", "help"): Outcome(200, "R-HELP-1", "help", True, (), "none")}
     assert graph.differences(one, one) == []
     assert graph.differences(one, more) == [
         "in none, b: help: only in the second",
-        "in none, a: join: (200, 'R-CREATE-1', 'room-created', (), 'public/O--') is not "
-        "(404, 'R-JOIN-3', 'room-not-found', (), 'none')",
+        "in none, a: join: (200, 'R-CREATE-1', 'room-created', True, (), 'public/O--') is not "
+        "(404, 'R-JOIN-3', 'room-not-found', True, (), 'none')",
     ]

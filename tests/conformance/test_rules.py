@@ -160,7 +160,7 @@ def test_a_failed_invitation_is_told_to_its_inviter() -> None:
 
 def test_the_automatic_are_not_answered() -> None:
     verdict = judge(ROOM, Request("leave", "bob", circumstances=frozenset({"automatic"})))
-    assert (verdict.event, verdict.answer, verdict.told) == ("member-left", "", {"ann": "member-left"})
+    assert (verdict.event, verdict.is_answered, verdict.told) == ("member-left", False, {"ann": "member-left"})
 
 
 def test_a_hole_in_the_table_is_said_to_be_one() -> None:
@@ -171,4 +171,4 @@ def test_a_hole_in_the_table_is_said_to_be_one() -> None:
 def test_an_outcome_of_the_graph_names_who_is_told() -> None:
     edge = Edge("public/OAb", "a", "remove c")
     told = (("b", "invitation-withdrawn"), ("c", "you-were-removed"))
-    assert of_rules()[edge] == Outcome(200, "R-REMOVE-2", "invitation-withdrawn", told, "public/OA-")
+    assert of_rules()[edge] == Outcome(200, "R-REMOVE-2", "invitation-withdrawn", True, told, "public/OA-")

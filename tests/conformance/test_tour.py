@@ -11,6 +11,9 @@ import pytest
 from conformance import core, graph, traces
 from conformance.graph import NONE, Edge, Outcome
 from conformance.tour import Walk, tour
+from imc.aor import Aor
+from imc.rooms.model import Room
+from imc.rooms.outcome import Decision
 from tests.conformance.test_graph import of_rules
 
 TRACES = Path(__file__).parents[2] / "spec" / "traces"
@@ -65,10 +68,31 @@ def replay(walk: Sequence[traces.Step]) -> None:
     room = None
     for serial, (edge, outcome) in enumerate(walk, 1):
         decision = core.ask(room, edge.actor, edge.request, serial)
-        assert core.outcome_of(decision) == outcome, edge
-        # what is the same afterwards was not written anew
-        assert bool(decision.changes) == (decision.room != room), edge
+        check(edge, outcome, room, decision)
         room = decision.room
+
+
+def check(edge: Edge, outcome: Outcome, before: Room | None, decision: Decision) -> None:
+    """AssertionError where a decision is not what the traces say."""
+    assert core.outcome_of(decision) == outcome, edge
+    # what is the same afterwards was not written anew
+    assert bool(decision.changes) == (decision.room != before), edge
+    for notice in decision.notices:
+        assert (notice.user, notice.by) == named(notice.event, edge), edge
+
+
+def named(event: str, edge: Edge) -> tuple[Aor | None, Aor | None]:
+    """Whom a notice must be about, and who it must say did it."""
+    name, *rest = edge.request.split()
+    actor = core.user(edge.actor)
+    subject = core.user(rest[0]) if rest and rest[0] in graph.USERS else actor
+    if event in ("already-joined", "join-attempted", "invitation-rejected", "invitation-failed", "role-unchanged"):
+        return subject, None
+    if event in ("invitation", "invitation-sent", "invitation-withdrawn", "you-were-removed", "role-changed"):
+        return subject, actor
+    if event in ("member-joined", "member-left"):
+        return subject, actor if name in ("add", "remove") else None
+    return None, actor if event == "room-destroyed" else None
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
@@ -90,7 +114,7 @@ def test_a_tour_of_a_small_graph() -> None:
     """Loops first, then the nearest way to what is left."""
 
     def outcome(after: str) -> Outcome:
-        return Outcome(200, "R-HELP-1", "", (), after)
+        return Outcome(200, "R-HELP-1", "", False, (), after)
 
     found = {
         Edge(NONE, "a", "create"): outcome("public/O"),

@@ -50,7 +50,7 @@ def judged(question: Question) -> Judged:
 
 @cache
 def walk() -> tuple[str, ...]:
-    return tuple(write(recorded(60)))
+    return tuple(write(recorded(100)))
 
 
 def changed(change: Callable[[Record], None], where: Callable[[Record], Any]) -> tuple[list[str], int]:
@@ -65,7 +65,7 @@ def changed(change: Callable[[Record], None], where: Callable[[Record], Any]) ->
 
 def test_what_the_core_decides_agrees() -> None:
     figures = validate(walk())
-    questions = [one for one in recorded(60) if one is not None]
+    questions = [one for one in recorded(100) if one is not None]
     assert figures.decisions == len(questions) > 1_000
     assert figures.rooms == {str(room) for room in ROOMS}
     assert len(figures.clauses) > 40

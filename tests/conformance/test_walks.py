@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from conformance import rules
-from tests.conformance.walks import ROOMS, STEPS, Walk, made, rooms, seen
+from tests.conformance.walks import EXAMPLES, ROOMS, STEPS, Walk, made, rooms, seen
 
-Walk.TestCase.settings = settings(max_examples=100, stateful_step_count=STEPS, deadline=None)
+Walk.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
 TestWalk = Walk.TestCase
 
 

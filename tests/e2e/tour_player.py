@@ -110,8 +110,7 @@ class Player:
         assert response.status == step.outcome.status, (where, response.status, step.outcome)
         is_refusal = response.status >= 300
         assert (response.headers.get("Warning") is not None) == is_refusal, where  # spec R-ANSWER-7
-        if is_refusal and step.outcome.answer:
-            assert response.headers.get("IMC-Event") == step.outcome.answer, where
+        assert response.headers.get("IMC-Event") == (step.outcome.event if is_refusal else None), where
         return f"[{step.edge.actor}]: {body}" if name == "message" else call_id
 
     def _addressed(self, words: str, names: list[str], state: str, room: str) -> tuple[str, str]:
@@ -163,8 +162,8 @@ class Player:
 
     @staticmethod
     def _expect(step: Step, cause: str | None, expected: dict[str, list[_Expected]]) -> None:
-        if step.outcome.answer:
-            expected[step.edge.actor].append(_Expected(step.outcome.answer, cause))
+        if step.outcome.is_answered:
+            expected[step.edge.actor].append(_Expected(step.outcome.event, cause))
         for user, event in step.outcome.told:
             expected[user].append(_Expected(event, cause))
 

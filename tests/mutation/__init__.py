@@ -1,0 +1,1 @@
+"""Wrong tables of rooms, and which tests notice: ``python -m tests.mutation``, or ``make mutation``."""
