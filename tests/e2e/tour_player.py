@@ -156,7 +156,7 @@ class Player:
             rooms.invitation_failed(aor, failed)
             self._on.daemon._loop.wake()
 
-        rooms.with_room(aor, report, lambda outcome: None)
+        rooms._access.with_room(aor, report, lambda outcome: None)
 
     # --- what everybody got -----------------------------------------------------------------------------------------
 
