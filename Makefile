@@ -8,7 +8,7 @@
 #   make tour               every transition of the model over real UDP; make test plays one of each class
 #   make mutation           change every cell of the tables of rooms, and see which tests notice
 #   make traces             write spec/traces/ from the rules
-#   make reference          write docs/reference/ from the code
+#   make reference          write docs/reference/ and docs/design/diagrams/ from the code
 #   make clean              remove what was made here, the demo's accounts and rooms included
 
 PYTHON ?=
@@ -53,7 +53,9 @@ traces: .venv/run.stamp
 	$(BIN)/imc-conformance traces spec/traces
 
 reference: .venv/run.stamp
-	for page in settings rpc imc; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done
+	for page in settings rpc imc permissions; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done
+	for page in room membership transactions; do \
+		$(BIN)/imc reference diagram-$$page > docs/design/diagrams/$$page.md || exit 1; done
 
 clean:
 	rm -rf .venv run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

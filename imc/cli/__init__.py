@@ -39,6 +39,10 @@ class Page(StrEnum):
     SETTINGS = "settings"
     RPC = "rpc"
     IMC = "imc"
+    PERMISSIONS = "permissions"
+    ROOM = "diagram-room"
+    MEMBERSHIP = "diagram-membership"
+    TRANSACTIONS = "diagram-transactions"
 
 
 def _print_version(is_asked: bool) -> None:
@@ -88,14 +92,18 @@ def _demo(
 
 @app.command(hidden=True)
 def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None:
-    """Print a page of docs/reference/ that is made from the code, in Markdown."""
-    from imc.cli import pages
+    """Print a page of docs/reference/ or docs/design/diagrams/ that is made from the code, in Markdown."""
+    from imc.cli import diagrams, pages
     from imc.config.render import reference as settings
 
     makers: dict[Page, Callable[[], str]] = {
         Page.SETTINGS: settings,
         Page.RPC: pages.rpc,
         Page.IMC: lambda: pages.imc(app),
+        Page.PERMISSIONS: diagrams.permissions,
+        Page.ROOM: diagrams.room,
+        Page.MEMBERSHIP: diagrams.membership,
+        Page.TRANSACTIONS: diagrams.transactions,
     }
     print(makers[page](), end="")
 
