@@ -282,10 +282,13 @@ async def test_each_sees_what_the_one_before_it_did() -> None:
         assert answers == [f"{name.split()[1]} = {status}" for name, status in zip(names, statuses, strict=True)]
 
 
-async def test_nobody_passes_who_came_later() -> None:
+@pytest.mark.parametrize("is_loaded", [False, True])
+async def test_nobody_passes_who_came_later(*, is_loaded: bool) -> None:
     """R-ORDER-1: whatever has to be read for one of them, the room, its founder or a sender nobody knows yet."""
     async with play() as on:
         await on.set_up("alice")
+        if is_loaded:
+            assert (await on.send("alice", "#members", OTHER)).status == 404
         names = [
             on.post("bob", "#create private", OTHER),
             on.post("bob", "hello", OTHER),
