@@ -1,4 +1,4 @@
-"""Lanes: order per recipient, and no more than one MESSAGE in flight (RFC 3428 §8).
+"""Lanes: order per recipient, and no more than one MESSAGE in flight (RFC 3428 §8, spec R-ORDER-2).
 
 A recipient has one lane for each contact. A recipient with several contacts gets a copy at each contact of the highest
 q (RFC 3261 §16.6 item 1, parallel), and at those of a lower q where all of the higher ones failed; the `Fork` gathers

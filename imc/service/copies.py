@@ -19,6 +19,7 @@ from imc.sip.values import MediaType, parse_media_type, render_date
 
 PLAIN = "text/plain"
 PLAIN_UTF8 = "text/plain;charset=utf-8"
+COMPOSING = "application/im-iscomposing+xml"  # RFC 3994 §4
 # The marker of what a room sent: no room takes it again, of whatever server. A message between users is marked too, for
 # this server only: the other side may be a room of another one, but what comes back here goes in circles.
 HOP_HEADER = "IMC-Hop"
@@ -54,6 +55,15 @@ def command_text(inbound: Inbound) -> str | None:
 
 def is_plain(kind: MediaType | None) -> bool:
     return kind is None or kind.essence == PLAIN
+
+
+def is_momentary(inbound: Inbound) -> bool:
+    """Whether a message is of this moment only, and not to be kept (spec R-MSG-10): that somebody is composing."""
+    try:
+        kind = media_type(inbound)
+    except BadMessage:
+        return False
+    return kind is not None and kind.essence == COMPOSING
 
 
 # The charsets that are converted. Not all that Python knows: some of its codecs are no charsets, some are not linear.
@@ -157,6 +167,7 @@ class Copies:
         return self._date[1]
 
     def _headers(self, event: str, cause: str | None) -> tuple[tuple[str, str], ...]:
+        """Spec R-ANSWER-6."""
         cause_header = () if cause is None else (("In-Reply-To", cause),)
         return (
             ("Date", self._now()),

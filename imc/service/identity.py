@@ -271,7 +271,7 @@ def _asserted(request: Request) -> Aor | None:
 
 
 def _usable(uri: object, where: str) -> Aor:
-    if not isinstance(uri, SipUri) or uri.user is None:
+    if not isinstance(uri, SipUri) or uri.user is None:  # spec R-ADDR-5
         raise _Refused(f"{where} must be a SIP address with a user part")
     aor = uri.aor
     # RFC 3261 §8.1.1.3 and RFC 3323 §4.1.1.3: what a user agent writes who does not say who it is

@@ -30,7 +30,7 @@ from imc.rooms.policy import Policy
 from imc.rooms.replies import warning
 from imc.service.access import Access, RoomOptions
 from imc.service.circumstances import Circumstances
-from imc.service.copies import Copies, TextRefused, command_text
+from imc.service.copies import Copies, TextRefused, command_text, is_momentary
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
@@ -191,7 +191,7 @@ class Rooms:
 
     def _carry_out(self, judged: Judged, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
         answers, others = _split(dispatches)
-        job = self._outbox.job(others, is_durable=True)
+        job = self._outbox.job(others, is_durable=not is_momentary(inbound))
         reply = self._outbox.job(answers, is_durable=False)
         outcome = self._outcome(judged.decision)
 
@@ -213,7 +213,7 @@ class Rooms:
         """Write what was decided, then ``release``; the room in memory goes ahead at once."""
         decision = judged.decision
         ops: list[Op] = ops_for(decision.address, decision.changes)
-        if job is not None:
+        if job is not None and job.is_durable:
             ops.append(self._outbox.put(job))
         if not ops and not slot.uncommitted:
             self._note(judged)

@@ -17,7 +17,7 @@ from imc.errors import BadMessage, ImcError, Overloaded
 from imc.registrar.registrar import RegisterOutcome
 from imc.service.accounts import Accounts
 from imc.service.circumstances import Circumstances
-from imc.service.copies import Copies
+from imc.service.copies import COMPOSING, Copies
 from imc.service.identity import Answer, Identified, Identity, NeedAccount, Secrets
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outcomes import RETRY_AFTER, failed
@@ -35,7 +35,7 @@ _log = structlog.get_logger("imc.service")
 
 # What copies keep of the sender's headers. Not IMC-Event, In-Reply-To, or anything else that speaks for imc (R-MSG-11).
 _KEPT = ("Content-Disposition", "Content-Language", "Expires", "Priority", "Subject")
-_AUTOMATIC_TYPES = ("application/im-iscomposing+xml", "message/imdn+xml")
+_AUTOMATIC_TYPES = (COMPOSING, "message/imdn+xml")
 _MAX_PENDING = 5_000
 
 

@@ -84,7 +84,7 @@ class ServerTransactions:
         )
 
     def repeat(self, key: str) -> bool:
-        """Let a copy of a request take its effect. False when there is no such transaction."""
+        """Let a copy of a request take its effect (spec R-ORDER-3). False when there is no such transaction."""
         transaction = self._by_key.get(key)
         if transaction is None:
             return False

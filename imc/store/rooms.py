@@ -88,7 +88,10 @@ class RoomStore:
     tables: Tables
 
     def load_room(self, aor: Aor) -> Room | None:
-        """The room with its members and invitations, as one state of the database; None where there is none."""
+        """The room with its members and invitations, as one state of the database; None where there is none.
+
+        It is as the last answered command left it (spec R-INV-8).
+        """
         uri = str(aor)
         rows = self.database.read(lambda cursor: self.sql.load_room.rows(cursor, *aor, *aor, uri))
         own = next((row for row in rows if row[0] is None), None)

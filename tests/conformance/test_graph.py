@@ -21,6 +21,7 @@ def of_core() -> dict[Edge, Outcome]:
 
 
 def test_the_core_does_what_the_rules_say() -> None:
+    """Spec R-JUDGE-1 too: circumstances come alone, and with all that are judged after them."""
     assert graph.differences(of_core(), of_rules()) == []
 
 
@@ -32,6 +33,7 @@ def test_its_size() -> None:
 
 
 def test_every_actor_asks_everything_in_every_state() -> None:
+    """Spec R-JUDGE-2: the judgement is total."""
     found = of_rules()
     for state in graph.states(found):
         asked = [(edge.actor, edge.request) for edge in found if edge.state == state]

@@ -100,6 +100,7 @@ def statuses(cell: str, *, is_private: bool) -> set[int]:
 
 
 def test_the_status_table_is_what_the_rules_give() -> None:
+    """Spec §12, R-ANSWER-1."""
     stated = {(line, column): cell for line, column, cell in table()}
     seen: dict[tuple[str, str, bool], set[int]] = {}
     for edge, outcome in of_rules().items():
@@ -118,7 +119,7 @@ def test_the_status_table_is_what_the_rules_give() -> None:
 
 
 def test_without_a_room() -> None:
-    """Spec R-HIDE-1: create and join as they say, rooms and help 200, what is malformed 400, all else 404."""
+    """Spec R-HIDE-1, R-CMD-6: create and join as they say, rooms and help 200, malformed 400, all else 404."""
     for edge, outcome in of_rules().items():
         if edge.state == NONE and "@" not in edge.request:
             name = edge.request.split()[0]

@@ -173,6 +173,7 @@ class Player:
         found: list[_Expected] = []
         for one in received:
             assert one.sender in (room, account), (user, str(one))  # spec R-ANSWER-3
+            # spec R-ANSWER-6
             cause = one.text if one.event == "message" else one.request.headers.get("In-Reply-To")
             this = _Expected(one.event or "", cause)
             if not found or found[-1] != this:  # a list has several pages

@@ -76,6 +76,7 @@ def test_forms(body: str, command: Command) -> None:
     ["#JOIN", "#Join", "#join ", "#join \t ", "#join\r\n", "#join\n", "#join\r", "#join\r\n#leave", "#join\rchat-y"],
 )
 def test_case_trailing_blanks_and_further_lines_do_not_count(body: str) -> None:
+    """Spec R-CMD-1, R-CMD-2."""
     assert parse(body) == Join(room=ROOM)
 
 
@@ -198,6 +199,7 @@ def test_start_character() -> None:
 
 
 def test_a_line_has_its_limit_only_where_there_is_one() -> None:
+    """Spec R-CMD-5, R-LIMIT-3."""
     long = "#join" + " " * 2_000
     assert parse(long).name == "bad"
     limits = Limits(max_command_line=None)
@@ -238,5 +240,6 @@ def test_any_text_is_a_command_or_a_bad_one(line: str) -> None:
 
 @given(st.text(alphabet="#join \t\r\nabc"))
 def test_only_the_first_line_counts(text: str) -> None:
+    """Spec R-CMD-1."""
     first = text.replace("\r", "\n").split("\n")[0]
     assert parse("#" + text) == parse("#" + first)

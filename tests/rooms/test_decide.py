@@ -91,6 +91,7 @@ def test_leave_remove_reject_destroy() -> None:
 
 
 def test_a_command_may_name_another_room_than_it_is_sent_to() -> None:
+    """Spec R-ANSWER-3: the answer comes from there."""
     stage = Stage()
     other = Aor("chat-y", DOMAIN)
     decision = stage.send("alice", "#create chat-y", to=MANAGER)
@@ -136,6 +137,7 @@ def test_list_of_rooms_shows_no_private_room_of_others() -> None:
 
 
 def test_lists_have_a_limit() -> None:
+    """Spec R-LIST-4, R-LIMIT-3."""
     stage = stage_with(("alice", "#invite bob"), ("bob", "#accept"))
     stage.policy = replace(POLICY, limits=Limits(max_list_entries=1))
     answer = the_answer(stage.send("alice", "#members"))
@@ -230,7 +232,7 @@ def test_a_sender_who_fits_no_column_does_not_become_a_member(body: str) -> None
 
 @pytest.mark.parametrize("body", ["#create", "#join"])
 def test_limits_on_rooms(body: str) -> None:
-    """Spec R-CREATE-4."""
+    """Spec R-CREATE-4, R-LIMIT-2."""
     stage = Stage(replace(POLICY, limits=Limits(max_rooms_per_owner=2, max_rooms=5)))
     many = stage.send("alice", body, rooms_owned=2)
     assert many.refusal == Refused("too-many-rooms", 403, "R-CREATE-4")
@@ -260,7 +262,7 @@ def test_a_full_private_room_says_nothing_of_being_full() -> None:
 
 
 def test_limit_on_text() -> None:
-    """Spec R-MSG-8."""
+    """Spec R-MSG-8, R-LIMIT-3."""
     stage = stage_with()
     stage.policy = replace(POLICY, limits=Limits(max_text=5))
     assert stage.send("alice", "12345").status == 202
@@ -398,6 +400,7 @@ def test_a_refusal_from_outside_looks_like_one_from_here() -> None:
 
 
 def test_decisions_depend_on_nothing_but_their_arguments() -> None:
+    """Spec R-JUDGE-2."""
     room = invited_room(member(Role.MEMBER))
     command = parse_command("#modify bob admin", ROOM, POLICY)
     context = Context(serial=3)

@@ -124,7 +124,7 @@ class Invariants(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """Invariant 8."""
+        """Spec R-INV-8."""
         self.stage.rooms = self.disk.read()
 
     def _send(self, sender: str, body: str, to: Aor) -> None:
@@ -150,7 +150,7 @@ class Invariants(RuleBasedStateMachine):
         mine = role_in(old, sender)
         touched = {change.user for change in decision.changes if isinstance(change, MemberSet | MemberGone)}
 
-        # 2: recipients were members, and the sender is none of them
+        # spec R-INV-2: recipients were members, and the sender is none of them
         for recipient in decision.recipients:
             assert role_in(old, recipient) >= Role.MEMBER
             assert recipient != sender
@@ -160,29 +160,29 @@ class Invariants(RuleBasedStateMachine):
 
         for who in touched:
             was, now = role_in(old, who), role_in(new, who)
-            # 3: how a private room gains a member
+            # spec R-INV-3: how a private room gains a member
             if old is not None and old.is_private and was < Role.MEMBER <= now:
                 is_accepted = who == sender and was == Role.INVITED
                 is_added = body.startswith("#add") and mine >= Role.ADMIN
                 assert is_accepted or is_added
-            # 4: promotion and demotion
+            # spec R-INV-4: promotion and demotion
             if was >= Role.MEMBER and now >= Role.MEMBER and was != now:
                 assert mine == Role.OWNER
-            # 5: on whom one acts
+            # spec R-INV-5: on whom one acts
             if who != sender:
                 assert mine > was or (mine == was == Role.OWNER and body.startswith("#modify"))
-        # 4: destruction; who leaves as the last owner destroys
+        # spec R-INV-4: destruction; who leaves as the last owner destroys
         if RoomDestroyed() in decision.changes:
             assert mine == Role.OWNER
 
-        # 6: a refusal
+        # spec R-INV-6: a refusal
         if decision.status >= 300:
             assert decision.changes == ()
             assert self.stage.rooms == before
             told_others = {who: event for who, event in told(decision).items() if who != sender.user}
             assert set(told_others.values()) <= {"join-attempted"}
             assert all(role_in(old, user(who)) >= Role.ADMIN for who in told_others)
-        # 7: one room, the one the command is about
+        # spec R-INV-7: one room, the one the command is about
         assert {aor: room for aor, room in self.stage.rooms.items() if aor != decision.address} == {
             aor: room for aor, room in before.items() if aor != decision.address
         }
@@ -192,14 +192,14 @@ class Invariants(RuleBasedStateMachine):
 
     @invariant()
     def every_live_room_has_an_owner(self) -> None:
-        """Invariant 1."""
+        """Spec R-INV-1."""
         for aor, room in self.stage.rooms.items():
             assert room.aor == aor
             assert room.having(Role.OWNER)
 
     @invariant()
     def what_is_on_disk_is_what_was_decided(self) -> None:
-        """Invariant 8; the audience handed on equals the one computed anew."""
+        """Spec R-INV-8; the audience handed on equals the one computed anew."""
         read = self.disk.read()
         assert read == self.stage.rooms
         for aor, room in self.stage.rooms.items():

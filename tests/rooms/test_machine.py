@@ -93,7 +93,7 @@ def test_refusals_in_the_permissions_are_known() -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_an_outsider_never_may_more_than_the_invited_nor_these_than_a_member(role: Role) -> None:
-    """Rank only adds rights, but for an invitation, which only the invited have."""
+    """Spec R-ROLE-1: rank only adds rights, but for an invitation, which only the invited have."""
     for command, permission in PERMISSIONS.items():
         if command in ("accept", "reject") or role is Role.INVITED:
             continue

@@ -150,6 +150,7 @@ def test_pages_fit(lines: list[str], max_bytes: int) -> None:
 
 
 def test_a_long_list_is_cut() -> None:
+    """Spec R-LIST-4."""
     members = tuple((user(f"somebody-{n}"), Role.MEMBER) for n in range(1_000))
     found = texts(notice("member-list", members=members), POLICY, 1_000)
     assert len(found) > 20
@@ -184,6 +185,7 @@ def test_a_long_list_is_cut() -> None:
     ],
 )
 def test_format(body: str, shown: str) -> None:
+    """Spec R-MSG-5, R-MSG-7."""
     assert format_room_text("alice", body) == shown
 
 
@@ -209,6 +211,7 @@ def test_bytes_that_are_no_text_pass_unharmed() -> None:
 
 
 def test_label() -> None:
+    """Spec R-MSG-6."""
     room = Room(ROOM, False, Map({who: member(Role.MEMBER) for who in (ALICE, BOB, Aor("alice", "other.test"))}))
     assert display_name(room, BOB) == "bob"
     assert display_name(room, ALICE) == f"alice@{DOMAIN}"
