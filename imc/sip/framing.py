@@ -42,7 +42,7 @@ class StreamFramer:
         self._buffer = bytearray()
         self._scanned = 0  # octets of the buffer in which no end of head begins
         self._needed = 0  # octets of the message at the front of the buffer; 0 while its head is not whole
-        self._error: BadMessage | None = None
+        self._error: tuple[str, int] | None = None  # reason and status: the exception would hold its frames, and us
 
     @property
     def is_mid_message(self) -> bool:
@@ -56,7 +56,8 @@ class StreamFramer:
         is too large.
         """
         if self._error is not None:
-            raise self._error
+            reason, status = self._error
+            raise BadMessage(reason, status=status)
         self._buffer += data
         return self._cut()
 
@@ -73,7 +74,7 @@ class StreamFramer:
                 elif item != b"\r\n":
                     yield item
         except BadMessage as exc:
-            self._error = exc
+            self._error = exc.reason, exc.status
             raise
         finally:
             del buffer[:start]

@@ -4,6 +4,8 @@ Invariants:
 
 * Every pattern is linear in its input: character classes, and repetition that is possessive (``*+``) wherever two
   repetitions meet, so that nothing is ever tried twice. A reader that scans (`split_outside`) stops at the first error.
+* What is read one by one, at the cost of a call each, is counted first: a list has `MAX_VALUES` values on a line, a
+  value or a URI has `MAX_PARAMS` parameters. More is BadMessage.
 * Text is `str`: UTF-8 decoded with ``surrogateescape``, so that any octets of a header come out again as they went in.
 * Only `imc.errors.BadMessage` escapes from a reader; only ValueError from a writer that is given what cannot be sent.
 """
@@ -38,7 +40,6 @@ _DISPLAY_TOKENS = re.compile(rf"[{_TCHARS} \t]*")
 # qdtext = LWS / %x21 / %x23-5B / %x5D-7E / UTF8-NONASCII
 # quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F)
 QUOTED_STRING: Final = re.compile(r'"([^"\\]*+(?:\\[^\r\n][^"\\]*+)*+)"')
-_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _TO_QUOTE = re.compile(r'["\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')
 
 # generic-param = token [ EQUAL gen-value ] ;  gen-value = token / host / quoted-string
@@ -50,11 +51,19 @@ _GEN_VALUE = re.compile(rf"[{_GEN_VALUE_CHARS}]+")
 
 # Octets that no header line may hold: controls but HTAB, and CR or LF outside of CRLF. One exception: a quoted-pair
 # within a quoted-string may be any octet but CR and LF (RFC 4475 §3.1.1.2 has a NUL there).
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS = r"\x00-\x08\x0a-\x1f\x7f"
+_CONTROL = re.compile(rf"[{_CONTROLS}]")
+_ONLY_QUOTED_CONTROLS = re.compile(rf'(?:[^"{_CONTROLS}]++|"(?:[^"\\{_CONTROLS}]++|\\[^\r\n])*+")*+')
 _STOPS = {",": re.compile('[",<]'), ";": re.compile('[";<]')}
 
 # delta-seconds is at most this (RFC 3261 §20.19)
 MAX_UINT32: Final = 2**32 - 1
+
+# Far beyond what any peer has a use for.
+MAX_VALUES: Final = 256
+MAX_PARAMS: Final = 64
+# Where `split_outside` stops for each part there may be: at quoted-strings and brackets, and at the separator.
+_STOPS_PER_PART = 4
 
 
 def is_token(text: str) -> bool:
@@ -78,25 +87,13 @@ def is_header_text(text: str) -> bool:
     """Whether ``text`` may stand in a header line as it is: nothing in it can end the line, or hide the rest of it."""
     if text.isprintable():
         return True
-    if _CONTROL.search(text) is not None and not _has_only_quoted_controls(text):
+    if _CONTROL.search(text) is not None and _ONLY_QUOTED_CONTROLS.fullmatch(text) is None:
         return False
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _has_only_quoted_controls(text: str) -> bool:
-    pos = 0
-    while (start := text.find('"', pos)) >= 0:
-        match = QUOTED_STRING.match(text, start)
-        if match is None or _CONTROL.search(text, pos, start):
-            return False
-        if _CONTROL.search(_QUOTED_PAIR.sub("", match[1])):
-            return False
-        pos = match.end()
-    return _CONTROL.search(text, pos) is None
 
 
 def quote(text: str) -> str:
@@ -111,22 +108,31 @@ def unquote(text: str) -> str:
     if text[:1] != '"':
         return text
     inner = text[1:-1]
-    return _QUOTED_PAIR.sub(r"\1", inner) if "\\" in inner else inner
+    if "\\" not in inner:
+        return inner
+    # Of backslashes in a row, each two are one; what is left of the others stands before what it escapes.
+    return "\\".join([part.replace("\\", "") for part in inner.split("\\\\")])
 
 
-def split_outside(text: str, separator: str) -> list[str]:
+def split_outside(text: str, separator: str, most: int = MAX_VALUES) -> list[str]:
     """Split at ``,`` or ``;`` where they stand outside of quoted-strings and ``<>``; each part without its outer LWS.
 
-    BadMessage where a quote or an angle bracket is not closed.
+    BadMessage where a quote or an angle bracket is not closed, or where there are more than ``most`` parts.
     """
     if separator not in text:
         return [text.strip(WSP)]
     if '"' not in text and "<" not in text:
+        if text.count(separator) >= most:
+            raise BadMessage("Too many values")
         return [part.strip(WSP) for part in text.split(separator)]
     stops = _STOPS[separator]
     parts: list[str] = []
     start = pos = 0
-    while (stop := stops.search(text, pos)) is not None:
+    for _ in range(_STOPS_PER_PART * most):
+        stop = stops.search(text, pos)
+        if stop is None:
+            parts.append(text[start:].strip(WSP))
+            return parts
         at = stop.start()
         if text[at] == '"':
             quoted = QUOTED_STRING.match(text, at)
@@ -139,9 +145,10 @@ def split_outside(text: str, separator: str) -> list[str]:
                 raise BadMessage("Unterminated angle bracket")
         else:
             parts.append(text[start:at].strip(WSP))
+            if len(parts) == most:
+                break
             start = pos = at + 1
-    parts.append(text[start:].strip(WSP))
-    return parts
+    raise BadMessage("Too many values")
 
 
 def parse_digits(text: str, what: str, maximum: int, *, is_clamped: bool = False) -> int:

@@ -14,12 +14,13 @@ Invariants:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from imc.errors import BadMessage
 from imc.sip.grammar import (
+    MAX_PARAMS,
     MAX_UINT32,
     QUOTED_STRING,
     WSP,
@@ -54,6 +55,7 @@ from imc.sip.values import (
 __all__ = [
     "DEFAULT_EXPIRES",
     "MAX_CSEQ",
+    "MAX_VIAS",
     "METHODS",
     "Auth",
     "CSeq",
@@ -88,6 +90,11 @@ __all__ = [
 MAX_CSEQ = 2**31 - 1
 # RFC 3261 §20.10: malformed values of the expires parameter "SHOULD be treated as equivalent to 3600".
 DEFAULT_EXPIRES = 3600
+# Each hop adds one, and RFC 3261 §8.1.1.6 has requests start with 70 hops to go.
+MAX_VIAS = 70
+_MAX_VIA_SIZE = 8192  # of all Vias together
+# What `salvage_vias` looks at. More is worth no answer.
+_MAX_SALVAGED_PARAMS = 256
 
 # SLASH = SWS "/" SWS ;  sent-protocol = protocol-name SLASH protocol-version SLASH transport
 # via-parm = sent-protocol LWS sent-by *( SEMI via-params ) ;  sent-by = host [ COLON port ] ;  COLON = SWS ":" SWS
@@ -282,8 +289,16 @@ def _parse_sent(head: str) -> tuple[str, str, str, int | None]:
 _parse_sent_cached = lru_cache(maxsize=1024)(_parse_sent)
 
 
-def parse_vias(values: Iterable[str]) -> list[Via]:
-    return [parse_via(item) for value in values for item in split_outside(value, ",")]
+def parse_vias(values: Sequence[str]) -> list[Via]:
+    """All Vias over several lines; BadMessage where there are more than `MAX_VIAS`, or where they are too long."""
+    if sum(map(len, values)) > _MAX_VIA_SIZE:
+        raise BadMessage("Vias too large")
+    vias: list[Via] = []
+    for value in values:
+        vias += [parse_via(item) for item in split_outside(value, ",", MAX_VIAS)]
+        if len(vias) > MAX_VIAS:
+            raise BadMessage("Too many Vias")
+    return vias
 
 
 def parse_cseq(text: str) -> CSeq:
@@ -297,23 +312,33 @@ def parse_cseq(text: str) -> CSeq:
     return CSeq(parse_digits(parts[0], "CSeq", MAX_CSEQ), parts[1])
 
 
-def salvage_vias(lines: Iterable[str]) -> list[str]:
+def salvage_vias(lines: Sequence[str]) -> list[str]:
     """What is good of the Vias of a bad request; none where the top one cannot take an answer back.
 
-    Parameters that are none, and further values that are none, are left out.
+    Parameters that are none, and further values that are none, are left out. None too where there is so much that
+    looking at all of it would cost more than a bad request is worth.
     """
+    if sum(map(len, lines)) > _MAX_VIA_SIZE:
+        return []
     good: list[str] = []
+    left, params_left = MAX_VIAS, _MAX_SALVAGED_PARAMS
     try:
-        for item in [item for line in lines for item in split_outside(line, ",")]:
-            sent, *params = split_outside(item, ";")
-            try:
-                via = parse_via(sent)
-            except BadMessage:
-                if not good:
+        for line in lines:
+            items = split_outside(line, ",", left)
+            left -= len(items)
+            for item in items:
+                sent, *params = split_outside(item, ";", MAX_PARAMS + 1)
+                params_left -= len(params)
+                if params_left < 0 or left < 0:
                     return []
-            else:
-                good.append(str(via._replace(params=_salvage_params(params))))
-    except BadMessage:  # a quote or a bracket that does not end
+                try:
+                    via = parse_via(sent)
+                except BadMessage:
+                    if not good:
+                        return []
+                else:
+                    good.append(str(via._replace(params=_salvage_params(params))))
+    except BadMessage:  # a quote or a bracket that does not end, or too many values
         return []
     return good
 

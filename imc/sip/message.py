@@ -3,8 +3,9 @@
 Invariants:
 
 * `parse_message` raises `imc.errors.BadMessage` and nothing else, whatever the octets; its cost is linear in their
-  number. Where the top Via of a bad request can be read, the exception carries the request as far as it was read, so
-  that it can be answered (RFC 3261 §8.2.6); its other headers, From and To included, may be missing or malformed then.
+  number, and what costs a call each (lines, values, parameters) is bounded. Where the top Via of a bad request can be
+  read, the exception carries the request as far as it was read, so that it can be answered (RFC 3261 §8.2.6); its other
+  headers, From and To included, may be missing or malformed then. It leaves no cycles for the garbage collector.
 * A message that was parsed has its mandatory headers (RFC 3261 §8.1.1), each once, and well-formed: `from_`, `to`,
   `call_id`, `cseq`, `via` and, of a request, `request_uri` do not raise.
 * Every value in a `Headers` may be sent as it is: no CR, LF or NUL gets in by `add` or `set`, and what `parse_message`
@@ -16,13 +17,15 @@ Invariants:
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from imc.errors import BadMessage
 from imc.sip.fields import NAMES, Headers, canonical_name
 from imc.sip.grammar import MAX_UINT32, WSP, is_call_id, is_header_text, is_token, parse_digits, split_outside
 from imc.sip.headers import (
+    MAX_VIAS,
     METHODS,
     CSeq,
     MediaType,
@@ -59,6 +62,10 @@ _CONTROLS: Final = bytes(code for code in range(32) if code != 9) + b"\x7f"
 
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII)
 _FORBIDDEN_IN_URI: Final = frozenset(' \t\r\n<>"')
+
+# Lines of a head, as they came (not unfolded). Of a head with more, or of more octets than are let pass, so many are
+# read for the answer.
+_MAX_LINES: Final = 256
 
 
 class Message:
@@ -262,7 +269,7 @@ class Response(Message):
 
 
 def _parse_top_via(text: str) -> Via:
-    return parse_via(split_outside(text, ",")[0] if "," in text else text)
+    return parse_via(split_outside(text, ",", MAX_VIAS)[0] if "," in text else text)
 
 
 def _parse_call_id(text: str) -> str:
@@ -271,25 +278,36 @@ def _parse_call_id(text: str) -> str:
     return text
 
 
-def parse_message(data: bytes, *, is_datagram: bool) -> Request | Response:
+class _Fault(NamedTuple):
+    """What a BadMessage says. The exception itself would hold the frames it went through, and they hold it."""
+
+    reason: str
+    status: int = 400
+
+
+def parse_message(data: bytes, *, is_datagram: bool, max_head: int = sys.maxsize) -> Request | Response:
     """One whole message.
 
     In a datagram the body ends with the datagram, or where Content-Length says; what follows is dropped, and a shorter
     body is an error (RFC 3261 §18.3). Of a stream, ``data`` is what `imc.sip.framing` cut out: Content-Length must be
-    there and fit.
+    there and fit. Of a head of more than ``max_head`` octets, its empty line included, or of too many lines, only the
+    first lines are read, for an answer with 513.
 
     BadMessage carries the status and reason of the answer, and the request as far as it was read, or None where there
     must be no answer: to a response, and where the top Via cannot be read.
     """
     if data[:2] == b"\r\n":  # RFC 3261 §7.5: CRLF before the start line is ignored
         data = data.lstrip(b"\r\n")
-    faults: list[BadMessage] = []
+    faults: list[_Fault] = []
     end = data.find(b"\r\n\r\n")
     if end < 0:
-        faults.append(BadMessage("No Empty Line After Headers"))
+        faults.append(_Fault("No Empty Line After Headers"))
         head, body = data.rstrip(b"\r\n"), b""
     else:
         head, body = data[:end], data[end + 4 :]
+    if len(data) - len(body) > max_head or head.count(b"\r\n") > _MAX_LINES:
+        faults = [_Fault("Message Too Large", 513)]
+        head = b"\r\n".join(head.split(b"\r\n", _MAX_LINES)[:_MAX_LINES])
     lines = str(head, "utf-8", "surrogateescape").split("\r\n")
     # The whole head is looked at once; only a head with something odd is looked at line by line.
     has_controls = len(head.translate(None, _CONTROLS)) + 2 * (len(lines) - 1) != len(head)
@@ -300,9 +318,9 @@ def parse_message(data: bytes, *, is_datagram: bool) -> Request | Response:
     try:
         body = _cut_body(body, fields.pop("Content-Length", None), is_datagram=is_datagram)
     except BadMessage as exc:
-        faults.append(exc)
+        faults.append(_Fault(exc.reason, exc.status))
     if has_controls and not is_header_text(lines[0]):
-        faults.append(BadMessage("Bad Start Line"))
+        faults.append(_Fault("Bad Start Line"))
     headers = Headers.wrap(fields)
     if head[:4].upper() == b"SIP/":
         return _read_response(lines[0], headers, body, faults)
@@ -314,13 +332,13 @@ def _unfold(lines: list[str]) -> list[str]:
     return "\r\n".join(lines).replace("\r\n ", " ").replace("\r\n\t", " ").split("\r\n")
 
 
-def _read_fields(lines: list[str], faults: list[BadMessage], *, has_controls: bool) -> dict[str, list[str]] | None:
+def _read_fields(lines: list[str], faults: list[_Fault], *, has_controls: bool) -> dict[str, list[str]] | None:
     """The header fields of the lines after the first, None where they must be unfolded first.
 
     A line that is no header field is left out, and is a fault.
     """
     fields: dict[str, list[str]] = {}
-    bad: list[BadMessage] = []
+    bad: list[_Fault] = []
     is_repeated = False
     for line in lines[1:]:
         name, colon, value = line.partition(":")
@@ -333,7 +351,7 @@ def _read_fields(lines: list[str], faults: list[BadMessage], *, has_controls: bo
             except ValueError:
                 colon = ""
         if known is None or not colon or (has_controls and not is_header_text(value)):
-            bad.append(BadMessage("Bad Header Field"))
+            bad.append(_Fault("Bad Header Field"))
         elif known in fields:
             fields[known].append(value.strip(WSP))
             is_repeated = True
@@ -345,13 +363,13 @@ def _read_fields(lines: list[str], faults: list[BadMessage], *, has_controls: bo
     return fields
 
 
-def _check_repeated(fields: dict[str, list[str]], faults: list[BadMessage]) -> None:
+def _check_repeated(fields: dict[str, list[str]], faults: list[_Fault]) -> None:
     """Headers of one value have one; the same value repeated counts as one."""
     for name in _SINGLE:
         values = fields.get(name, ())
         if len(values) > 1:
             if len(set(values)) > 1:
-                faults.append(BadMessage(f"Repeated {name}"))
+                faults.append(_Fault(f"Repeated {name}"))
             del fields[name][1:]
 
 
@@ -371,11 +389,13 @@ def parse_content_length(text: str) -> int:
     return parse_digits(text, "Content-Length", MAX_UINT32)
 
 
-def _read_request(start: str, headers: Headers, body: bytes, faults: list[BadMessage]) -> Request:
+def _read_request(start: str, headers: Headers, body: bytes, faults: list[_Fault]) -> Request:
     # Request-Line = Method SP Request-URI SP SIP-Version CRLF
     method, _, rest = start.partition(" ")
     uri, _, version = rest.rpartition(" ")
     request = Request(method, uri, headers, body)
+    if faults:
+        raise _refusal(request, faults[0])
     try:
         if version != "SIP/2.0":
             _check_version(version)
@@ -388,22 +408,24 @@ def _read_request(start: str, headers: Headers, body: bytes, faults: list[BadMes
         if "Max-Forwards" in headers._fields:
             parse_max_forwards(headers._fields["Max-Forwards"][0])
     except BadMessage as exc:
-        faults.append(exc)
-    if not faults:
-        return request
+        raise _refusal(request, _Fault(exc.reason, exc.status)) from None
+    return request
+
+
+def _refusal(request: Request, fault: _Fault) -> BadMessage:
     # RFC 4475 §3.1.2.1 wants an answer to a Via with parameters that are none.
+    headers = request.headers
     headers.set("Via", *salvage_vias(headers.all("Via")))
-    fault = faults[0]
-    raise BadMessage(fault.reason, status=fault.status, request=request if "Via" in headers else None)
+    return BadMessage(fault.reason, status=fault.status, request=request if "Via" in headers else None)
 
 
-def _read_response(start: str, headers: Headers, body: bytes, faults: list[BadMessage]) -> Response:
+def _read_response(start: str, headers: Headers, body: bytes, faults: list[_Fault]) -> Response:
     # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
     # The last SP may lack (RFC 4475 §3.1.1.13: "a liberal receiver would accept it anyway").
     version, _, rest = start.partition(" ")
     status, _, reason = rest.partition(" ")
     if faults:
-        raise faults[0]
+        raise BadMessage(faults[0].reason, status=faults[0].status)
     _check_version(version)
     if not (len(status) == 3 and status.isascii() and status.isdigit() and "100" <= status <= "699"):
         raise BadMessage("Bad Status Code")

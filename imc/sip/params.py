@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from imc.errors import BadMessage
-from imc.sip.grammar import PLAIN_PARAMS, QUOTED_STRING, WSP, is_gen_value, is_token, quote, split_outside, unquote
+from imc.sip.grammar import (
+    MAX_PARAMS,
+    PLAIN_PARAMS,
+    QUOTED_STRING,
+    WSP,
+    is_gen_value,
+    is_token,
+    quote,
+    split_outside,
+    unquote,
+)
 from imc.sip.uri import Params
 
 
@@ -33,17 +43,22 @@ def with_param(params: Params, name: str, value: str | None) -> Params:
 
 
 def parse_params(text: str) -> Params:
-    """``*( SEMI generic-param )``, the whole of ``text``, which is empty or starts at its first ``;``."""
+    """``*( SEMI generic-param )``, the whole of ``text``, which is empty or starts at its first ``;``.
+
+    BadMessage where there are more than `MAX_PARAMS`.
+    """
     if not text:
         return ()
     if text.startswith(";tag=") and is_token(text[5:]):  # nearly every From and To
         return (("tag", text[5:]),)
     params: Params
     if PLAIN_PARAMS.fullmatch(text) is not None:
+        if text.count(";") > MAX_PARAMS:
+            raise BadMessage("Too many parameters")
         split = [item.partition("=") for item in text[1:].split(";")]
         params = tuple([(name.lower(), value if equal else None) for name, equal, value in split])
     else:
-        first, *items = split_outside(text, ";")
+        first, *items = split_outside(text, ";", MAX_PARAMS + 1)
         if first:
             raise BadMessage("Bad parameter")
         params = tuple([_parse_param(item) for item in items])

@@ -82,7 +82,7 @@ class Stack:
         counts = self._counts
         counts["received"] += 1
         try:
-            message = parse_message(data, is_datagram=flow.transport == "udp")
+            message = parse_message(data, is_datagram=flow.transport == "udp", max_head=self._config.max_head)
         except BadMessage as fault:
             self._refuse_bad(fault, flow)
             return self._take_events()
@@ -92,7 +92,7 @@ class Stack:
         elif message.method in _NEVER_ANSWERED:
             counts["stray_requests"] += 1
         else:
-            self._receive_request(message, len(data), flow)
+            self._receive_request(message, flow)
         return self._take_events()
 
     def tick(self, now: float) -> list[Event]:
@@ -235,7 +235,7 @@ class Stack:
         self._events.clear()
         return events
 
-    def _receive_request(self, request: Request, size: int, flow: Flow) -> None:
+    def _receive_request(self, request: Request, flow: Flow) -> None:
         via = request.via
         key = transaction_key(request, via)
         if self._servers.repeat(key):
@@ -244,11 +244,8 @@ class Stack:
         if reply_flow is None:
             self._counts["unanswerable"] += 1
             return
-        body_size = len(request.body)
-        if body_size > self._config.max_body:
+        if len(request.body) > self._config.max_body:
             self._send_stateless(request, reply_flow, 413)
-        elif size - body_size > self._config.max_head:
-            self._send_stateless(request, reply_flow, 513)
         elif not self._is_refused(request, reply_flow):
             same = merge_key(request)
             if self._servers.is_merged(same):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from imc.errors import BadMessage
 from imc.sip.fields import Headers
+from imc.sip.grammar import MAX_PARAMS
 from imc.sip.message import Request, Response
 from imc.sip.values import parse_media_type
 
@@ -212,5 +213,5 @@ def _is_optional(request: Request) -> bool:
     disposition = request.headers.get("Content-Disposition")
     if disposition is None:
         return False
-    params = [part.partition("=") for part in disposition.lower().split(";")[1:]]
+    params = [part.partition("=") for part in disposition.lower().split(";", MAX_PARAMS)[1:]]
     return any(name.strip() == "handling" and value.strip(' "\t') == "optional" for name, _, value in params)

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from imc.aor import Aor
 from imc.errors import BadMessage
-from imc.sip.grammar import parse_host_port
+from imc.sip.grammar import MAX_PARAMS, parse_host_port
 
 Params = tuple[tuple[str, str | None], ...]
 """Parameters in their order, as (name, raw value): None for one without value, quotes kept where it is quoted."""
@@ -221,6 +221,8 @@ def _parse_sip(scheme: str, rest: str) -> SipUri:
                 raise BadMessage("Bad password in URI")
             password = secret
     rest, question, header_part = rest.partition("?")
+    if header_part.count("&") >= MAX_PARAMS:
+        raise BadMessage("Too many headers in URI")
     if question and _HEADERS.fullmatch(header_part) is None:
         raise BadMessage("Bad headers in URI")
     host_port, semicolon, param_part = rest.partition(";")
@@ -236,6 +238,8 @@ def _parse_header(text: str) -> tuple[str, str]:
 
 
 def _parse_params(text: str) -> Params:
+    if text.count(";") > MAX_PARAMS:
+        raise BadMessage("Too many parameters in URI")
     if _PARAMS.fullmatch(text) is None:
         raise BadMessage("Bad parameter in URI")
     params: list[tuple[str, str | None]] = []

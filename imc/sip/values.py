@@ -12,7 +12,17 @@ from email.utils import formatdate
 from typing import NamedTuple
 
 from imc.errors import BadMessage
-from imc.sip.grammar import MAX_UINT32, QUOTED_STRING, WSP, is_token, parse_digits, quote, split_outside, unquote
+from imc.sip.grammar import (
+    MAX_PARAMS,
+    MAX_UINT32,
+    QUOTED_STRING,
+    WSP,
+    is_token,
+    parse_digits,
+    quote,
+    split_outside,
+    unquote,
+)
 from imc.sip.params import param_value, parse_params, raw_value
 from imc.sip.uri import Params, render_params
 
@@ -171,7 +181,7 @@ def parse_auth(text: str) -> Auth:
     if len(parts) != 2 or not is_token(parts[0]):
         raise BadMessage("Bad authentication scheme")
     params: dict[str, str] = {}
-    for item in split_outside(parts[1], ","):
+    for item in split_outside(parts[1], ",", MAX_PARAMS):
         name, equal, value = item.partition("=")
         name, value = name.rstrip(WSP).lower(), value.lstrip(WSP)
         if not equal or not is_token(name) or name in params:

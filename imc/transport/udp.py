@@ -2,7 +2,8 @@
 
 Invariants
 
-- A wake-up reads at most ``BATCH`` datagrams, then says ``batch_end``, then lets other tasks run.
+- A wake-up reads at most ``BATCH`` datagrams, and none after ``BATCH_TIME`` seconds of ``clock``; then it says
+  ``batch_end``, then lets other tasks run.
 - Nothing that a peer does, and no exception of a callback, ends the task.
 - `send` never waits. A datagram that the kernel cannot take now is queued, in order, up to ``queue_bytes``; beyond
   that `send` is False, and so it is for what the kernel refuses (too large, no route): the caller's retransmission,
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from imc.transport.guard import Guard
 from imc.transport.sockets import IP_PKTINFO, buffer_sizes, listen_udp
 
 BATCH = 64
+BATCH_TIME = 0.01  # what timers and signals may have to wait for the work that datagrams make
 _MAX_DATAGRAM = 65535
 _MAX_FLOWS = 8192
 _KEEP_ALIVE = 4  # no SIP message is this short: CRLF CRLF, or four NULs, that hold a NAT binding open
@@ -58,6 +61,7 @@ class UdpListener:
         receive: Callable[[bytes, Flow], None],
         batch_end: Callable[[], None],
         guard: Guard,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Binds. ListenError."""
         self._sock = listen_udp(address, options.receive_buffer, options.send_buffer)
@@ -67,6 +71,7 @@ class UdpListener:
         self._receive = receive
         self._batch_end = batch_end
         self._guard = guard
+        self._clock = clock
         self._is_wildcard = address.is_wildcard
         self._is_plain = address.family == 4 and not address.is_wildcard
         self._flows: dict[tuple[object, ...], Flow] = {}
@@ -103,7 +108,8 @@ class UdpListener:
     # Receiving
 
     def _read(self) -> None:
-        recvfrom, receive, flows = self._sock.recvfrom, self._receive, self._flows
+        recvfrom, receive, flows, clock = self._sock.recvfrom, self._receive, self._flows, self._clock
+        end = clock() + BATCH_TIME
         for _ in range(BATCH):
             try:
                 data, address = recvfrom(_MAX_DATAGRAM)
@@ -120,10 +126,13 @@ class UdpListener:
                 receive(data, flow)
             except Exception:
                 self._guard.failed("receive", flow)
+            if clock() >= end:
+                return
 
     def _read_any(self) -> None:
         """As `_read`, for a wildcard: with the address each datagram was sent to."""
-        recvmsg, receive, flows = self._sock.recvmsg, self._receive, self._flows
+        recvmsg, receive, flows, clock = self._sock.recvmsg, self._receive, self._flows, self._clock
+        end = clock() + BATCH_TIME
         for _ in range(BATCH):
             try:
                 data, ancillary, _flags, address = recvmsg(_MAX_DATAGRAM, _ANCILLARY)
@@ -142,6 +151,8 @@ class UdpListener:
                 receive(data, flow)
             except Exception:
                 self._guard.failed("receive", flow)
+            if clock() >= end:
+                return
 
     def _remember(self, key: tuple[object, ...], address: tuple[object, ...], local_ip: str) -> Flow:
         if len(self._flows) >= _MAX_FLOWS:

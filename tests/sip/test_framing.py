@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -172,3 +174,21 @@ def test_what_is_kept_is_bounded() -> None:
     with pytest.raises(BadMessage):
         list(framer.feed(b"x"))
     assert len(framer._buffer) == MAX + 1
+
+
+def test_a_fault_leaves_no_garbage() -> None:
+    framer = StreamFramer(100)
+    for _ in range(2):
+        with pytest.raises(BadMessage, match="Missing Content-Length"):
+            list(framer.feed(b"x\r\n\r\n"))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            framer = StreamFramer(100)
+            for _ in range(2):
+                with contextlib.suppress(BadMessage):
+                    list(framer.feed(b"x\r\n\r\n"))
+        assert gc.collect() < 100
+    finally:
+        gc.enable()

@@ -187,3 +187,25 @@ def test_split_outside_loses_nothing_and_raises_only_bad_message(text: str, sepa
 def test_every_host_is_read(host: str, port: int | None) -> None:
     text = host if port is None else f"{host}:{port}"
     assert grammar.parse_host_port(text) == (host.lower(), port)
+
+
+@pytest.mark.parametrize("part", ["x", '"x,;"', "<x,;>", 'a "" <,> ""'])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_split_outside_makes_no_more_parts_than_it_may(part: str, separator: str) -> None:
+    assert grammar.split_outside(separator.join([part] * 5), separator, 5) == [part] * 5
+    with pytest.raises(BadMessage):
+        grammar.split_outside(separator.join([part] * 6), separator, 5)
+
+
+@pytest.mark.parametrize("skipped", ['""', "<>"])
+def test_split_outside_steps_over_so_many_quotes_and_brackets(skipped: str) -> None:
+    with pytest.raises(BadMessage):
+        grammar.split_outside(skipped * 1000 + ",x", ",", 5)
+
+
+@given(st.text(st.sampled_from('a"\\b')))
+def test_unquote_takes_the_escapes_of_a_quoted_string_one_by_one(text: str) -> None:
+    match = grammar.QUOTED_STRING.fullmatch(f'"{text}"')
+    if match is not None:
+        characters = iter(text)
+        assert grammar.unquote(match[0]) == "".join(next(characters) if c == "\\" else c for c in characters)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc.errors import BadMessage
+from imc.sip import headers
 from imc.sip.headers import (
     CSeq,
     NameAddr,
@@ -291,3 +293,40 @@ def test_nothing_may_trail(parse: Callable[[str], Any], text: str, tail: str) ->
     parse(text)
     with pytest.raises(BadMessage):
         parse(text + tail)
+
+
+def test_vias_are_bounded() -> None:
+    vias = ["SIP/2.0/UDP a;branch=x"] * 70
+    assert len(parse_vias(vias)) == len(parse_vias([",".join(vias)])) == 70
+    assert len(salvage_vias(vias)) == len(salvage_vias([",".join(vias)])) == 70
+    for more in ([*vias, vias[0]], [",".join([*vias, vias[0]])], [",".join(vias), vias[0]]):
+        assert salvage_vias(more) == []
+        with pytest.raises(BadMessage):
+            parse_vias(more)
+    long = "SIP/2.0/UDP a;branch=x;y=" + "z" * 4071  # 4,096
+    assert len(parse_vias([long, long])) == 2
+    with pytest.raises(BadMessage):
+        parse_vias([long, long + "z"])
+
+
+@pytest.mark.parametrize("rest", [",", ";", ";a", ";=", ';"', ';""', ',"",', ",<>", ",SIP/2.0/UDP b;;;", " x"])
+@pytest.mark.parametrize("is_split", [False, True])
+def test_what_is_read_of_vias_is_bounded(rest: str, is_split: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    for name in ("parse_via", "parse_params"):
+        monkeypatch.setattr(headers, name, _counting(getattr(headers, name), looked_at))
+    top = "SIP/2.0/UDP a;branch=z"
+    for count in (300, 2500, 60_000):
+        lines = [top, *[rest] * count] if is_split else [top + rest * count]
+        salvage_vias(lines)
+        with contextlib.suppress(BadMessage):
+            parse_vias(lines)
+    assert len(looked_at) < 3 * 2 * (256 + 70)
+
+
+def _counting(parse: Callable[[str], Any], seen: list[str]) -> Callable[[str], Any]:
+    def count(text: str) -> Any:
+        seen.append(text)
+        return parse(text)
+
+    return count

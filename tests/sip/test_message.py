@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imc.errors import BadMessage
+from imc.sip import message as message_module
 from imc.sip.headers import CSeq, NameAddr, Via
 from imc.sip.message import Headers, Request, Response, parse_message
 from imc.sip.uri import parse_uri
@@ -444,3 +447,71 @@ PIECES = st.sampled_from(
 def test_pieces_of_messages(pieces: list[bytes], has_start: bool, is_datagram: bool) -> None:
     start = octets(START, *HEADERS)[:-2] if has_start else b""
     check(start + b"".join(pieces) + b"\r\n\r\n", is_datagram)
+
+
+def test_a_head_that_is_too_large_is_read_as_far_as_the_answer_needs() -> None:
+    data = octets(START, *HEADERS, "Subject: " + "x" * 100, body=b"x" * 5000)
+    head = data.index(b"\r\n\r\n") + 4
+    for is_datagram in (True, False):
+        whole = data if is_datagram else data.replace(b"\r\nSubject", b"\r\nl: 5000\r\nSubject")
+        size = whole.index(b"\r\n\r\n") + 4
+        assert parse_message(b"\r\n" + whole, is_datagram=is_datagram, max_head=size).body == b"x" * 5000
+    with pytest.raises(BadMessage) as info:
+        parse_message(data, is_datagram=True, max_head=head - 1)
+    assert (info.value.status, info.value.reason) == (513, "Message Too Large")
+    assert info.value.request is not None
+    assert info.value.request.call_id == "9f2c1b8a@192.0.2.17"
+    with pytest.raises(BadMessage, match="Too Large"):
+        parse_message(octets("SIP/2.0 200 OK", *HEADERS), is_datagram=True, max_head=10)
+
+
+def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    read_fields = message_module._read_fields
+
+    def count(lines: list[str], faults: list[Any], *, has_controls: bool) -> dict[str, list[str]] | None:
+        read.append(len(lines))
+        return read_fields(lines, faults, has_controls=has_controls)
+
+    monkeypatch.setattr(message_module, "_read_fields", count)
+    assert len(parse_request(octets(START, *HEADERS, *["X: x"] * 250)).headers.all("X")) == 250
+    for line in ("X: x", "@:", " folded", "Via: SIP/2.0/UDP a", "From: x", "x"):
+        fault = refusal(octets(START, *HEADERS, *[line] * 10_000))
+        assert fault.status == 513
+        assert (fault.request is None) == line.startswith("Via")
+    assert max(read) == 257
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        without("Via"),
+        without("Call-ID"),
+        without("From", "From: <"),
+        without("From", "From: <sip:a@[>"),
+        without("CSeq", "CSeq: x"),
+        without("Via", "Via: SIP/2.0/UDP a;;;branch=x,,;"),
+        octets(START, *HEADERS, "no header field", "To: <sip:b@example.com>", "l: x"),
+        octets(START, *HEADERS, *["x: y"] * 300),
+        octets(START + "x", *HEADERS),
+        octets("\0", *HEADERS),
+        octets("SIP/2.0 99 x", *HEADERS),
+        octets("SIP/2.0 200 OK", *HEADERS, "x"),
+        b"x",
+    ],
+)
+def test_a_bad_message_leaves_no_garbage(data: bytes) -> None:
+    def read() -> None:
+        for is_datagram in (True, False):
+            with contextlib.suppress(BadMessage):
+                parse_message(data, is_datagram=is_datagram)
+
+    read()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            read()
+        assert gc.collect() < 100
+    finally:
+        gc.enable()

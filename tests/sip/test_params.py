@@ -78,3 +78,11 @@ def test_only_bad_message_escapes(text: str) -> None:
     except BadMessage:
         return
     assert parse_params(render_params(params)) == params
+
+
+@pytest.mark.parametrize("form", [";p%d", ";p%d=x", ';p%d="x"', "; p%d"])
+def test_parameters_are_bounded(form: str) -> None:
+    text = "".join(form % n for n in range(64))
+    assert len(parse_params(text)) == 64
+    with pytest.raises(BadMessage):
+        parse_params(text + form % 64)

@@ -164,6 +164,10 @@ def test_sizes_are_bounded() -> None:
     long = request(headers=["Subject: " + "x" * 1000])
     assert own_answer(long, max_head=1000)[0] == "SIP/2.0 513 Message Too Large"
     receive(make_stack(max_body=2, max_head=len(request()) - 2), request())
+    assert own_answer(request(), max_head=len(request()) - 3)[0] == "SIP/2.0 513 Message Too Large"
+    stack = make_stack()
+    assert stack.receive(request("ACK", headers=["Subject: " + "x" * 60_000]), UDP, 0.0) == []
+    assert stack.output() == []
 
 
 # -- what is never answered -------------------------------------------------------------------------------------------

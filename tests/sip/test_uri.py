@@ -204,3 +204,13 @@ def test_canonical_escapes(text: str, canonical: str) -> None:
 def test_a_long_uri_is_read_too() -> None:
     text = f"sip:{'a' * 5000}@example.com;{'b' * 5000}"
     assert str(parse_uri(text)) == text
+
+
+def test_parameters_and_headers_of_a_uri_are_bounded() -> None:
+    params, headers = [f";p{n}" for n in range(65)], [f"h{n}=x" for n in range(65)]
+    uri = parse_uri("sip:a@b" + "".join(params[1:]) + "?" + "&".join(headers[1:]))
+    assert isinstance(uri, SipUri)
+    assert (len(uri.params), len(uri.headers)) == (64, 64)
+    for text in ("sip:a@b" + "".join(params), "tel:1" + "".join(params), "sip:a@b?" + "&".join(headers)):
+        with pytest.raises(BadMessage):
+            parse_uri(text)

@@ -235,3 +235,13 @@ def test_only_bad_message_escapes(parse: Callable[[str], Any], text: str) -> Non
         parse(text)
     except BadMessage:
         return
+
+
+def test_lists_and_credentials_are_bounded() -> None:
+    assert len(parse_tokens([",".join(["x"] * 256)])) == 256
+    with pytest.raises(BadMessage):
+        parse_tokens([",".join(["x"] * 257)])
+    params = [f'p{n}="x"' for n in range(65)]
+    assert len(parse_auth("Digest " + ",".join(params[1:])).params) == 64
+    with pytest.raises(BadMessage):
+        parse_auth("Digest " + ",".join(params))

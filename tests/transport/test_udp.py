@@ -37,6 +37,7 @@ def listen(recorder: Recorder) -> Iterator[MakeListener]:
                 receive=recorder.receive,
                 batch_end=recorder.batch_end,
                 guard=Guard(),
+                clock=lambda: 0.0,
             )
         )
         return made[-1]
@@ -109,6 +110,21 @@ async def test_a_wake_up_reads_a_bounded_batch(
     await recorder.wait(150)
     assert recorder.data == [b"datagram %d" % n for n in range(150)]
     assert recorder.batches == [64, 64, 22]
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "0.0.0.0"])
+async def test_a_batch_ends_when_its_time_is_over(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer, ip: str
+) -> None:
+    listener = listen(f"udp:{ip}:0")
+    listener._clock = lambda: len(recorder.received) * 0.004
+    for n in range(7):
+        peer.send(b"datagram %d" % n, ("127.0.0.1", listener.address.port))
+    nursery.start_soon(listener.run)
+    await recorder.wait(7)
+    assert recorder.data == [b"datagram %d" % n for n in range(7)]
+    assert recorder.batches == [3, 3, 1]
     nursery.cancel_scope.cancel()
 
 
