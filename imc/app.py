@@ -400,7 +400,7 @@ async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], 
                 _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
                 systemd.ready(f"serving on {addresses}")
                 _calm_collector()
-                nursery.start_soon(_obey, signals, daemon, path, flags, trace)
+                nursery.start_soon(_obey, signals, daemon, path, flags)
                 await daemon.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
@@ -415,13 +415,9 @@ def _calm_collector() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-async def _obey(
-    signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...], trace: SpecTrace | None
-) -> None:
+async def _obey(signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
     async for number in signals:  # type: ignore[attr-defined]
         if number == signal.SIGHUP:
-            if trace is not None:
-                trace.reopen()
             _reload(daemon, path, flags)
             continue
         _log.info("stopping", signal=signal.Signals(number).name)

@@ -4,7 +4,8 @@ Invariants
 - A record is written after its decision was committed, in the order of commits; what was not committed has none.
 - It never waits for the disk, and never makes anyone wait. What is written later waits in a bounded queue; beyond the
   bound records are dropped, and a record ``gap`` says how many. So is what could not be written.
-- A file can be read from any header on. Of each room the first record is preceded by a snapshot of it; so is one before
+- The file is opened by its name for each batch: moved away, or cut to nothing, it begins anew with a header, and can be
+  read from any header on. Of each room the first record is preceded by a snapshot of it; so is one before
   which the room was read from the database again.
 - No text that anyone wrote is in it: addresses, commands in their parsed form, sizes.
 
@@ -83,7 +84,7 @@ class SpecTrace:
         self._dropped = 0  # since the last record that was kept
         self._lost = 0  # by the disk, since the last that was written
         self._wanted = trio.Event()
-        self._is_new_file = True
+        self._needs_header = True
         self._renderer = _Renderer(options)
 
     def probe(self) -> None:
@@ -100,10 +101,6 @@ class SpecTrace:
     def note_unknown(self, room: Aor) -> None:
         """A commit about the room failed, or its outcome is not known."""
         self._put(_Unknown(room))
-
-    def reopen(self) -> None:
-        """What comes now goes to a file opened anew by its name: the old one may have been moved away."""
-        self._is_new_file = True
 
     def statistics(self) -> dict[str, int]:
         return {"trace_waiting": len(self._waiting), "trace_dropped": self._dropped + self._lost}
@@ -132,24 +129,25 @@ class SpecTrace:
 
     def _write(self, is_end: bool = False) -> None:
         """In a thread, one at a time: what waits, to the end of the file."""
-        renderer = self._renderer
-        is_new_file, self._is_new_file = self._is_new_file, False
-        lines: list[str] = []
-        if is_new_file:
-            lines += renderer.header(self._wall(), self._lost)
-        count = len(self._waiting)
-        for _ in range(count):
-            lines += renderer.lines(*self._waiting.popleft())
-        if is_end:
-            lines += renderer.end(self._wall(), self._dropped)
+        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
             with self._options.path.open("a", encoding="ascii") as file:
-                file.write("".join(f"{line}\n" for line in lines))
+                needs_header = self._needs_header or file.tell() == 0
+                file.writelines(f"{line}\n" for line in self._lines(batch, needs_header, is_end))
+            self._needs_header = False
             self._lost = 0
         except OSError as error:
-            _log.warning("trace-not-written", path=str(self._options.path), records=count, error=str(error))
-            self._lost += count
-            self._is_new_file = True  # whatever was written of it, a header starts anew
+            _log.warning("trace-not-written", path=str(self._options.path), records=len(batch), error=str(error))
+            self._needs_header = True  # whatever was written of it, a header starts anew
+            self._lost += len(batch)
+
+    def _lines(self, batch: Iterable[tuple[float, _Record]], needs_header: bool, is_end: bool) -> Iterator[str]:
+        if needs_header:
+            yield from self._renderer.header(self._wall(), self._lost)
+        for time, record in batch:
+            yield from self._renderer.lines(time, record)
+        if is_end:
+            yield from self._renderer.end(self._wall(), self._dropped)
 
 
 class _Renderer:

@@ -57,9 +57,9 @@ class Served(Clients):
         self._seen.add((user, call_id))
         return is_new
 
-    async def start(self) -> None:
+    async def start(self, *flags: str) -> None:
         """Start and wait until it is ready; the clients turn to it."""
-        await trio.to_thread.run_sync(self.daemon.start)
+        await trio.to_thread.run_sync(self.daemon.start, *flags)
         self.addresses = {"udp": self.daemon.address("udp"), "tcp": self.daemon.address("tcp")}
         for client in self.clients.values():
             if client.transport == "udp":
