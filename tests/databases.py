@@ -30,6 +30,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ from imc.store.urls import engine_url
 START_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 _numbers = itertools.count(1)
+# PR_SET_PDEATHSIG counts from the thread that forked, not from the process: so one thread forks, and lives to the end.
+_FORKS = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forks")
 
 
 def _die_with_parent(ending: signal.Signals) -> None:
@@ -116,13 +119,16 @@ class Server(abc.ABC):
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed: {done.stdout.decode(errors='replace')[-2000:]}")
 
-    def start(self) -> None:
+    def _fork(self) -> subprocess.Popen[bytes]:
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 self.command(), cwd=self.folder, env=self.environment(), user=self.user,
                 extra_groups=[] if self.user else None, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 preexec_fn=functools.partial(_die_with_parent, self.ending),  # noqa: PLW1509 - no thread of ours holds a lock then
             )  # fmt: skip
+
+    def start(self) -> None:
+        self.process = _FORKS.submit(self._fork).result()
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:

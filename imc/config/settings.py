@@ -197,8 +197,8 @@ class Limits(Section):
     max_list_entries: int = setting(
         "Entries that a list names; how many more there are is said.", 1_000, ge=1, reload=True
     )
-    sender_burst: int = setting("Requests that one user may make at once.", 3_000, ge=1, reload=True)
-    sender_rate: float = setting("Requests of one user a second, in the long run.", 200.0, gt=0, reload=True)
+    sender_burst: int = setting("Requests that one user may make at once.", 10_000, ge=1, reload=True)
+    sender_rate: float = setting("Requests of one user a second, in the long run.", 500.0, gt=0, reload=True)
     room_burst: int = setting("Messages that one room takes at once.", 3_000, ge=1, reload=True)
     room_rate: float = setting("Messages of one room a second, in the long run.", 200.0, gt=0, reload=True)
     inviter_burst: int = setting("People whom one user may invite for the first time at once.", 200, ge=1, reload=True)
