@@ -115,7 +115,10 @@ def _take(step: traces.Step) -> None:
 
 
 def _questions() -> Iterator[Check]:
-    """tests/conformance/test_walks.py: what its walks ask the core; what is true of replays is true here."""
+    """Walks of tests/conformance/test_walks.py: as many, of the same machine, though hypothesis draws other ones there.
+
+    A walk fails at the first question that is answered otherwise: so each question is tried alone here, too.
+    """
     questions = (one for one in walks.recorded(walks.EXAMPLES) if one is not None)
     yield from (_bound(_ask, question) for question in questions)
 
