@@ -142,6 +142,7 @@ class Loop:
             self._reopening += 1
             self._spawn(lambda: self._answer_anew(flow, data))
 
+    # spec S-VIA-4
     async def _answer_anew(self, flow: Flow, data: bytes) -> None:
         try:
             response = parse_message(data, is_datagram=False)

@@ -126,10 +126,12 @@ class Engine:
                 self._push(lane, Copy(dispatch, fork))
 
     def _push(self, lane: Lane, copy: Copy) -> None:
+        # spec S-LANE-5
         if len(lane.queue) >= self._options.lane_queue or self._queued >= self._options.total_queue:
             self._counts["overflowed"] += 1
             self._leg_done(lane, copy, 503)
             return
+        # spec S-LANE-2
         lane.queue.append(copy)
         self._queued += 1
         if not lane.is_busy:
@@ -186,6 +188,7 @@ class Engine:
         if self._ready:
             self._wake()
 
+    # spec S-HOP-8
     def _move(self, copy: Copy, aor: Aor) -> None:
         """A copy whose contact is gone: to the contacts of now, unless another of its legs goes on or has served."""
         fork = copy.fork
@@ -210,6 +213,7 @@ class Engine:
 
     # --- out --------------------------------------------------------------------------------------------------------
 
+    # spec S-LANE-3
     def pump(self, budget: int) -> bool:
         """Start up to ``budget`` transactions. True where more could be started at once."""
         now = self._clock()
@@ -217,6 +221,7 @@ class Engine:
         while ready and budget > 0:
             budget -= 1
             lane = ready.popleft()
+            # spec S-LANE-1
             if lane.current is None:
                 if not lane.queue:
                     lane.is_busy = False
@@ -318,6 +323,7 @@ class Engine:
         """A stream connection is gone."""
         self.hops.flow_closed(flow)
 
+    # spec S-DNS-5
     def _goes_on(self, lane: Lane) -> bool:
         """Whether there is another way for the same copy: the next target of RFC 3263 §4.3, or a new connection."""
         failed, lane.sent_on = lane.sent_on, None
@@ -334,6 +340,7 @@ class Engine:
             self._wake()
         return has_more
 
+    # spec S-LANE-8
     def _finish(self, lane: Lane, status: int) -> None:
         copy, lane.current, lane.branch = lane.current, None, b""
         if lane.queue:
@@ -361,6 +368,7 @@ class Engine:
                 else:
                     self._push(other, copy)
 
+    # spec S-LANE-4
     def _settle(self, dispatch: Dispatch, aor: Aor, status: int) -> None:
         self._counts["delivered" if status < 300 else "failed"] += 1
         job = dispatch.job

@@ -19,6 +19,7 @@ from imc.errors import Unreachable
 from imc.sip.flow import Flow
 
 # RFC 3261 §18.1.1: within 200 bytes of the path MTU, or larger than 1300 bytes where that is unknown
+# spec S-NET-9
 DATAGRAM_LIMIT = 1300
 # A body of so many bytes, 600 of a text and what stands before it, is sent in a datagram where a stream is refused,
 # even if long names make the copy larger than the limit (RFC 3261 §18.1.1, "SHOULD retry the request, using UDP").

@@ -42,6 +42,7 @@ class Dispatch:
     shared: bytes = b""
     job: Job | None = None
 
+    # spec S-LANE-10
     def encode(self, job: Job, index: int) -> None:
         """Fill ``call_base`` and ``shared``: the bytes that every copy has in common."""
         self.job = job
@@ -49,6 +50,7 @@ class Dispatch:
         name = "" if self.display is None else '"' + self.display.replace("\\", "\\\\").replace('"', '\\"') + '" '
         lines = [
             f"From: {name}<{self.sender}>;tag={job.id}",
+            # spec S-LANE-9
             "CSeq: 1 MESSAGE",
             "Max-Forwards: 70",
             *(f"{header}: {value}" for header, value in self.headers),

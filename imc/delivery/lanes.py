@@ -36,6 +36,7 @@ class Fork:
         self.best = 599
         self.is_settled = False
 
+    # spec S-HOP-7
     def leg_done(self, status: int) -> int | None:
         """A contact's final status. Returns the recipient's status where this settles it (RFC 3261 §16.7 item 6)."""
         self.remaining -= 1

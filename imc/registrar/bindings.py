@@ -76,10 +76,12 @@ class NextHop:
 def next_hop(binding: Binding) -> NextHop:
     """The way to a binding: its Path, else the live flow, else the address behind the NAT, else the contact itself."""
     uri = binding.uri
+    # spec S-HOP-3
     # RFC 3261 §19.1.1, table 1: neither "method" nor headers may stand in a Request-URI.
     if uri.headers or uri.param("method") is not None:
         params = tuple((name, value) for name, value in uri.params if name.lower() != "method")
         uri = SipUri(uri.scheme, uri.user, uri.password, uri.host, uri.port, params)
+    # spec S-HOP-4
     # RFC 3327 §5.4
     first = parse_name_addr(binding.path[0]).uri if binding.path else binding.received or uri
     return NextHop(uri=str(uri), next_hop=str(first), q=binding.q, routes=binding.path, flow=binding.flow)
@@ -103,6 +105,7 @@ class Bindings:
     def __len__(self) -> int:
         return self._count
 
+    # spec S-REG-11
     def lookup(self, aor: Aor, wall: float) -> tuple[Binding, ...]:
         """The bindings of a user, best first: highest q, then the newest. Empty for whom nobody registered."""
         bindings = self._by_aor.get(aor)

@@ -164,6 +164,7 @@ class Registrar:
             return refused.outcome()
         return None
 
+    # spec S-REG-1
     def _check_domain(self, request: Request) -> None:
         """RFC 3261 §10.3, steps 1 and 5."""
         domains = self._options.domains
@@ -179,6 +180,7 @@ class Registrar:
         if to.host not in domains or (not is_ours and host != to.host):
             raise _Refused(404, why="To is not of the domain in the Request-URI")
 
+    # spec S-REG-8
     def _read_paths(self, request: Request) -> tuple[str, ...]:
         values = request.paths
         if not values:
@@ -206,12 +208,14 @@ class Registrar:
             for binding in before:
                 if contact.uri.matches(binding.uri):
                     _check_order(request, binding)
+            # spec S-REG-6
             kept = [binding for binding in kept if not contact.uri.matches(binding.uri)]
             # Of two values of one request that match each other, the later counts.
             added = [binding for binding in added if not contact.uri.matches(binding.uri)]
             if contact.expires:
                 added.append(source.bind(contact, is_alone=is_alone))
         after = kept + added
+        # spec S-REG-10
         if added and len(after) > options.max_contacts:
             raise _Refused(403, why=f"at most {options.max_contacts} contacts for a user")
         growth = len(after) - len(before)
@@ -226,6 +230,7 @@ class Registrar:
         if len(str(uri)) > options.max_contact_length:
             raise _Refused(400, why=f"a contact is longer than {options.max_contact_length} octets")
         self._check_target(uri)
+        # spec S-REG-5
         expires = value.expires
         if expires is None:
             expires = request.expires
@@ -237,6 +242,7 @@ class Registrar:
             raise _Refused(423, None, ("Min-Expires", str(options.min_expires)))
         return _Wanted(uri, min(expires, options.max_expires), value.q, _plain(value.param("+sip.instance"), 255))
 
+    # spec S-REG-9
     def _check_target(self, uri: SipUri) -> None:
         """No contact that would bring a message back to this server, or to many hosts."""
         host, port = uri.maddr or uri.host, uri.port or _DEFAULT_PORT
@@ -248,6 +254,7 @@ class Registrar:
             raise _Refused(403, why="a contact must be one host")
 
 
+# spec S-REG-3
 def _remove_all(request: Request, before: tuple[Binding, ...]) -> tuple[Binding, ...]:
     """RFC 3261 §10.3, step 6."""
     if request.expires != 0:
@@ -257,6 +264,7 @@ def _remove_all(request: Request, before: tuple[Binding, ...]) -> tuple[Binding,
     return ()
 
 
+# spec S-REG-4
 def _check_order(request: Request, binding: Binding) -> None:
     """RFC 3261 §10.3, steps 6 and 7: what a client sent earlier does not undo what it sent later."""
     if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
@@ -264,6 +272,7 @@ def _check_order(request: Request, binding: Binding) -> None:
         raise _Refused(400, "CSeq Out Of Order", why=f"CSeq must be higher than {binding.cseq}")
 
 
+# spec S-REG-7
 def _answer_headers(request: Request, after: tuple[Binding, ...], wall: float) -> tuple[tuple[str, str], ...]:
     """RFC 3261 §10.3, step 8, and RFC 3327 §5.3: the Path of the request goes back in a 2xx."""
     headers = [("Contact", _render_contact(binding, wall)) for binding in after]
@@ -320,6 +329,7 @@ class _Source:
         if self.paths or len(vias) > 1 or (contact.transport or flow.transport) != flow.transport:
             return None, ""
         is_elsewhere = self._is_elsewhere(contact)
+        # spec S-HOP-6
         if flow.is_reliable:
             # One connection is one client: a further contact at the same host is another client, for which it speaks.
             is_own = (contact.host, contact.port) == (vias[0].host, vias[0].port)
@@ -330,6 +340,7 @@ class _Source:
         is_here = ip_of(contact.host) == ip_of(host) and (contact.port or _DEFAULT_PORT) == port
         return (flow if is_here else None), ""
 
+    # spec S-HOP-5
     def _is_elsewhere(self, contact: SipUri) -> bool:
         """Whether the source of the request tells better than the contact where the client is."""
         host = contact.maddr or contact.host

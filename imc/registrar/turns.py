@@ -36,6 +36,7 @@ class Turns:
         """How many keys have a job under way."""
         return len(self._queues)
 
+    # spec S-REG-2
     def take(self, key: Hashable, job: Job) -> None:
         """Call ``job`` now, or once it is its turn. It must lead to one call of `end`, at once or later.
 

@@ -186,6 +186,7 @@ class Identity:
             is_stale = verdict in (Verdict.STALE, Verdict.REPLAY)
             return self._challenge(need.request, need.realm, now, is_stale=is_stale)
         try:
+            # spec S-AUTH-8
             if need.sender != need.aor:
                 raise _Refused("From must be the authenticated address")
             return _identified(need.request, need.aor, Voucher.DIGEST)
@@ -197,6 +198,7 @@ class Identity:
         """How often each verdict was given; ``challenge`` counts 401, ``forbidden`` counts 403."""
         return {f"auth_{name}": count for name, count in self._counts.items()}
 
+    # spec S-AUTH-1
     def _authenticate(self, request: Request, flow: Flow, now: float) -> Identified | NeedAccount | Answer:
         mode = self._options.mode
         if mode is Mode.NONE:
@@ -213,6 +215,7 @@ class Identity:
 
     def _check_digest(self, request: Request, now: float) -> Identified | NeedAccount | Answer:
         sender = _sender(request)
+        # spec S-AUTH-4
         realm = sender.host if sender.host in self._options.domains else self._options.domains[0]
         credentials = self._pick(request, realm)
         if credentials is None:
@@ -229,6 +232,7 @@ class Identity:
             return need
         return self.judge(need, known, now)
 
+    # spec S-AUTH-12
     def _pick(self, request: Request, realm: str) -> Credentials | None:
         """The credentials for us among those of a request, which may hold some for other realms (RFC 3261 §22.3)."""
         for value in request.headers.all("Authorization")[:_MAX_CREDENTIALS]:
@@ -240,6 +244,7 @@ class Identity:
                 return credentials
         return None
 
+    # spec S-AUTH-2
     def _challenge(self, request: Request, realm: str, now: float, *, is_stale: bool = False) -> Answer:
         self._counts["challenge"] += 1
         algorithms = _understood((request.headers.get("User-Agent") or "")[:64], self._options.algorithms)
@@ -256,6 +261,7 @@ def _sender(request: Request) -> Aor:
     return _usable(request.from_.uri, "From")
 
 
+# spec S-AUTH-10
 def _asserted(request: Request) -> Aor | None:
     """The identity that a trusted peer asserts: RFC 3325 §9.1, at most one SIP URI and one tel URI. None without."""
     values = request.name_addrs("P-Asserted-Identity")
@@ -270,6 +276,7 @@ def _asserted(request: Request) -> Aor | None:
     return _usable(sip[0] if sip else values[0].uri, "P-Asserted-Identity")
 
 
+# spec S-AUTH-11
 def _usable(uri: object, where: str) -> Aor:
     if not isinstance(uri, SipUri) or uri.user is None:  # spec R-ADDR-5
         raise _Refused(f"{where} must be a SIP address with a user part")
@@ -306,6 +313,7 @@ def _secrets(account: Secrets, username: str) -> Mapping[str, str]:
     return {"MD5": account.ha1, "SHA-256": account.ha1_sha256, "SHA-512-256": account.ha1_sha512_256}
 
 
+# spec S-AUTH-3
 @lru_cache(maxsize=256)
 def _understood(user_agent: str, algorithms: tuple[str, ...]) -> tuple[str, ...]:
     """What to offer a client: all, but for those that would fail. All again where that would leave nothing."""

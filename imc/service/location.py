@@ -39,12 +39,14 @@ class Location:
 
     def contacts(self, recipient: Aor) -> list[Contact]:
         """Best first; none where there is no way now."""
+        # spec S-HOP-1
         if self._proxy is not None:
             return [Contact(str(recipient), next_hop=self._proxy, routes=self._proxy_route)]
         found = []
         for binding in self._bindings.lookup(recipient, self._wall()):
             hop = next_hop(binding)
             found.append(Contact(hop.uri, next_hop=hop.next_hop, q=hop.q, routes=hop.routes, flow=hop.flow))
+        # spec S-HOP-2
         if not found and recipient.host not in self._domains():
             found.append(Contact(str(recipient), next_hop=str(recipient)))
         return found

@@ -37,6 +37,7 @@ class Outbox:
         wanted = tuple(dispatch for dispatch in dispatches if dispatch.recipients)
         return Job(self._ids.tag(), self._wall(), wanted, is_durable) if wanted else None
 
+    # spec S-LANE-6
     def put(self, job: Job) -> Op:
         """The row of a job, for the transaction of its decision."""
         return PutOutbox(job.id, job.created, job.payload(), job.recipients())
@@ -71,6 +72,7 @@ class Outbox:
         except Overloaded:
             self._done += done
 
+    # spec S-LANE-7
     def restore(self, rows: Iterable[PutOutbox]) -> int:
         """Hand the rows that a start found to the engine. Returns how many could be read; the others are logged."""
         count = 0

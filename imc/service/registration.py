@@ -129,6 +129,7 @@ class Registration:
 
         self._submit([DeleteExpiredBindings(wall)], done)
 
+    # spec S-REG-12
     async def follow(self, accounts: Accounts[Secrets]) -> None:
         """Take out the bindings of users whose account was removed, for ever: nothing more is sent to them.
 

@@ -28,6 +28,7 @@ class Relay:
         self._serial = 0
 
     def handle(self, inbound: Inbound) -> None:
+        # spec S-RELAY-3
         if not self._location.is_registered(inbound.to):
             inbound.answer(Outcome(status=404, code=-200, event="user-not-found", warning="no such user, or away"))
             return
@@ -40,8 +41,10 @@ class Relay:
         self._waiting[self._serial] = inbound
         self._outbox.release(self._outbox.job([dispatch], is_durable=False))
 
+    # spec S-RELAY-1
     def settled(self, dispatch: Dispatch, _recipient: Aor, status: int) -> None:
         """The delivery engine has the recipient's final status."""
         inbound = self._waiting.pop(int(dispatch.context["relay"]), None)
+        # spec S-RELAY-2
         if inbound is not None:  # of a 408 nothing reaches the sender: the stack keeps it back
             inbound.answer(Outcome(status=status, code=1 if status < 300 else -200))

@@ -148,6 +148,7 @@ class Sip:
         response = self._stack.build(event.request, status, headers=headers)
         self._stack.reply_stateless(event, response)
 
+    # spec S-UAS-5
     def _options(self, event: RequestReceived) -> None:
         """RFC 3261 §11.2, for the server itself and its domains; it tells nothing of single addresses."""
         uri = event.request.request_uri
@@ -172,6 +173,7 @@ class Sip:
         if rates is not None and not rates.may_send(sender):  # spec R-LIMIT-4; without state: it may be a flood
             self._reply(event, 503, [("Retry-After", str(RETRY_AFTER)), ("IMC-Event", "try-later")])
             return
+        # spec S-TXS-9
         if not self._stack.accept(event, self._clock()):
             return
         self._unanswered.add(event.key)
@@ -192,6 +194,7 @@ class Sip:
         self._stack.respond(event, response, self._clock())
         self._wake()
 
+    # spec S-UAS-7
     def _answer(self, event: RequestReceived, outcome: Outcome) -> None:
         self._unanswered.discard(event.key)
         headers: list[tuple[str, str]] = []

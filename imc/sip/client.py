@@ -102,6 +102,7 @@ class ClientTransactions:
 
     def start(self, flow: Flow, head: bytes, tail: bytes, token: object, now: float, *, method: str) -> bytes:
         """See `imc.sip.stack.Stack.start`."""
+        # spec S-TXC-5
         if len(self._pending) >= self._bound:
             raise Overloaded("client transactions")
         branch = self._ids.branch()
@@ -120,6 +121,7 @@ class ClientTransactions:
             return False
         branch = text.encode("utf-8", "surrogateescape")
         transaction = self._pending.get(branch) or self._answered.get(branch)
+        # spec S-TXC-3
         if transaction is None or transaction.method != response.cseq.method or _has_more_vias(response):
             return False
         self._step(transaction, _FINAL if response.status >= 200 else _PROVISIONAL, now, response)
@@ -174,6 +176,7 @@ class ClientTransactions:
     def _set_f(self, transaction: ClientTransaction, now: float, _what: object) -> None:
         transaction.f_at = now + TIMER_F
 
+    # spec S-TXC-1
     def _set_e(self, transaction: ClientTransaction, now: float, _what: object) -> None:
         if transaction.flow.transport == "udp":
             transaction.e_at = now + T1
@@ -212,6 +215,7 @@ class ClientTransactions:
     def _absorb_response(self, _transaction: ClientTransaction, _now: float, _what: object) -> None:
         self.absorbed += 1
 
+    # spec S-TXC-2
     def _report_timeout(self, transaction: ClientTransaction, _now: float, _what: object) -> None:
         self.timed_out += 1
         self._events.append(RequestTimedOut(transaction.token))

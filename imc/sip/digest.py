@@ -95,6 +95,7 @@ def _digest_params(text: str) -> Mapping[str, str]:
     return params
 
 
+# spec S-AUTH-7
 def is_same_resource(one: str, other: str, hosts: Collection[str] = ()) -> bool:
     """Whether two URIs name the same user of the same host, or of two hosts that are both among ``hosts``.
 
@@ -246,6 +247,7 @@ class DigestVerifier:
             cnonce=given.cnonce,
             body=body,
         )
+        # spec S-AUTH-9
         is_right = hmac.compare_digest(expected.encode(), given.response.encode())
         if not is_right or not secret or not is_same_resource(given.uri, uri, self._options.hosts):
             return Verdict.WRONG
@@ -278,11 +280,13 @@ class DigestVerifier:
         if opened is None:
             return Verdict.STALE
         serial, issued = opened
+        # spec S-AUTH-5
         if now - issued > self._options.nonce_lifetime:
             return Verdict.STALE
         # RFC 2069 has no count: such a client may use a nonce once, and is told stale=true when it comes again.
         count, spent = (1, Verdict.STALE) if given.qop is None else (int(given.nc, 16), Verdict.REPLAY)
         key = (serial, secret)
+        # spec S-AUTH-6
         window = self._in_use.get(key)
         if window is not None:
             return Verdict.OK if window.spend(count) else spent

@@ -91,6 +91,7 @@ class Headers:
         """The values of a comma-separated header one by one. BadMessage where a quote or ``<`` is not closed."""
         return [item for line in self.all(name) if line for item in split_outside(line, ",")]
 
+    # spec S-READ-7
     def add(self, name: str, value: str) -> None:
         """One more value, after those there are. ValueError where name or value could not be sent as they are."""
         if not is_header_text(value):

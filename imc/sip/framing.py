@@ -112,6 +112,7 @@ class StreamFramer:
         raise BadMessage("CR Without LF Between Messages")
 
 
+# spec S-READ-3
 def _content_length(head: bytes) -> int:
     # RFC 3261 §18.3: "The Content-Length header field MUST be used with stream oriented transports."
     values = {match[1].strip(b" \t\r\n") for match in _CONTENT_LENGTH.finditer(head)}

@@ -56,6 +56,7 @@ class Ids:
         step = 2 * _WIDTH
         return [digits[at : at + step] for at in range(0, step * _BLOCK, step)]
 
+    # spec S-TXC-4
     def _draw_branches(self) -> None:
         serial = self._serial
         self._branches = [f"{MAGIC_COOKIE}{serial + n:x}.{word}".encode() for n, word in enumerate(self._draw())]

@@ -373,6 +373,7 @@ def _check_repeated(fields: dict[str, list[str]], faults: list[_Fault]) -> None:
             del fields[name][1:]
 
 
+# spec S-READ-2
 def _cut_body(body: bytes, lengths: list[str] | None, *, is_datagram: bool) -> bytes:
     if lengths is None:
         if not is_datagram:
@@ -442,6 +443,7 @@ def _check_version(version: str) -> None:
         raise BadMessage("Version Not Supported", status=505)
 
 
+# spec S-READ-4
 def _check_mandatory(message: Message) -> None:
     """RFC 3261 §8.1.1: To, From, CSeq, Call-ID, Via. (Max-Forwards is not in RFC 2543, RFC 4475 §3.4.1.)"""
     fields = message.headers._fields

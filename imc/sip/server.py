@@ -83,6 +83,7 @@ class ServerTransactions:
             },
         )
 
+    # spec S-TXS-2
     def repeat(self, key: str) -> bool:
         """Let a copy of a request take its effect (spec R-ORDER-3). False when there is no such transaction."""
         transaction = self._by_key.get(key)
@@ -158,6 +159,7 @@ class ServerTransactions:
     def _absorb_request(self, _transaction: ServerTransaction, _now: float, _data: bytes) -> None:
         self.absorbed += 1
 
+    # spec S-TXS-8
     def _discard_response(self, _transaction: ServerTransaction, _now: float, _data: bytes) -> None:
         self.discarded += 1
 
@@ -169,6 +171,7 @@ class ServerTransactions:
         self._merge_keys.discard(transaction.merge_key)
 
 
+# spec S-TXS-1
 def transaction_key(request: Request, via: Via) -> str:
     """What names the server transaction of a request (§17.2.3); ``via`` is its topmost.
 
@@ -182,6 +185,7 @@ def transaction_key(request: Request, via: Via) -> str:
     return "\n".join(map(str, parts))
 
 
+# spec S-TXS-6
 def merge_key(request: Request) -> str:
     """What two copies of a request have in common that came by different ways (§8.2.2.2); "" for one with a To tag."""
     if request.to.tag is not None:

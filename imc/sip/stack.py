@@ -77,6 +77,7 @@ class Stack:
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
+    # spec S-READ-1
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Event]:
         """One whole message: a datagram, or what `imc.sip.framing` cut out of a stream."""
         counts = self._counts
@@ -133,6 +134,7 @@ class Stack:
         if self._servers.is_merged(event.merge_key):
             self._send_merged(event.request, event.reply_flow)
             return False
+        # spec S-TXS-7
         if self._servers.is_full:
             self._counts["overloaded"] += 1
             if self._overload.take(now):
@@ -167,6 +169,7 @@ class Stack:
             self._counts["stateless_answers"] += 1
             self._out.append((event.reply_flow, response.render()))
 
+    # spec S-UAS-4
     def to_tag(self, request: Request) -> str:
         """The To tag of all answers to this request: a keyed hash, so that a stateless repeat is identical (§8.2.7)."""
         headers = request.headers
@@ -244,6 +247,7 @@ class Stack:
         if reply_flow is None:
             self._counts["unanswerable"] += 1
             return
+        # spec S-READ-6
         if len(request.body) > self._config.max_body:
             self._send_stateless(request, reply_flow, 413)
         elif not self._is_refused(request, reply_flow):
@@ -266,6 +270,7 @@ class Stack:
         self._send_stateless(request, reply_flow, refusal.status, headers=refusal.headers)
         return True
 
+    # spec S-READ-5
     def _refuse_bad(self, fault: BadMessage, flow: Flow) -> None:
         self._counts["bad_messages"] += 1
         request: Request | None = fault.request
@@ -292,9 +297,11 @@ class Stack:
         self._counts["stateless_answers"] += 1
         self._out.append((reply_flow, self.build(request, status, reason, headers=headers).render()))
 
+    # spec S-VIA-3
     def _stamp(self, request: Request, via: Via, flow: Flow) -> Flow | None:
         """Note the source in the top Via (RFC 3261 §18.2.1, RFC 3581 §4); where to answer, None for nowhere."""
         address, port = flow.remote[0], flow.remote[1]
+        # spec S-VIA-1
         is_rport_asked = find_param(via.params, "rport") == ""
         if is_rport_asked or via.host.strip("[]") != address:
             lines = request.headers.all("Via")
@@ -302,6 +309,7 @@ class Stack:
             request.headers.set("Via", *lines)
         if flow.transport != "udp":
             return flow
+        # spec S-VIA-2
         if not (is_rport_asked or self._config.is_rport_assumed):
             port = via.port or _SIP_PORT  # §18.2.2: the source's address, and the port of sent-by
         if port == flow.remote[1]:

@@ -42,11 +42,14 @@ T2 = 4.0  # seconds; longest interval between two copies of a non-INVITE request
 T4 = 5.0  # seconds; how long a message may stay in the network
 
 TIMER_F = 64 * T1
+# spec S-TXS-5
 TIMER_J = 64 * T1
 TIMER_K = T4
 # RFC 4320 §4.1: "the amount of time it takes a client transaction's Timer E to be reset to T2": 0.5 + 1 + 2 s
+# spec S-TXS-3
 TIMER_100 = T1 + 2 * T1 + 4 * T1
 # RFC 4320 §4.2: counted from the request, as the client's timer F is
+# spec S-TXS-4
 TIMER_GIVE_UP = TIMER_F
 
 

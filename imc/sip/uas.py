@@ -105,6 +105,7 @@ def reason_phrase(status: int) -> str:
     return REASONS.get(status) or _CLASSES[status // 100]
 
 
+# spec S-UAS-3
 def build_response(
     request: Request,
     status: int,
@@ -166,10 +167,12 @@ class UasPolicy:
 
         BadMessage where a header that must be understood cannot be read.
         """
+        # spec S-UAS-1
         if request.method not in self.methods:  # §8.2.1
             return Refusal(405, (self._allow(),))
         if request.request_uri.scheme not in self.schemes:  # §8.2.2.1
             return Refusal(416)
+        # spec S-UAS-2
         # §8.2.2.3. Proxy-Require is for proxies (§20.29), which imc is not.
         if "Require" in request.headers:
             unknown = [tag for tag in request.tokens("Require") if tag.lower() not in self.extensions]
@@ -208,6 +211,7 @@ class UasPolicy:
         return None
 
 
+# spec S-UAS-6
 def _is_optional(request: Request) -> bool:
     """§20.11: handling=optional in Content-Disposition lets a server leave aside a body that it does not understand."""
     disposition = request.headers.get("Content-Disposition")

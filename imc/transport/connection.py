@@ -138,6 +138,7 @@ class Connection:
                 self.sent += 1
                 return True
             data = data[taken:]
+        # spec S-NET-4
         if len(self._buffer) + len(data) > self._options.write_buffer:
             self._abort(End.WRITE_OVERFLOW)
             return False
@@ -222,6 +223,7 @@ class Connection:
                 except Exception:
                     self._guard.failed("receive", self.flow)
         finally:
+            # spec S-NET-1
             if pings:
                 self.send(PONG * pings)  # RFC 5626 §4.4.1
             if messages:
@@ -235,6 +237,7 @@ class Connection:
         except Exception:
             self._guard.failed("end of batch", self.flow)
 
+    # spec S-NET-2
     def _set_deadline(self, *, has_messages: bool) -> None:
         now = self.last_heard = trio.current_time()
         was_mid_message, self._is_mid_message = self._is_mid_message, self._framer.is_mid_message
@@ -248,6 +251,7 @@ class Connection:
 
     # Ending
 
+    # spec S-NET-8
     async def finish(self) -> None:
         """After `run`: what courtesy is left, for at most ``linger`` seconds.
 

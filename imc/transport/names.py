@@ -95,11 +95,13 @@ class Names:
         """Whether this machine itself says where ``host`` is."""
         return self._local_addresses(host) is not None
 
+    # spec S-DNS-4
     def _local_addresses(self, host: str) -> list[str] | None:
         if host == "localhost" or host.endswith(".localhost"):
             return list(_LOCALHOST.values())  # RFC 6761 §6.3: never asked of the DNS
         return self._hosts.get(host)
 
+    # spec S-DNS-3
     async def lookup(self, name: str, kind: str) -> Answer:
         """The records of type ``kind`` (``SRV``, …) at ``name``, from the cache or the DNS."""
         key = (name, kind)

@@ -73,6 +73,7 @@ class Resolver:
         self._options = options
         self.names = Names(options.names, client)
 
+    # spec S-DNS-1
     async def resolve(self, uri: SipUri, *, transport: str | None = None) -> tuple[Target, ...]:
         """Where to send a request for ``uri``, best first. Unreachable.
 
@@ -99,6 +100,7 @@ class Resolver:
             raise Unreachable(f"{host}: {', '.join(dict.fromkeys(search.why)) or 'no address'}")
         return targets
 
+    # spec S-DNS-2
     def _wanted(self, uri: SipUri, transport: str | None) -> str | None:
         wanted = transport or uri.transport
         if wanted is None:

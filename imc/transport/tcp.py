@@ -117,6 +117,7 @@ class Tcp:
 
     # Accepting
 
+    # spec S-NET-6
     async def _accept(self, listener: socket.socket, address: ListenAddress) -> None:
         back_off, longest = _BACK_OFF
         while not self._is_stopping:
@@ -152,6 +153,7 @@ class Tcp:
             sock.close()
             self._guard.failed("accept", remote)
 
+    # spec S-NET-3
     def _has_room(self, ip: str) -> bool:
         mine = self._per_address[_holder(ip)]
         if mine >= self._options.max_per_address:
@@ -240,6 +242,7 @@ class Tcp:
         connection = self._by_remote.get((ip, port))
         return connection.flow if connection is not None and connection.is_open else None
 
+    # spec S-NET-5
     async def open(self, ip: str, port: int, within: float, fallback: Sequence[ListenAddress] = ()) -> Flow:
         """`find`, or connect within ``within`` seconds. Unreachable.
 

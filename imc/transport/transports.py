@@ -224,6 +224,7 @@ class Transports:
             raise Unreachable(f"{transport}:{join_host_port(ip, port)}: transport not supported")
         return await self._tcp.open(ip, port, within, [listener.address for listener in self._udp])
 
+    # spec S-NET-7
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for Via (sent-by, RFC 3261 §18.1.1) and Contact of what goes out on ``flow``."""
         text = self._sent_by.get(flow.local)

@@ -182,6 +182,7 @@ class UdpListener:
         self.sent += 1
         return True
 
+    # spec S-VIA-5
     def _send_from(self, flow: Flow, data: bytes) -> None:
         remote = socket_address(*flow.remote)
         if self._is_wildcard:

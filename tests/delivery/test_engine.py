@@ -20,6 +20,7 @@ ALICE, BOB, CAROL = (Aor(name, "example.com") for name in ("alice", "bob", "caro
 
 
 async def test_a_copy_is_a_whole_message() -> None:
+    # spec S-HOP-4, S-LANE-10
     bench = Bench(DeliveryOptions(host="imc.example.com"))
     bench.register(BOB, Contact("sip:bob@10.0.0.1", next_hop="sip:bob@10.0.0.1", routes=("<sip:edge;lr>",)))
     bench.engine.submit(job("j1", message(b"[alice]: hi", BOB)))
@@ -45,6 +46,7 @@ async def test_a_copy_is_a_whole_message() -> None:
 
 
 async def test_one_in_flight_and_in_order() -> None:
+    # spec S-LANE-2, S-LANE-1
     bench = Bench()
     bench.register(BOB, contact("bob"))
     for number in range(5):
@@ -59,6 +61,7 @@ async def test_one_in_flight_and_in_order() -> None:
 
 
 async def test_a_silent_recipient_delays_nobody_else() -> None:
+    # spec S-LANE-3
     bench = Bench()
     bench.register(ALICE, contact("alice"))
     bench.register(BOB, contact("bob"))
@@ -77,6 +80,7 @@ async def test_a_silent_recipient_delays_nobody_else() -> None:
 
 
 async def test_no_contact_is_480_at_once() -> None:
+    # spec S-LANE-4
     bench = Bench()
     bench.engine.submit(job("j", message(b"x", BOB)))
     assert bench.settled == [("message", BOB, 480)]
@@ -94,6 +98,7 @@ async def test_an_empty_job_is_done_at_once() -> None:
     [((200, 200), 200), ((486, 200), 200), ((486, 480), 480), ((603, 480), 603), ((404, 603), 603)],
 )
 async def test_several_contacts_are_settled_by_the_best(answers: tuple[int, int], expected: int) -> None:
+    # spec S-HOP-7
     bench = Bench()
     bench.register(BOB, contact("bob-1"), contact("bob-2"))
     bench.engine.submit(job("j", message(b"x", BOB)))
@@ -107,6 +112,7 @@ async def test_several_contacts_are_settled_by_the_best(answers: tuple[int, int]
 
 
 async def test_lower_q_is_tried_when_the_higher_failed() -> None:
+    # spec S-HOP-7
     bench = Bench()
     bench.register(BOB, contact("low", q=100), contact("high", q=900), contact("mid", q=500))
     bench.engine.submit(job("j", message(b"x", BOB)))
@@ -121,6 +127,7 @@ async def test_lower_q_is_tried_when_the_higher_failed() -> None:
 
 
 async def test_6xx_ends_the_search_for_contacts() -> None:
+    # spec S-HOP-7
     bench = Bench()
     bench.register(BOB, contact("low", q=100), contact("high", q=900))
     bench.engine.submit(job("j", message(b"x", BOB)))
@@ -132,6 +139,7 @@ async def test_6xx_ends_the_search_for_contacts() -> None:
 
 
 async def test_the_next_target_is_tried_after_silence_or_503() -> None:
+    # spec S-DNS-5
     bench = Bench()
     where = contact("bob")
     bench.carrier.targets[where.next_hop] = [FakeTarget("udp", f"127.0.0.{n}", 5060) for n in (2, 3, 4)]
@@ -151,6 +159,7 @@ async def test_the_next_target_is_tried_after_silence_or_503() -> None:
     "sent_by", ["192.0.2.1:5060", "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535", "n" * 253 + ":65535"]
 )
 async def test_no_datagram_is_larger_than_1300_bytes(sent_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # spec S-NET-9
     bench = Bench(DeliveryOptions(longest_sent_by=max(47, len(sent_by))))
     monkeypatch.setattr(bench.carrier, "sent_by", lambda _flow: sent_by)
     bench.register(BOB, contact("bob"))
@@ -167,6 +176,7 @@ async def test_no_datagram_is_larger_than_1300_bytes(sent_by: str, monkeypatch: 
 
 
 async def test_large_copies_go_by_tcp() -> None:
+    # spec S-NET-9
     bench = Bench()
     bench.register(BOB, contact("bob"))
     bench.engine.submit(job("small", message(b"x" * 600, BOB)))
@@ -179,6 +189,7 @@ async def test_large_copies_go_by_tcp() -> None:
 
 
 async def test_a_large_copy_without_a_stream_is_513_and_small_ones_still_go() -> None:
+    # spec S-NET-9
     bench = Bench()
     bench.register(BOB, contact("bob"))
     bench.carrier.refusing.add(("127.0.0.1", 5070))
@@ -261,6 +272,7 @@ async def test_an_address_that_does_not_resolve_is_503() -> None:
 
 
 async def test_the_connection_of_the_registration_is_used_and_its_death_survived() -> None:
+    # spec S-HOP-6
     bench = Bench()
     flow = Flow("tcp", LOCAL, ("10.9.9.9", 40000), 7)
     bench.register(BOB, contact("bob", flow=flow))
@@ -297,6 +309,7 @@ async def test_a_udp_registration_keeps_its_socket_but_for_large_copies() -> Non
 
 
 async def test_what_waits_for_a_lost_contact_goes_to_the_new_one() -> None:
+    # spec S-HOP-8
     bench = Bench()
     bench.register(BOB, contact("old"))
     for number in range(3):
@@ -314,6 +327,7 @@ async def test_what_waits_for_a_lost_contact_goes_to_the_new_one() -> None:
 
 
 async def test_one_of_two_contacts_goes_away() -> None:
+    # spec S-HOP-8
     bench = Bench()
     bench.register(BOB, contact("a"), contact("b"))
     bench.engine.submit(job("j", message(b"x", BOB)))
@@ -335,6 +349,7 @@ async def test_all_contacts_go_away() -> None:
 
 
 async def test_bounds_settle_with_503() -> None:
+    # spec S-LANE-5
     bench = Bench(DeliveryOptions(lane_queue=2, total_queue=3))
     for aor in (ALICE, BOB):
         bench.register(aor, contact(aor.user))
@@ -346,6 +361,7 @@ async def test_bounds_settle_with_503() -> None:
 
 
 async def test_a_full_transaction_table_only_delays() -> None:
+    # spec S-TXC-5
     bench = Bench(bound=2)
     people = [Aor(f"user{n}", "example.com") for n in range(5)]
     for aor in people:
@@ -388,6 +404,7 @@ PEOPLE = [Aor(f"u{n}", "example.com") for n in range(4)]
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_history_keeps_order_and_settles_each_copy_once(data: st.DataObject) -> None:
+    # spec S-LANE-4
     async def history() -> None:
         bench = Bench(bound=data.draw(st.integers(1, 6)))
         expected: Counter[tuple[str, Aor]] = Counter()
@@ -429,6 +446,7 @@ def test_any_history_keeps_order_and_settles_each_copy_once(data: st.DataObject)
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_lane_never_lets_one_copy_overtake_another(data: st.DataObject) -> None:
+    # spec S-LANE-2
     async def history() -> None:
         bench = Bench(bound=data.draw(st.integers(1, 6)))
         for aor in PEOPLE:

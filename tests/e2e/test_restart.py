@@ -110,6 +110,7 @@ async def test_inviter_is_told_after_a_restart(tmp_path: Path, database: Databas
 
 async def test_what_was_accepted_is_delivered_after_a_kill(tmp_path: Path, database: Database) -> None:
     """R-DURABLE-1: 202 promises the copies. Registrations are there again, so they can be sent."""
+    # spec S-LANE-7
     async with served(tmp_path, config(database.url)) as on:
         await open_clients(on, ("alice", "bob", "carol"))
         alice, bob, carol = (on.clients[name] for name in ("alice", "bob", "carol"))

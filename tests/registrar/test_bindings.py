@@ -34,6 +34,7 @@ def binding(contact: str = "sip:alice@198.51.100.7", **fields: object) -> Bindin
     ],
 )
 def test_next_hop(bound: Binding, uri: str, hop: str) -> None:
+    # spec S-HOP-3, S-HOP-4
     found = next_hop(bound)
     assert (found.uri, found.next_hop) == (uri, hop)
     assert (found.routes, found.flow, found.q) == (bound.path, bound.flow, 1000)

@@ -65,6 +65,7 @@ def listed(outcome: RegisterOutcome) -> dict[str, int | None]:
 
 
 def test_a_contact_is_bound_and_listed() -> None:
+    # spec S-REG-7
     desk = Desk()
     outcome = desk.ask(register(C1, expires="600", extra=("User-Agent: phone/1",)))
     assert (outcome.status, outcome.reason) == (200, "OK")
@@ -112,6 +113,7 @@ def test_a_refresh_in_other_words_replaces_the_row() -> None:
 
 
 def test_contacts_are_compared_by_the_uri_rules() -> None:
+    # spec S-REG-6
     desk = Desk()
     desk.ask(register(C1, C2, "<sip:alice@198.51.100.7:5062;transport=tcp>", "<sip:Alice@198.51.100.7:5062>"))
     assert len(desk.bound()) == 4
@@ -150,6 +152,7 @@ def test_star_removes_all() -> None:
     ],
 )
 def test_star_otherwise_is_malformed(request_: Request) -> None:
+    # spec S-REG-3
     desk = Desk()
     desk.ask(register(C1))
     assert desk.ask(request_).status == 400
@@ -157,6 +160,7 @@ def test_star_otherwise_is_malformed(request_: Request) -> None:
 
 
 def test_expired_bindings_are_gone_before_anyone_cleans_up() -> None:
+    # spec S-REG-11
     desk = Desk()
     desk.ask(register(C1, expires="60"))
     assert desk.bound(WALL + 59.9) == ["sip:alice@198.51.100.7:5062"]
@@ -170,6 +174,7 @@ def test_expired_bindings_are_gone_before_anyone_cleans_up() -> None:
 @pytest.mark.parametrize("cseq", [4, 5])
 @pytest.mark.parametrize("contact", [C1, C1 + ";expires=0", "*"])
 def test_what_was_sent_earlier_is_refused(contact: str, cseq: int) -> None:
+    # spec S-REG-4
     desk = Desk()
     desk.ask(register(C1, cseq=5, expires="600"))
     outcome = desk.ask(register(contact, cseq=cseq, expires="0" if contact == "*" else "900"))
@@ -187,6 +192,7 @@ def test_another_call_id_is_another_client() -> None:
 
 
 def test_all_contacts_of_a_request_or_none() -> None:
+    # spec S-REG-2
     desk = Desk()
     desk.ask(register(C1, cseq=5))
     assert desk.ask(register(C2, C1, cseq=4)).status == 400
@@ -195,6 +201,7 @@ def test_all_contacts_of_a_request_or_none() -> None:
 
 
 def test_of_two_values_that_match_the_later_counts() -> None:
+    # spec S-REG-6
     desk = Desk()
     assert desk.ask(register(C1 + ";q=0.1", C1 + ";q=0.9")).status == 200
     assert desk.only().q == 900
@@ -221,11 +228,13 @@ def test_of_two_values_that_match_the_later_counts() -> None:
     ],
 )
 def test_intervals(contact: str, expires: str | None, granted: int) -> None:
+    # spec S-REG-5
     assert list(listed(Desk().ask(register(contact, expires=expires))).values()) == [granted]
 
 
 @pytest.mark.parametrize(("contact", "expires"), [(C1 + ";expires=59", None), (C1, "1"), (C1 + ";expires=1", "600")])
 def test_too_brief(contact: str, expires: str | None) -> None:
+    # spec S-REG-5
     outcome = Desk().ask(register(contact, expires=expires))
     assert (outcome.status, outcome.reason) == (423, "Interval Too Brief")
     assert outcome.headers == (("Min-Expires", "60"),)
@@ -322,6 +331,7 @@ def test_uri_parameters_without_brackets_are_the_headers() -> None:
     ],
 )
 def test_domains(uri: str, to: str, status: int) -> None:
+    # spec S-REG-1
     desk = Desk(own_hosts=frozenset({"chat.example.net"}))
     request = register(C1, uri=uri, to=to)
     assert desk.ask(request).status == status
@@ -372,6 +382,7 @@ def test_domains_can_change() -> None:
     ],
 )
 def test_contacts_that_are_refused(contact: str, status: int, reason: str | None) -> None:
+    # spec S-REG-9
     desk = Desk(own_addresses=frozenset({("192.0.2.1", 5060), ("2001:db8::1", 5060)}))
     outcome = desk.ask(register(contact))
     assert outcome.status == status
@@ -394,6 +405,7 @@ def test_schemes_are_a_setting() -> None:
 
 
 def test_a_user_has_so_many_contacts() -> None:
+    # spec S-REG-10
     desk = Desk(max_contacts=2)
     assert desk.ask(register(C1, C2)).status == 200
     refused = desk.ask(register("<sip:alice@198.51.100.7:7000>", cseq=2))
@@ -404,6 +416,7 @@ def test_a_user_has_so_many_contacts() -> None:
 
 
 def test_there_are_so_many_bindings() -> None:
+    # spec S-REG-10
     desk = Desk(max_bindings=1)
     assert desk.ask(register(C1)).status == 200
     bob = Aor("bob", "example.com")
@@ -415,6 +428,7 @@ def test_there_are_so_many_bindings() -> None:
 
 
 def test_what_does_not_fit_the_columns_is_refused() -> None:
+    # spec S-REG-10
     long = Aor("a" * 65, "example.com")
     assert Desk().ask(register(C1, to=f"<{long}>"), aor=long).status == 400
     assert Desk().ask(register(C1, call_id="c" * 256)).status == 400
@@ -427,6 +441,7 @@ PATH = ("Path: <sip:p3.example.net;lr>,<sip:p1.example.org;lr>", "Path: <sip:edg
 
 
 def test_path_is_kept_and_returned() -> None:
+    # spec S-REG-8
     desk = Desk()
     outcome = desk.ask(register("<sip:alice@10.0.0.5>", extra=(*PATH, "Supported: 100rel, path")))
     assert headers(outcome, "Path") == [line.removeprefix("Path: ") for line in PATH]
@@ -438,6 +453,7 @@ def test_path_is_kept_and_returned() -> None:
 
 
 def test_path_that_the_client_does_not_support() -> None:
+    # spec S-REG-8
     outcome = Desk().ask(register(C1, extra=PATH))
     assert (outcome.status, headers(outcome, "Unsupported")) == (420, ["path"])
 
@@ -486,18 +502,21 @@ AT_SOURCE = "sip:198.51.100.7:5062"
     ],
 )
 def test_where_the_client_is(flow: Flow, via: str, contact: str, keeps_flow: bool, received: str) -> None:
+    # spec S-HOP-5
     desk = Desk()
     desk.ask(register(f"<{contact}>", vias=(via,)), flow=flow)
     assert (desk.only().flow, desk.only().received) == (flow if keeps_flow else None, received)
 
 
 def test_behind_a_proxy_the_source_says_nothing() -> None:
+    # spec S-HOP-5
     desk = Desk()
     desk.ask(register("<sip:alice@10.0.0.5>", vias=("SIP/2.0/UDP 198.51.100.7:5062", "SIP/2.0/UDP 10.0.0.5")))
     assert (desk.only().flow, desk.only().received) == (None, "")
 
 
 def test_one_connection_is_one_client() -> None:
+    # spec S-HOP-6
     desk = Desk()
     vias = ("SIP/2.0/TCP 198.51.100.7:5062",)
     own, other = "<sip:alice@198.51.100.7:5062;transport=tcp>", "<sip:alice@198.51.100.7:7000;transport=tcp>"

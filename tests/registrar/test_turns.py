@@ -7,6 +7,7 @@ from imc.registrar.turns import Turns
 
 
 def test_one_at_a_time_in_order_of_arrival() -> None:
+    # spec S-REG-2
     turns = Turns()
     done: list[str] = []
     turns.take("a", lambda: done.append("a1"))

@@ -145,6 +145,7 @@ def signed(
 
 
 def test_everyone_else_is_challenged() -> None:
+    # spec S-AUTH-1, S-AUTH-2
     gate = Gate()
     for request in (message(), register(), message(sender="<sip:nobody@example.com>")):
         offered = challenges(gate.ask(request))
@@ -164,11 +165,13 @@ def test_everyone_else_is_challenged() -> None:
     ],
 )
 def test_the_realm_is_the_domain_of_from_where_it_is_served(sender: str, realm: str) -> None:
+    # spec S-AUTH-4
     offered = challenges(Gate().ask(message(sender=sender)))
     assert {parse_auth(value).params["realm"] for value in offered} == {realm}
 
 
 def test_algorithms_are_offered_in_the_configured_order() -> None:
+    # spec S-AUTH-3
     offered = challenges(Gate(algorithms=("SHA-256", "MD5")).ask(message()))
     assert [parse_auth(value).params["algorithm"] for value in offered] == ["SHA-256", "MD5"]
 
@@ -190,6 +193,7 @@ def test_algorithms_are_offered_in_the_configured_order() -> None:
     ],
 )
 def test_clients_that_fail_at_what_they_do_not_know_are_not_shown_it(agent: str, offered: list[str]) -> None:
+    # spec S-AUTH-3
     values = challenges(Gate().ask(message(f"User-Agent: {agent}")))
     assert [parse_auth(value).params["algorithm"] for value in values] == offered
 
@@ -274,6 +278,7 @@ def test_who_does_not_is_challenged_again(username: str, password: str) -> None:
 
 
 def test_an_unknown_user_is_treated_as_a_known_one() -> None:
+    # spec S-AUTH-9
     gate = Gate()
     found = []
     for username, password in (("alice", "wrong"), ("nobody", "wrong"), ("nobody", "")):
@@ -302,6 +307,7 @@ def test_an_account_with_no_hash_at_all_lets_nobody_in() -> None:
 
 
 def test_replay_gets_a_new_nonce() -> None:
+    # spec S-AUTH-6
     gate = Gate()
     challenge = gate.challenge()[0]
     request = signed(challenge)
@@ -351,6 +357,7 @@ def test_an_old_nonce_is_stale() -> None:
 
 
 def test_a_nonce_from_before_a_restart_is_stale() -> None:
+    # spec S-AUTH-5
     challenge = Gate().challenge()[0]
     gate = Gate()
     gate.verifier = DigestVerifier(DigestOptions(algorithms=DEFAULT_ALGORITHMS), b"n" * 32)
@@ -362,6 +369,7 @@ def test_a_nonce_from_before_a_restart_is_stale() -> None:
 
 
 def test_credentials_for_others_are_passed_over() -> None:
+    # spec S-AUTH-12
     gate = Gate()
     challenge = gate.challenge()[0]
     foreign = 'Authorization: Digest username="x", realm="elsewhere", nonce="n", uri="sip:x", response="00"'
@@ -409,6 +417,7 @@ def test_malformed_credentials(value: str) -> None:
 
 
 def test_forged_from() -> None:
+    # spec S-AUTH-8
     gate = Gate()
     forged = "<sip:bob@example.com>"
     challenge = gate.challenge(sender=forged)[0]
@@ -449,6 +458,7 @@ NO_SENDER = [
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("sender", NO_SENDER)
 def test_who_does_not_say_who_they_are(mode: Mode, sender: str) -> None:
+    # spec S-AUTH-11
     found = Gate(mode).ask(message(sender=sender), STRANGER if mode is Mode.NONE else PEER)
     assert why(found)[0] == 403
 
@@ -457,6 +467,7 @@ def test_who_does_not_say_who_they_are(mode: Mode, sender: str) -> None:
 
 
 def test_nobody_registers_others() -> None:
+    # spec S-AUTH-8
     refusal = (403, "only one's own address can be registered")
     gate = Gate()
     bob = "<sip:bob@example.com>"
@@ -486,6 +497,7 @@ def test_a_trusted_peer_is_believed(flow: Flow) -> None:
 @pytest.mark.parametrize("flow", [STRANGER, STRANGER6])
 @pytest.mark.parametrize("header", ["P-Asserted-Identity: <sip:alice@example.com>", "X: y"])
 def test_nobody_else_is_heard(flow: Flow, header: str) -> None:
+    # spec S-AUTH-1
     assert why(Gate(Mode.TRUSTED).ask(message(header), flow)) == (403, "only trusted peers are heard here")
 
 
@@ -502,6 +514,7 @@ def test_nobody_else_is_heard(flow: Flow, header: str) -> None:
 @pytest.mark.parametrize("mode", [Mode.TRUSTED, Mode.DIGEST])
 @pytest.mark.parametrize("sender", ["<sip:bob@example.com>", "<sip:anonymous@anonymous.invalid>", "<sip:example.com>"])
 def test_an_asserted_identity_counts_and_not_from(mode: Mode, value: str, aor: Aor, sender: str) -> None:
+    # spec S-AUTH-10
     request = message(f"P-Asserted-Identity: {value}", sender=sender)
     assert Gate(mode).ask(request, PEER) == Identified(aor, Voucher.PEER)
 
@@ -520,6 +533,7 @@ def test_an_asserted_identity_counts_and_not_from(mode: Mode, value: str, aor: A
     ],
 )
 def test_assertions_that_cannot_be_used(headers: list[str], status: int) -> None:
+    # spec S-AUTH-10
     for mode in (Mode.TRUSTED, Mode.DIGEST):
         found = Gate(mode).ask(message(*headers), PEER)
         assert isinstance(found, Answer)
@@ -532,6 +546,7 @@ def test_privacy_none_hides_nothing() -> None:
 
 
 def test_assertions_of_strangers_are_not_looked_at() -> None:
+    # spec S-AUTH-10
     asserted = "P-Asserted-Identity: <sip:bob@example.com>"
     preferred = "P-Preferred-Identity: <sip:bob@example.com>"
     gate = Gate()
@@ -554,6 +569,7 @@ def test_in_mode_digest_a_trusted_peer_that_asserts_nothing_is_challenged() -> N
 
 @pytest.mark.parametrize("flow", [PEER, STRANGER, STRANGER6])
 def test_mode_none_believes_from(flow: Flow) -> None:
+    # spec S-AUTH-1
     gate = Gate(Mode.NONE)
     assert gate.ask(message(), flow) == Identified(ALICE, Voucher.NOBODY)
     assert gate.ask(message("Authorization: Digest nonsense"), flow) == Identified(ALICE, Voucher.NOBODY)

@@ -73,6 +73,7 @@ class Desk:
 
 
 def test_nothing_is_in_force_or_answered_before_the_commit() -> None:
+    # spec S-REG-2
     desk = Desk()
     desk.ask(C1)
     assert (desk.bound(), desk.heard, desk.changed) == ([], [], [])
@@ -143,6 +144,7 @@ def test_a_user_with_too_many_requests_under_way() -> None:
 
 
 def test_domains_of_others() -> None:
+    # spec S-REG-1
     desk = Desk()
     refusal = desk.registration.check_domain(register(uri="sip:other.example"))
     assert refusal is not None
@@ -173,6 +175,7 @@ async def test_what_expires_is_taken_out(autojump_clock: MockClock, nursery: tri
 
 
 async def test_who_has_no_account_any_more_is_not_registered(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    # spec S-REG-12
     desk = Desk()
     for aor in (ALICE, BOB):
         desk.ask(C1.replace("alice", aor.user), aor=aor)

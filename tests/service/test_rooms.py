@@ -245,6 +245,7 @@ async def play(options: RoomOptions | None = None, writer: WriterOptions | None 
 
 
 async def test_nothing_leaves_before_it_is_committed() -> None:
+    # spec S-LANE-6
     async with play() as on:
         await on.set_up("alice", "bob")
         on.base.gate = trio.Event()
@@ -589,6 +590,7 @@ async def test_founders_at_once_make_one_room() -> None:
 
 
 async def test_large_message_needs_a_stream_for_everyone() -> None:
+    # spec S-NET-9
     async with play() as on:
         await on.set_up("alice", "bob", "carol")
         on.can_carry = False

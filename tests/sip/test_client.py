@@ -77,6 +77,7 @@ class Scene:
 
 
 def test_an_unanswered_datagram_is_repeated_by_timer_e_until_timer_f() -> None:
+    # spec S-TXC-1
     scene = Scene().run(100)
     assert [at for at, _ in scene.sent] == SCHEDULE
     assert {data for _, data in scene.sent} == {HEAD + scene.branch + TAIL}
@@ -86,6 +87,7 @@ def test_an_unanswered_datagram_is_repeated_by_timer_e_until_timer_f() -> None:
 
 
 def test_timer_f_fires_at_64_t1_and_not_before() -> None:
+    # spec S-TXC-2
     scene = Scene().run(31.95)
     assert scene.seen == []
     assert scene.run(32.0).seen == [RequestTimedOut]
@@ -110,6 +112,7 @@ def test_a_clock_that_stood_still_does_not_let_copies_burst() -> None:
 
 
 def test_over_a_stream_there_is_no_timer_e_and_timer_k_is_zero() -> None:
+    # spec S-TXC-1
     scene = Scene(TCP).run(31.95)
     assert [at for at, _ in scene.sent] == [0.0]
     assert scene.run(32).seen == [RequestTimedOut]
@@ -121,6 +124,7 @@ def test_over_a_stream_there_is_no_timer_e_and_timer_k_is_zero() -> None:
 
 
 def test_timer_k_absorbs_repeated_answers_for_t4() -> None:
+    # spec S-TXC-2
     scene = Scene().run(0.2).answer(200)
     assert scene.tables == (0, 1)
     assert scene.run(5.15).answer(200).answer(500).answer(180).seen == [200]
@@ -132,6 +136,7 @@ def test_timer_k_absorbs_repeated_answers_for_t4() -> None:
 
 
 def test_after_a_provisional_answer_copies_come_every_t2() -> None:
+    # spec S-TXC-1
     scene = Scene().run(0.1).answer(100).run(100)
     # The timer E that runs is not stopped (§17.1.2.2: it is reset to T2 when it fires).
     assert [at for at, _ in scene.sent] == [0.0, 0.5, 4.5, 8.5, 12.5, 16.5, 20.5, 24.5, 28.5]
@@ -174,6 +179,7 @@ EFFECTS: dict[tuple[ClientState, ClientEvent], tuple[int, list[object], tuple[in
 
 @pytest.mark.parametrize(("state", "event"), EFFECTS, ids=lambda value: value.name)
 def test_row(state: ClientState, event: ClientEvent) -> None:
+    # spec S-TXC-2
     scene = REACH[state]()
     sent, events = len(scene.sent), len(scene.events)
     FIRE[event](scene)
@@ -232,6 +238,7 @@ def test_a_closed_stream_fails_its_own_transactions_only() -> None:
     ],
 )
 def test_an_answer_that_is_not_ours_is_stray(old: bytes, new: bytes) -> None:
+    # spec S-TXC-3
     scene = Scene()
     data = answer_to(scene.sent[0][1], 200)
     assert old in data
@@ -250,6 +257,7 @@ def test_a_bad_answer_is_dropped() -> None:
 
 
 def test_an_answer_may_come_from_elsewhere_and_with_what_a_server_adds_to_via() -> None:
+    # spec S-TXC-3
     scene = Scene()
     data = answer_to(scene.sent[0][1], 200).replace(b";rport;", b" ;received=192.0.2.1 ; rport=5060;")
     events = scene.stack.receive(data, UDP._replace(remote=("198.51.100.1", 9)), 0.1)
@@ -272,6 +280,7 @@ def test_the_method_of_a_transaction_may_be_another() -> None:
 
 
 def test_a_full_table_starts_nothing_until_one_ends() -> None:
+    # spec S-TXC-5
     stack = make_stack(bound=2)
     first = stack.start(UDP, HEAD, TAIL, 1, 0.0)
     stack.start(UDP, HEAD, TAIL, 2, 0.0)

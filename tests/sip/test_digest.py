@@ -207,6 +207,7 @@ def test_qop_auth_leaves_the_body_out() -> None:
 
 
 def test_a_wrong_password_an_unknown_user_and_an_account_without_this_hash_look_the_same() -> None:
+    # spec S-AUTH-9
     verifier = only()
     assert verify(verifier, login(verifier, password="wrong")) is Verdict.WRONG
     assert verify(verifier, login(verifier), secrets=None) is Verdict.WRONG
@@ -223,6 +224,7 @@ def test_a_wrong_password_an_unknown_user_and_an_account_without_this_hash_look_
 
 
 def test_what_was_not_offered_is_wrong() -> None:
+    # spec S-AUTH-12
     verifier = make_verifier(algorithms=("SHA-256",), qop=("auth",))
     (challenge,) = verifier.challenges(REALM, 0.0)
     assert verify(verifier, answer(challenge.replace("SHA-256", "MD5"))) is Verdict.WRONG
@@ -253,6 +255,7 @@ def test_upper_case_digits_of_a_response_are_the_same_number() -> None:
 
 
 def test_a_nonce_lives_so_long() -> None:
+    # spec S-AUTH-5
     verifier = only(nonce_lifetime=300)
     (challenge,) = verifier.challenges(REALM, 1000.0)
     assert verify(verifier, answer(challenge), 1300.0) is Verdict.OK
@@ -260,6 +263,7 @@ def test_a_nonce_lives_so_long() -> None:
 
 
 def test_staleness_is_told_only_to_who_knows_the_password() -> None:
+    # spec S-AUTH-5
     verifier = only()
     (challenge,) = verifier.challenges(REALM, 0.0)
     assert verify(verifier, answer(challenge), 10_000.0) is Verdict.STALE
@@ -307,6 +311,7 @@ def test_another_spelling_of_a_nonce_is_the_same_nonce() -> None:
 
 
 def test_requests_may_overtake_each_other_within_the_window() -> None:
+    # spec S-AUTH-6
     verifier = only()
     (challenge,) = verifier.challenges(REALM, 0.0)
     ok, replay = Verdict.OK, Verdict.REPLAY
@@ -326,6 +331,7 @@ def test_two_users_of_one_nonce_have_their_own_counts() -> None:
 
 
 def test_without_qop_a_nonce_serves_once() -> None:
+    # spec S-AUTH-6
     verifier = only("MD5")
     (challenge,) = verifier.challenges(REALM, 0.0)
     authorization = answer(challenge.replace(', qop="auth,auth-int"', ""))
@@ -512,12 +518,14 @@ def test_whoever_logs_in_by_authorize_is_ok(
     ],
 )
 def test_same_resource(one: str, other: str, expected: bool) -> None:
+    # spec S-AUTH-7
     hosts = frozenset({"example.com", "10.0.0.1"})
     assert is_same_resource(one, other, hosts) is expected
     assert is_same_resource(other, one, hosts) is expected
 
 
 def test_a_proxy_may_have_changed_the_request_uri_within_our_hosts() -> None:
+    # spec S-AUTH-7
     verifier = only(hosts=frozenset({"example.com", "10.0.0.1"}))
     assert verify(verifier, login(verifier), uri="sip:room@10.0.0.1:5070;lr") is Verdict.OK
     assert verify(only(), login(only()), uri="sip:room@10.0.0.1:5070;lr") is Verdict.WRONG

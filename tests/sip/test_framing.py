@@ -127,6 +127,7 @@ def test_what_comes_out_does_not_depend_on_the_pieces(data: bytes, at: int) -> N
 
 
 def test_nothing_comes_out_after_a_fault() -> None:
+    # spec S-READ-3
     framer = StreamFramer(MAX)
     with pytest.raises(BadMessage):
         list(framer.feed(text()))

@@ -7,6 +7,7 @@ from imc.sip.ids import MAGIC_COOKIE, Ids
 
 
 def test_branches_are_unique_across_draws_even_when_the_random_part_repeats() -> None:
+    # spec S-TXC-4
     class Stuck(random.Random):
         def randbytes(self, n: int) -> bytes:
             return bytes(n)
@@ -17,6 +18,7 @@ def test_branches_are_unique_across_draws_even_when_the_random_part_repeats() ->
 
 
 def test_each_id_is_what_the_grammar_asks_for() -> None:
+    # spec S-TXC-4
     ids = Ids()
     branch, tag, call_id = ids.branch().decode(), ids.tag(), ids.call_id()
     assert branch.startswith(MAGIC_COOKIE)

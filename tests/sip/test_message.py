@@ -155,6 +155,7 @@ def test_a_bad_response_is_never_answered(line: str) -> None:
 
 @pytest.mark.parametrize("name", ["Via", "From", "To", "Call-ID", "CSeq"])
 def test_a_mandatory_header_is_missing(name: str) -> None:
+    # spec S-READ-4
     error = refusal(without(name))
     assert (error.status, error.reason) == (400, f"Missing {name}")
     assert (error.request is None) == (name == "Via")
@@ -203,6 +204,7 @@ def test_of_a_partly_bad_via_the_good_part_is_kept() -> None:
     ],
 )  # fmt: skip
 def test_bad_request_lines(line: str, status: int) -> None:
+    # spec S-READ-4
     error = refusal(octets(line, *HEADERS))
     assert error.status == status
     assert error.request is not None
@@ -239,6 +241,7 @@ def test_a_line_that_is_no_header_is_a_fault_and_is_left_out(line: str) -> None:
 
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires"])
 def test_a_single_header_that_is_repeated_with_another_value(name: str) -> None:
+    # spec S-READ-4
     values = {"CSeq": ("1021 MESSAGE", "1 MESSAGE"), "Max-Forwards": ("1", "2"), "Expires": ("1", "2")}
     one, other = values.get(name, ("<sip:a@b>", "<sip:c@d>"))
     error = refusal(without(name, f"{name}: {one}", f"{name.upper()}: {other}"))
@@ -261,6 +264,7 @@ def test_lengths_that_differ(lines: tuple[str, ...]) -> None:
 
 def test_the_body_of_a_datagram() -> None:
     # RFC 3261 §18.3
+    # spec S-READ-2
     assert parse_request(octets(START, *HEADERS, body=b"to the end\r\n\r\n\0")).body == b"to the end\r\n\r\n\0"
     assert parse_request(octets(START, *HEADERS, "l: 2", body=b"abc")).body == b"ab"
     assert parse_request(octets(START, *HEADERS, "l: 0", body=b"abc")).body == b""

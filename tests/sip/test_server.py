@@ -90,6 +90,7 @@ EFFECTS: dict[tuple[ServerState, ServerEvent], tuple[list[int], bool]] = {
 
 @pytest.mark.parametrize(("state", "event"), EFFECTS, ids=lambda value: value.name)
 def test_row(state: ServerState, event: ServerEvent) -> None:
+    # spec S-TXS-8
     scene = REACH[state]()
     sent = len(scene.sent)
     FIRE[event](scene)
@@ -105,6 +106,7 @@ def test_every_row_has_its_test() -> None:
 
 def test_100_is_sent_when_a_clients_timer_e_has_grown_to_t2_and_again_for_each_copy() -> None:
     # RFC 4320 §4.1
+    # spec S-TXS-3
     scene = Scene().run(3.45).repeat()
     assert scene.sent == []
     scene.run(3.5).run(7.5).repeat().run(11.5).repeat().run(12).answer(202).run(15.5).repeat()
@@ -124,6 +126,7 @@ def test_100_has_no_to_tag_and_the_timestamp_of_the_request() -> None:
 
 
 def test_timer_j_answers_copies_for_64_t1() -> None:
+    # spec S-TXS-5
     scene = Scene().run(1).answer().run(32.95).repeat()
     assert [status for _, status in scene.sent] == [200, 200]
     assert not scene.run(33).is_alive
@@ -132,6 +135,7 @@ def test_timer_j_answers_copies_for_64_t1() -> None:
 
 def test_streams_are_no_exception_to_timer_j() -> None:
     # See the docstring of imc.sip.stack: a client repeats its request on another connection when one broke.
+    # spec S-TXS-5
     scene = Scene(TCP).answer().run(10).repeat()
     assert [status for _, status in scene.sent] == [200, 200]
     assert scene.stack.receive(request(), TCP._replace(conn=8), 11) == []
@@ -140,6 +144,7 @@ def test_streams_are_no_exception_to_timer_j() -> None:
 
 def test_an_answer_after_64_t1_is_not_sent() -> None:
     # RFC 4320 §4.2
+    # spec S-TXS-4
     scene = Scene().run(32)
     assert not scene.is_alive
     assert scene.stack.statistics()["requests_given_up"] == 1
@@ -150,6 +155,7 @@ def test_an_answer_after_64_t1_is_not_sent() -> None:
 
 def test_408_is_not_sent() -> None:
     # RFC 4320 §4.2
+    # spec S-TXS-4, S-RELAY-2
     scene = Scene().answer(408).run(32)
     assert scene.sent == [(3.5, 100)]
     assert scene.stack.statistics()["requests_given_up"] == 1
@@ -157,6 +163,7 @@ def test_408_is_not_sent() -> None:
 
 def test_there_is_no_provisional_answer_for_the_service_to_give() -> None:
     # RFC 4320 §4.1
+    # spec S-TXS-3
     with pytest.raises(ValueError, match="final"):
         Scene().answer(183)
 
@@ -172,6 +179,7 @@ def test_an_answer_can_be_given_by_key() -> None:
 
 
 def test_the_service_sees_each_request_once_even_before_it_accepts() -> None:
+    # spec S-TXS-2
     stack = make_stack()
     first, second = (stack.receive(request(), UDP, 0.0)[0] for _ in range(2))
     assert isinstance(first, RequestReceived)
@@ -188,6 +196,7 @@ OTHER_VIA = "SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bKb;rport"
 
 def test_the_same_request_by_another_way_is_482_while_the_first_is_known() -> None:
     # RFC 3261 §8.2.2.2
+    # spec S-TXS-6
     scene = Scene()
     for at in (0.1, 5.0, 31.0):
         assert scene.run(at).stack.receive(request(via=OTHER_VIA), UDP, at) == []
@@ -224,6 +233,7 @@ def test_another_request_is_not_merged(change: dict[str, str]) -> None:
 
 
 def test_requests_with_a_to_tag_are_never_merged() -> None:
+    # spec S-TXS-6
     stack = make_stack()
     tagged = "<sip:chat-a@example.com>;tag=t"
     for via in ("SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bKa", OTHER_VIA):
@@ -246,6 +256,7 @@ def test_requests_with_a_to_tag_are_never_merged() -> None:
 )
 def test_branch_sent_by_and_method_name_a_transaction(change: dict[str, str]) -> None:
     # RFC 3261 §17.2.3; a different Call-ID keeps 482 out of it
+    # spec S-TXS-1
     scene = Scene()
     assert len(scene.stack.receive(request(**change, call_id="other"), UDP, 0.0)) == 1  # type: ignore[arg-type]
     assert scene.stack.receive(request(call_id="other", uri="sip:x@example.com"), UDP, 0.0) == []
@@ -254,6 +265,7 @@ def test_branch_sent_by_and_method_name_a_transaction(change: dict[str, str]) ->
 @pytest.mark.parametrize("branch", ["", ";branch=1", ";branch=z9hG4bK"])
 def test_without_an_rfc_3261_branch_the_rest_names_it(branch: str) -> None:
     # RFC 3261 §17.2.3, for clients of RFC 2543; RFC 4475 §3.3.15 has the bare cookie
+    # spec S-TXS-1
     stack = make_stack()
     via = f"SIP/2.0/UDP 192.0.2.9:5070{branch}"
     (event,) = stack.receive(request(via=via), UDP, 0.0)
@@ -268,6 +280,7 @@ def test_without_an_rfc_3261_branch_the_rest_names_it(branch: str) -> None:
 
 
 def test_a_full_table_answers_503_at_a_bounded_rate_then_nothing() -> None:
+    # spec S-TXS-7
     stack = make_stack(max_server_transactions=2, overload_answers=3, retry_after=9)
     accepted = 0
     for n in range(10):

@@ -99,6 +99,7 @@ def test_a_refusal_byte_by_byte() -> None:
     ],
 )
 def test_what_is_not_understood_is_refused(data: bytes, expected: tuple[str, list[str]]) -> None:
+    # spec S-UAS-1
     status, headers = own_answer(data)
     if expected[0] == "400":  # its wording is the parser's
         status = status[:11]
@@ -123,6 +124,7 @@ def test_what_is_not_understood_is_refused(data: bytes, expected: tuple[str, lis
     ],
 )
 def test_what_is_understood_goes_up(data: bytes) -> None:
+    # spec S-UAS-2
     stack = make_stack()
     event = receive(stack, data)
     assert (event.flow, event.reply_flow) == (UDP, UDP)
@@ -130,6 +132,7 @@ def test_what_is_understood_goes_up(data: bytes) -> None:
 
 
 def test_handling_required_is_not_optional() -> None:
+    # spec S-UAS-6
     status, _ = own_answer(request(headers=["Content-Encoding: gzip", "Content-Disposition: render;handling=required"]))
     assert status == "SIP/2.0 415 Unsupported Media Type"
 
@@ -160,6 +163,7 @@ def test_without_a_policy_everything_goes_up() -> None:
 
 
 def test_sizes_are_bounded() -> None:
+    # spec S-READ-6
     assert own_answer(request(body=b"x" * 11), max_body=10)[0] == "SIP/2.0 413 Request Entity Too Large"
     long = request(headers=["Subject: " + "x" * 1000])
     assert own_answer(long, max_head=1000)[0] == "SIP/2.0 513 Message Too Large"
@@ -176,6 +180,7 @@ def test_sizes_are_bounded() -> None:
 @pytest.mark.parametrize("method", ["ACK", "CANCEL"])
 @pytest.mark.parametrize("damage", [b"", b"broken line\r\n"])
 def test_ack_and_cancel_are_never_answered(method: str, damage: bytes) -> None:
+    # spec S-READ-5
     stack = make_stack()
     data = request(method, body=b"")
     assert stack.receive(data.replace(b"Max-Forwards: 70\r\n", damage), UDP, 0.0) == []
@@ -201,6 +206,7 @@ def test_ack_and_cancel_are_never_answered(method: str, damage: bytes) -> None:
     ],
 )
 def test_what_gives_no_way_back_is_not_answered(data: bytes) -> None:
+    # spec S-READ-5
     stack = make_stack()
     assert stack.receive(data, UDP, 0.0) == []
     assert stack.output() == []
@@ -209,6 +215,7 @@ def test_what_gives_no_way_back_is_not_answered(data: bytes) -> None:
 
 
 def test_a_datagram_from_port_0_cannot_be_answered() -> None:
+    # spec S-VIA-2
     stack = make_stack()
     nowhere = UDP._replace(remote=("192.0.2.9", 0))
     assert stack.receive(request(), nowhere, 0.0) == []
@@ -263,6 +270,7 @@ def test_a_to_that_cannot_be_read_is_sent_back_as_it_came() -> None:
     ],
 )
 def test_via_says_where_a_datagram_is_answered(via: str, stamped: str, remote: int) -> None:
+    # spec S-VIA-1, S-VIA-2, S-VIA-3
     for data in (request("INVITE", via="SIP/2.0/UDP " + via), request(via="SIP/2.0/UDP " + via, cseq="bad")):
         to, lines = reply(data)
         assert lines[1] == "Via: SIP/2.0/UDP " + stamped
@@ -270,6 +278,7 @@ def test_via_says_where_a_datagram_is_answered(via: str, stamped: str, remote: i
 
 
 def test_only_the_topmost_via_is_stamped() -> None:
+    # spec S-VIA-1
     first, second, third = "SIP/2.0/UDP 10.0.0.1;rport", "SIP/2.0/TCP b.example;rport", "SIP/2.0/UDP c.example;rport"
     _, lines = reply(request("INVITE", via=f"{first}, {second}", headers=[f"Via: {third}"]))
     assert lines[1:3] == [f"Via: {first}=5070;received=192.0.2.9, {second}", f"Via: {third}"]
@@ -291,6 +300,7 @@ def test_streams_are_answered_on_the_stream() -> None:
 
 
 def test_rport_can_be_taken_for_granted() -> None:
+    # spec S-VIA-2
     to, lines = reply(request("INVITE", via="SIP/2.0/UDP 192.0.2.9:1;branch=z9hG4bKa"), is_rport_assumed=True)
     assert to == UDP
     assert lines[1] == "Via: SIP/2.0/UDP 192.0.2.9:1;branch=z9hG4bKa"
@@ -301,6 +311,7 @@ def test_rport_can_be_taken_for_granted() -> None:
 
 def test_a_stateless_answer_is_the_same_for_each_copy_and_leaves_nothing() -> None:
     # RFC 3261 §8.2.7
+    # spec S-UAS-4
     stack = make_stack()
     for _ in range(3):
         event = receive(stack, request())
@@ -313,6 +324,7 @@ def test_a_stateless_answer_is_the_same_for_each_copy_and_leaves_nothing() -> No
 
 
 def test_to_tags_differ_by_request_and_by_process() -> None:
+    # spec S-UAS-4
     one, other = Stack(StackConfig(), Ids()), Stack(StackConfig(), Ids())
     first, second = receive(one, request()).request, receive(one, request(call_id="other")).request
     assert len({one.to_tag(first), one.to_tag(second), other.to_tag(first)}) == 3
@@ -338,6 +350,7 @@ SEEDS = [
 @given(st.data())
 @settings(max_examples=400)
 def test_whatever_comes_in_nothing_is_raised_and_at_most_one_answer_goes_out(data: st.DataObject) -> None:
+    # spec S-READ-1
     stack = make_stack()
     octets = bytearray(data.draw(st.sampled_from(SEEDS)))
     for _ in range(data.draw(st.integers(0, 4))):

@@ -39,6 +39,7 @@ def test_all_are_here() -> None:
 
 @pytest.mark.parametrize("case", [case for case in ALL if case.status is None], ids=repr)
 def test_what_is_accepted(case: Torture) -> None:
+    # spec S-READ-1
     message = parse_message(case.data, is_datagram=True)
     assert parse_message(message.render(), is_datagram=True) == message
     for name, later in READ_LATER.items():
@@ -49,6 +50,7 @@ def test_what_is_accepted(case: Torture) -> None:
 
 @pytest.mark.parametrize("case", [case for case in ALL if case.status is not None], ids=repr)
 def test_what_is_refused(case: Torture) -> None:
+    # spec S-READ-1
     with pytest.raises(BadMessage) as info:
         parse_message(case.data, is_datagram=True)
     assert info.value.status == case.status
@@ -195,6 +197,7 @@ def test_parameters_of_contacts() -> None:
 
 
 def test_escaped_headers_never_become_headers() -> None:
+    # spec S-READ-7
     request = read("escruri")
     assert "Route" not in request.headers
     assert b"\r\nRoute" not in request.render()

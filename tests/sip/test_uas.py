@@ -17,6 +17,7 @@ def parsed(data: bytes) -> Request:
 
 
 def test_what_a_response_copies_and_what_it_does_not() -> None:
+    # spec S-UAS-3
     source = parsed(
         request(
             via="SIP/2.0/TCP p.example;branch=z9hG4bK1 , SIP/2.0/UDP q.example",
@@ -47,6 +48,7 @@ def test_what_a_response_copies_and_what_it_does_not() -> None:
 
 
 def test_text_goes_back_as_it_came() -> None:
+    # spec S-READ-7
     source = parsed(request(from_='"J\u00e4s\\"\udcff" <sip:alice@example.com> ; TAG=f', to="sip:a@example.com;x=y"))
     response = build_response(source, 200, to_tag="t")
     assert response.headers.get("From") == '"J\u00e4s\\"\udcff" <sip:alice@example.com> ; TAG=f'
@@ -59,6 +61,7 @@ def test_a_reason_may_be_given() -> None:
 
 
 def test_a_header_of_the_service_cannot_break_out() -> None:
+    # spec S-READ-7
     with pytest.raises(ValueError, match="header"):
         build_response(parsed(request()), 200, to_tag="t", headers=[("IMC-Event", "x\r\nVia: y")])
 
@@ -73,6 +76,7 @@ def test_reason_phrases(status: int, phrase: str) -> None:
 
 
 def test_checks_go_in_the_order_of_section_8_2() -> None:
+    # spec S-UAS-1
     policy = UasPolicy(accept=("text/plain",))
     headers = ["Require: x", "Content-Encoding: gzip", "Content-Type: a/b"]
     assert policy.check(parsed(request("INVITE", "tel:+1", headers=headers))) == Refusal(

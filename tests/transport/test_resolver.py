@@ -52,6 +52,7 @@ def resolver_for(
     ],
 )
 async def test_numeric_targets_need_no_dns(text: str, target: Target) -> None:
+    # spec S-DNS-1
     assert await Resolver(ResolverOptions()).resolve(uri(text)) == (target,)
 
 
@@ -80,6 +81,7 @@ async def test_unreachable_without_dns(text: str, why: str) -> None:
 
 async def test_sips_goes_over_tls_only() -> None:
     """What TLS will need, with a transport that no socket has yet."""
+    # spec S-DNS-2
     resolver = Resolver(ResolverOptions(transports=("udp", "tcp", "tls")))
     tls = Target("tls", "192.0.2.1", 5061)
     assert await resolver.resolve(uri("sips:bob@192.0.2.1")) == (tls,)
@@ -106,6 +108,7 @@ NAPTRS = (
 
 async def test_naptr_then_srv_then_addresses(server: DnsServer) -> None:
     """RFC 3263 §4.1, with its order of transports: here TCP before UDP, though we should prefer UDP."""
+    # spec S-DNS-1
     server.add("example.com", "NAPTR", *NAPTRS)
     server.add("_sip._tcp.example.com", "SRV", "1 0 5062 b.example.com.", "0 0 5061 a.example.com.")
     server.add("_sip._udp.example.com", "SRV", "0 0 5063 a.example.com.")
@@ -127,6 +130,7 @@ async def test_naptr_then_srv_then_addresses(server: DnsServer) -> None:
 
 
 async def test_srv_without_naptr_in_our_order_of_transports(server: DnsServer) -> None:
+    # spec S-DNS-1
     server.add("_sip._tcp.example.com", "SRV", "0 0 5062 a.example.com.")
     server.add("_sip._udp.example.com", "SRV", "0 0 5063 a.example.com.")
     server.add("a.example.com", "A", "192.0.2.1")
@@ -289,6 +293,7 @@ async def test_deadline_of_the_whole(
     server: DnsServer, nursery: trio.Nursery, mock_clock: trio.testing.MockClock
 ) -> None:
     """What has been found by then is given; here the SRV of UDP, while the addresses of TCP's are awaited."""
+    # spec S-DNS-3
     server.add("_sip._udp.example.com", "SRV", "0 0 5060 a.test.")
     server.add("_sip._tcp.example.com", "SRV", "0 0 5060 b.test.")
     server.add("a.test", "A", "192.0.2.1")
@@ -307,6 +312,7 @@ async def test_deadline_of_the_whole(
 
 
 async def test_answers_are_kept_for_their_ttl(server: DnsServer, mock_clock: trio.testing.MockClock) -> None:
+    # spec S-DNS-3
     server.add("example.com", "A", "192.0.2.1", ttl=30)
     resolver = resolver_for(server, families=(4,))
     for seconds, expected in ((0.0, 1), (29.0, 1), (1.5, 2), (29.0, 2)):
@@ -352,6 +358,7 @@ async def test_the_cache_is_bounded(server: DnsServer, mock_clock: trio.testing.
 
 
 async def test_concurrent_lookups_ask_once(server: DnsServer, nursery: trio.Nursery) -> None:
+    # spec S-DNS-3
     names = Names(NameOptions(nameservers=(server.address,), hosts_file="/nonexistent"))
     server.add("example.com", "A", "192.0.2.1")
     async with trio.open_nursery() as lookups:
@@ -410,6 +417,7 @@ async def test_reload_forgets(server: DnsServer) -> None:
 
 
 async def test_hosts_file_comes_before_the_dns(server: DnsServer, tmp_path: Path) -> None:
+    # spec S-DNS-4
     hosts = tmp_path / "hosts"
     hosts.write_text(
         "# comment\n192.0.2.7\tProxy.Example.COM proxy # 192.0.2.8 proxy\n\n2001:DB8::7 proxy.example.com\nbad line\n"
@@ -425,6 +433,7 @@ async def test_hosts_file_comes_before_the_dns(server: DnsServer, tmp_path: Path
 
 
 async def test_localhost_is_never_asked_for(server: DnsServer) -> None:
+    # spec S-DNS-4
     resolver = resolver_for(server, families=(4, 6))
     for host in ("localhost", "db.localhost"):
         assert await resolver.resolve(uri(f"sip:bob@{host}:5080")) == (

@@ -103,6 +103,7 @@ async def test_there_and_back_on_one_connection(connect: Connect, tcp: OpenTcp, 
 
 
 async def test_double_crlf_is_answered_with_one(connect: Connect, tcp: OpenTcp, recorder: Recorder) -> None:
+    # spec S-NET-1
     async with tcp() as server:
         peer = connect(at(server))
         peer.send(b"\r\n\r\n" * 2 + sip() + b"\r\n")
@@ -114,6 +115,7 @@ async def test_double_crlf_is_answered_with_one(connect: Connect, tcp: OpenTcp, 
 async def test_a_peer_that_closed_its_direction_still_gets_its_answer(
     connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock
 ) -> None:
+    # spec S-NET-8
     async with tcp() as server:
         peer = connect(at(server))
         peer.send(sip())
@@ -159,6 +161,7 @@ async def test_a_reset_ends_it_at_once(connect: Connect, tcp: OpenTcp, recorder:
 async def test_a_stream_that_is_no_sip_is_closed_after_what_came_before(
     connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock
 ) -> None:
+    # spec S-READ-3
     async with tcp() as server:
         recorder.on_receive = lambda _data, flow: server.send(flow, b"answer")
         peer = connect(at(server))
@@ -179,6 +182,7 @@ async def test_a_stream_that_is_no_sip_is_closed_after_what_came_before(
 async def test_a_message_has_a_deadline_from_its_first_byte(
     connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock
 ) -> None:
+    # spec S-NET-2
     async with tcp(message_deadline=30.0, linger=0.0) as server:
         peer = connect(at(server))
         peer.send(sip())
@@ -227,6 +231,7 @@ async def test_the_deadline_starts_anew_with_each_message(
 async def test_who_says_nothing_after_connecting_is_closed(
     connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock, keep_alive: bytes
 ) -> None:
+    # spec S-NET-2
     async with tcp(message_deadline=30.0, linger=0.0) as server:
         peer = connect(at(server))
         await until(lambda: server.connections == 1)
@@ -280,6 +285,7 @@ async def test_a_slow_reader_gets_all_in_order(connect: Connect, tcp: OpenTcp, r
 
 
 async def test_who_does_not_read_is_cut_off_at_the_bound(connect: Connect, tcp: OpenTcp, recorder: Recorder) -> None:
+    # spec S-NET-4
     async with tcp(write_buffer=100_000) as server:
         peer = connect(at(server), buffer=4096)
         peer.send(sip())
@@ -298,6 +304,7 @@ async def test_who_does_not_read_is_cut_off_at_the_bound(connect: Connect, tcp: 
 async def test_what_nobody_reads_has_a_deadline(
     connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock
 ) -> None:
+    # spec S-NET-4
     async with tcp(write_buffer=100_000, write_deadline=30.0) as server:
         peer = connect(at(server), buffer=4096)
         peer.send(sip())
@@ -318,6 +325,7 @@ async def test_what_nobody_reads_has_a_deadline(
 
 
 async def test_connections_from_one_address_are_bounded(connect: Connect, tcp: OpenTcp, recorder: Recorder) -> None:
+    # spec S-NET-3
     async with tcp(max_per_address=2) as server:
         peers = [connect(at(server), source="127.0.0.2") for _ in range(3)]
         await until(lambda: server.refused == 1)
@@ -331,6 +339,7 @@ async def test_connections_from_one_address_are_bounded(connect: Connect, tcp: O
 async def test_when_full_the_newcomer_is_refused_or_the_greediest_gives_way(
     connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock
 ) -> None:
+    # spec S-NET-3
     async with tcp(max_connections=4, linger=0.0, message_deadline=FOREVER) as server:
         greedy = []
         for n in range(4):
@@ -385,6 +394,7 @@ class FailingListener:
 async def test_a_listener_survives_without_file_descriptors(
     connect: Connect, recorder: Recorder, nursery: trio.Nursery, mock_clock: trio.testing.MockClock
 ) -> None:
+    # spec S-NET-6
     server = Tcp(
         [parse_listen("tcp:127.0.0.1:0")],
         TcpOptions(),
@@ -409,6 +419,7 @@ async def test_a_listener_survives_without_file_descriptors(
 
 
 async def test_exceptions_of_one_connection_end_nothing(connect: Connect, tcp: OpenTcp, recorder: Recorder) -> None:
+    # spec S-NET-6
     def fail(*_args: object) -> None:
         raise RuntimeError("a bug")
 
@@ -504,6 +515,7 @@ async def test_an_opened_connection_may_stay_silent(
 
 
 async def test_concurrent_opens_are_one_attempt(tcp: OpenTcp) -> None:
+    # spec S-NET-5
     flows = []
 
     async def open_one() -> None:

@@ -206,6 +206,7 @@ async def test_a_wildcard_sends_on_flows_of_each_of_its_addresses() -> None:
     ],
 )
 def test_sent_by(advertise: str | None, local: tuple[str, int], expected: str) -> None:
+    # spec S-NET-7
     transports = make(advertise=advertise)
     for _ in range(2):
         assert transports.sent_by(Flow("udp", local, ("192.0.2.9", 5060))) == expected

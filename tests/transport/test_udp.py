@@ -132,6 +132,7 @@ async def test_a_batch_ends_when_its_time_is_over(
 async def test_keep_alives_are_no_messages(
     listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer, ip: str
 ) -> None:
+    # spec S-NET-1
     listener = listen(f"udp:{ip}:0")
     nursery.start_soon(listener.run)
     for data in (b"\r\n\r\n", b"", b"\0\0\0\0", b"\0", b"12345"):
@@ -146,6 +147,7 @@ async def test_keep_alives_are_no_messages(
 async def test_a_callback_that_fails_ends_nothing(
     listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer, ip: str
 ) -> None:
+    # spec S-NET-6
     def fail(*_args: object) -> None:
         raise RuntimeError("a bug")
 
@@ -242,6 +244,7 @@ async def test_nothing_is_queued_while_it_does_not_run(listen: MakeListener, pee
 async def test_a_wildcard_answers_from_where_it_was_asked(
     listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, wildcard: str, locals_: list[str]
 ) -> None:
+    # spec S-VIA-5
     listener = listen(listen_text("udp", wildcard))
     peer = UdpPeer(locals_[0])
     nursery.start_soon(listener.run)
