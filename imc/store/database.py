@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -301,8 +303,17 @@ def _connect_arguments(kind: str, options: StoreOptions) -> dict[str, Any]:
     }
 
 
-def _prepare_sqlite(cursor: Cursor, _options: StoreOptions) -> None:
-    cursor.execute("PRAGMA journal_mode=WAL")
+def _prepare_sqlite(cursor: Cursor, options: StoreOptions) -> None:
+    # The change to WAL does not wait for a lock as statements do (no busy handler); a file that is in WAL stays so.
+    ends = time.monotonic() + options.timeout
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(_BUSY_STEP)
     cursor.execute("PRAGMA synchronous=FULL")
 
 
