@@ -41,6 +41,7 @@ from imc.store.sql import Cursor
 from imc.store.urls import engine_url
 
 T = TypeVar("T")
+_BUSY_STEP = 0.01  # seconds between attempts where SQLite does not wait by itself
 
 
 class Database:
