@@ -46,8 +46,8 @@ from lane_mutants import (
 )
 from lane_rows import SPEC
 
-_VIOLATED = re.compile(r"assertion violated .*?\bp_([a-z0-9_]+)\)")
-_ELSEWHERE = {"acceptance cycle": "progress", "invalid end state": "progress"}
+_VIOLATED = re.compile(r"assertion violated .*?\bp_([a-z0-9_]+)\)* \(at depth")
+_NO_PROGRESS = re.compile(r"^pan:1: (acceptance cycle|invalid end state) ", re.MULTILINE)
 _FIGURES = re.compile(r"^ *([0-9.e+]+) (states, stored|transitions)", re.MULTILINE)
 _UNREACHED = re.compile(rf"{re.escape(lane_rows.FILE)}:(\d+), state \d+, \"(?!assert\(p_row\))")
 MEMORY = 3000  # MiB, at most, for one search
@@ -105,9 +105,8 @@ def _refuted(report: str) -> str:
     violated = _VIOLATED.search(report)
     if violated is not None:
         return violated[1]
-    for words, name in _ELSEWHERE.items():
-        if words in report:
-            return name
+    if _NO_PROGRESS.search(report) is not None:
+        return "progress"
     raise RuntimeError(f"the search did not end: {report[-2000:]}")
 
 

@@ -19,7 +19,7 @@ PROPERTIES = {
     "true_end": ("S-TXC-2", "it reports an answer only if that was given"),
     "timer": ("S-TXC-2", "it gives up 64*T1 after its start, not earlier, not later"),
     "sparing": ("S-TXC-1", "at most 11 copies of a request leave"),
-    "quiet": ("S-TXC-1", "no copy leaves after the end"),
+    "quiet": ("S-TXC-2", "after the end no copy leaves, and who does not wait any more hears nothing"),
     "served": ("S-TXC-1", "three lost packets do no harm"),
     "early_100": ("S-TXS-3", "no 100 before a client's timer E has grown to T2"),
     "late_100": ("S-TXS-3", "a 100 when it has, if there is no answer yet"),
@@ -83,6 +83,17 @@ def row(side: str, state: str, event: str, actions: str, after: str) -> Change:
             raise ValueError(f"no row {new.key}")
         changed = [new if old.key == new.key else old for old in rows]
         files[lane_rows.FILE] = lane_rows.render(changed, lane_rows.read_durations())
+
+    return change
+
+
+def no_row(side: str, state: str, event: str) -> Change:
+    def change(files: Files) -> None:
+        rows = lane_rows.read_rows()
+        kept = [row for row in rows if row.key != (side, state, event)]
+        if len(kept) == len(rows):
+            raise ValueError(f"no row {side} {state} {event}")
+        files[lane_rows.FILE] = lane_rows.render(kept, lane_rows.read_durations())
 
     return change
 
@@ -189,6 +200,48 @@ MUTANTS = (
         EXCHANGE,
         "one_end",
         (row("client", "COMPLETED", "PROVISIONAL", "DELIVER_RESPONSE", "COMPLETED"),),
+    ),
+    Mutant(
+        "late-answer-forgotten",
+        "an answered client has no row for a late 100",
+        EXCHANGE,
+        "row",
+        (no_row("client", "COMPLETED", "PROVISIONAL"),),
+    ),
+    Mutant(
+        "first-copy-late",
+        "the first copy leaves with timer E",
+        EXCHANGE,
+        "prompt",
+        (row("client", "NEW", "STARTED", "SET_F SET_E", "TRYING"),),
+    ),
+    Mutant(
+        "100-kept-back",
+        "its user does not hear of a provisional answer",
+        EXCHANGE,
+        "told",
+        (row("client", "TRYING", "PROVISIONAL", "", "PROCEEDING"),),
+    ),
+    Mutant(
+        "abandoned-goes-on",
+        "copies leave though nobody waits",
+        EXCHANGE,
+        "quiet",
+        (row("client", "TRYING", "ABANDONED", "", "TRYING"),),
+    ),
+    Mutant(
+        "answer-once",
+        "a copy of an answered request is dropped",
+        EXCHANGE,
+        "repeated",
+        (row("server", "COMPLETED", "REQUEST", "ABSORB_REQUEST", "COMPLETED"),),
+    ),
+    Mutant(
+        "given-up-not-forgotten",
+        "what nobody answers stays",
+        EXCHANGE,
+        "ends",
+        (row("server", "PROCEEDING", "TIMER_GIVE_UP", "", "TERMINATED"),),
     ),
     # -- the lane -----------------------------------------------------------------------------------------------------
     Mutant(
@@ -359,7 +412,7 @@ MUTANTS = (
         "a copy in flight to a contact that is gone goes with it",
         TWO,
         "kept",
-        (text(LANE, "lost_sight_of(MESSAGE_OF(branch), REFUSED); ", "settle(MESSAGE_OF(branch)); "),),
+        (text(LANE, "lost_sight_of(MESSAGE_OF(branch), REFUSED);", "settle(MESSAGE_OF(branch));"),),
     ),
 )
 

@@ -98,6 +98,7 @@ inline c_set_k(x) {
 	k_at = (IS_STREAM -> now : now + TIMER_K)
 }
 inline c_deliver_response(x) {
+	assert(outcome != ABANDONED || p_quiet);
 	assert(outcome == NONE || p_one_end);
 	is_told = true;
 	if
@@ -107,11 +108,13 @@ inline c_deliver_response(x) {
 }
 inline c_absorb_response(x) { skip }
 inline c_report_timeout(x) {
+	assert(outcome != ABANDONED || p_quiet);
 	assert(outcome == NONE || p_one_end);
 	assert(now == RFC_F || p_timer);
 	outcome = TIMEOUT
 }
 inline c_report_failure(x) {
+	assert(outcome != ABANDONED || p_quiet);
 	assert(outcome == NONE || p_one_end);
 	outcome = FAILURE
 }

@@ -320,7 +320,7 @@ def test_a_copy_that_arrived_unheard_is_had_twice_at_most() -> None:
 
 
 def test_a_repeat_after_a_crash_is_known_by_its_call_id() -> None:
-    """Spec S-LANE-7. While the recipient remembers the first copy, the repeat gets 482 (RFC 3261 §8.2.2.2)."""
+    """Spec S-LANE-7, S-LANE-9. While the recipient remembers the first copy the repeat gets 482."""
     lane = Lane()
     lane.send()
     lane.commit(is_failure=False)
