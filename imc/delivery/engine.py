@@ -190,14 +190,26 @@ class Engine:
 
     # spec S-HOP-8
     def _move(self, copy: Copy, aor: Aor) -> None:
-        """A copy whose contact is gone: to the contacts of now, unless another of its legs goes on or has served."""
+        """A copy whose contact is gone: to the contacts of now, unless another of its legs goes on or has served.
+
+        A contact that has refused it is not asked again.
+        """
         fork = copy.fork
-        if fork is not None:
-            fork.remaining -= 1
-            if fork.is_settled or fork.remaining:
-                return
-            fork.is_settled = True
-        self._enqueue(copy.dispatch, aor)
+        if fork is None:
+            self._enqueue(copy.dispatch, aor)
+            return
+        fork.remaining -= 1
+        if fork.is_settled or fork.remaining:
+            return
+        fork.is_settled = True
+        recipient = self._recipients.get(aor)
+        rest = fork.unasked(recipient.groups if recipient is not None else [])
+        if not rest:
+            self._settle(copy.dispatch, aor, fork.best if fork.is_refused else 480)
+            return
+        again = Fork(rest, fork.best)
+        for lane in rest[0]:
+            self._push(lane, Copy(copy.dispatch, again))
 
     def _empty(self, lane: Lane) -> list[Copy]:
         """Take everything out of a lane, what is in flight first."""

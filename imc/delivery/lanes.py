@@ -19,6 +19,9 @@ from imc.sip.flow import Flow
 _OVERHEAD = len("MESSAGE  SIP/2.0\r\nVia: SIP/2.0/UDP ;rport;branch=") + 32 + 24
 
 
+_NONE_YET = 599  # no status of SIP has a worse rank
+
+
 def _rank(status: int) -> tuple[bool, int]:
     """Which final response speaks for a fork (RFC 3261 §16.7 item 6): a 6xx before all, else the lowest."""
     return status < 600, status
@@ -29,12 +32,25 @@ class Fork:
 
     __slots__ = ("best", "group", "groups", "is_settled", "remaining")
 
-    def __init__(self, groups: list[list[Lane]]) -> None:
+    def __init__(self, groups: list[list[Lane]], best: int = _NONE_YET) -> None:
         self.groups = groups
         self.group = 0
         self.remaining = len(groups[0])
-        self.best = 599
+        self.best = best
         self.is_settled = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether any contact has failed."""
+        return self.best != _NONE_YET
+
+    def unasked(self, groups: list[list[Lane]]) -> list[list[Lane]]:
+        """What is left of the recipient's groups of now without the contacts that have failed; none after a 6xx."""
+        if self.best >= 600:
+            return []
+        asked = {lane for group in self.groups[: self.group + 1] for lane in group}
+        rest = [[lane for lane in group if lane not in asked] for group in groups]
+        return [group for group in rest if group]
 
     # spec S-HOP-7
     def leg_done(self, status: int) -> int | None:

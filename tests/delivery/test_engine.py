@@ -338,6 +338,34 @@ async def test_one_of_two_contacts_goes_away() -> None:
     assert bench.settled == [("message", BOB, 200)]
 
 
+@pytest.mark.parametrize(
+    ("refusal", "contacts", "asked", "settled"),
+    [
+        (486, ("bob-2",), [], [486]),
+        (486, ("bob-2", "bob-3"), ["bob-3"], []),
+        (603, ("bob-2", "bob-3"), [], [603]),
+        (486, (), [], [486]),
+    ],
+)
+async def test_who_has_refused_is_not_asked_again_when_another_contact_goes_away(
+    refusal: int, contacts: tuple[str, ...], asked: list[str], settled: list[int]
+) -> None:
+    # spec S-HOP-7, S-HOP-8
+    bench = Bench()
+    bench.register(BOB, contact("bob-1"), contact("bob-2"))
+    bench.engine.submit(job("j", message(b"x", BOB)))
+    await bench.run()
+    bench.answer(next(s for s in bench.stack.started if "bob-2" in s.request_uri), refusal)
+    bench.register(BOB, *(contact(name) for name in contacts))
+    await bench.run()
+    assert [sent.request_uri for sent in bench.stack.started[2:]] == [f"sip:{name}@127.0.0.1:5070" for name in asked]
+    assert [status for *_, status in bench.settled] == settled
+    if asked:
+        bench.answer(bench.stack.started[-1], 500)
+        assert [status for *_, status in bench.settled] == [refusal]
+    assert bench.engine.is_idle
+
+
 async def test_all_contacts_go_away() -> None:
     bench = Bench()
     bench.register(BOB, contact("a"), contact("b"))
