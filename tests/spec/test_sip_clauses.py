@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ _ID = re.compile(r"\bS-[A-Z]+-\d+\b")
 CLAUSES = dict(_CLAUSE.findall(SPEC))
 
 
+@cache
 def cited(*places: str) -> set[str]:
     """The clauses named in these files and folders, but for this one."""
     files: list[Path] = []
