@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Check the model of rooms, and the code against it: `make spec`, or `.venv/bin/python spec/check_rooms.py`.
+
+- Each exploration of the Quint model is whole (its last frontier is empty), breaks no law, and has the recorded size.
+- Every clause that the model knows is reached; every clause of the core is in the model, or below with a reason.
+- The graphs in graph/ are the model's, and room.m is made from them; ``--write`` writes both anew.
+- Rumur finds as many rooms and judgements for 3 users as Quint did, and no law broken for 6.
+- Each mutant is refuted, by the law that it names.
+- `imc.rooms` decides as the graphs say, edge by edge (tests/spec/test_graph.py).
+
+Needs Quint (`npm ci` in spec/), rumur and a C compiler. Exit status: 0 all as expected, 1 not, 2 a program is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import room_graph
+import room_murphi
+import room_mutants
+import room_quint
+
+SPEC = Path(__file__).resolve().parent
+GRAPHS = SPEC / "graph"
+USUAL = "usual"
+MANY = 6  # users, for Rumur; with one serial: tens of thousands of rooms with two
+
+# Clauses of the core that are not about who may do what, who is told, and what becomes of the room.
+NOT_MODELLED = {
+    "R-ADDR-1": "addresses are numbers here",
+    "R-CMD-1": "commands are read already",
+    "R-CMD-2": "commands are read already",
+    "R-MSG-3": "by R-INV-2: recipients are a function of the room as the message finds it",
+    "R-MSG-5": "words",
+    "R-MSG-6": "words",
+    "R-MSG-7": "words",
+    "R-ANSWER-3": "there is one room",
+    "R-NOTICE-3": "words",
+    "R-LIMIT-2": "R-CREATE-4 under another name",
+    "R-LIMIT-3": "R-CMD-5, R-MSG-8, R-LIST-4 under another name",
+}
+
+INVARIANTS = {f"R-INV-{number}" for number in range(1, 9)}
+
+Json = Any
+
+
+class Report:
+    """Prints what was found, and remembers whether anything was wrong."""
+
+    def __init__(self) -> None:
+        self.is_good = True
+
+    def line(self, words: str) -> None:
+        print(words, flush=True)
+
+    def wrong(self, words: str) -> None:
+        self.is_good = False
+        print(f"WRONG: {words}", flush=True)
+
+
+def named_clauses(text: str) -> set[str]:
+    """The clauses that a text cites; `R-ADDR-4, -7` is two."""
+    found = set(re.findall(r"R-[A-Z]+-\d+", text))
+    for family, rest in re.findall(r"R-([A-Z]+)-\d+((?:, -\d+)+)", text):
+        found |= {f"R-{family}-{number}" for number in re.findall(r"\d+", rest)}
+    return found
+
+
+def check_clauses(report: Report, graphs: dict[str, Json]) -> None:
+    text = "".join((SPEC / model).read_text() for model in room_quint.MODELS)
+    known = set(re.findall(r'"(R-[A-Z]+-\d+)"', (SPEC / "room.qnt").read_text()))
+    known |= set(re.findall(r'clause: "(R-[A-Z]+-\d+)"', text))
+    reached = {outcome["clause"] for graph in graphs.values() for outcome in graph["outcomes"]}
+    report.line(f"clauses reached: {len(known & reached)} of {len(known)}")
+    if known - reached:
+        report.wrong(f"never reached: {', '.join(sorted(known - reached))}")
+    prose = (SPEC / "room.md").read_text()
+    core = set(re.findall(r"^\*\*(R-[A-Z]+-\d+)\*\* (?:MUST, |SHOULD, )?core\.", prose, re.MULTILINE))
+    cited = named_clauses(text)
+    report.line(f"clauses of the core in the model: {len(core & cited)} of {len(core)}, {len(NOT_MODELLED)} left out")
+    missing = core - cited - set(NOT_MODELLED)
+    if missing:
+        report.wrong(f"in room.md, and neither in the model nor left out: {', '.join(sorted(missing))}")
+    if stale := set(NOT_MODELLED) - (core - cited):
+        report.wrong(f"left out, and there all the same or not of the core: {', '.join(sorted(stale))}")
+
+
+def check_explorations(report: Report, found: list[room_quint.Found], is_writing: bool) -> dict[str, Json]:
+    """Report on each, compare or write their graphs, and give these by name."""
+    graphs: dict[str, Json] = {}
+    states = transitions = 0
+    broken: set[str] = set()
+    for one in found:
+        search, name = one.search, one.run.name
+        if failures := search.get("failures"):
+            laws = {failure["law"] for failure in failures}
+            report.wrong(f"{name}: {', '.join(sorted(laws))} broken; by {failures[0]['edge']}")
+            broken |= laws
+        if one.error:
+            report.wrong(f"{name}: {one.error}")
+        if not search:
+            continue
+        if one.run.main != "room_all":
+            size, steps = (search[key] for key in search if key not in ("frontier", "failures"))
+        else:
+            size, steps = len(search["rooms"]), search["judgements"]
+            graphs[name] = room_graph.graph_of(name, search)
+            check_file(report, GRAPHS / f"{name.replace(' ', '-')}.json", room_graph.render(graphs[name]), is_writing)
+        report.line(f"{name}: {size} states, {steps} transitions, last frontier {search['frontier'] or 'empty'}")
+        states, transitions = states + size, transitions + steps
+    report.line(f"states: {states}, transitions: {transitions}")
+    report.line(f"invariants: {len(INVARIANTS - broken)} of {len(INVARIANTS)} hold")
+    stale = {path.name for path in GRAPHS.glob("*.json")} - {f"{name.replace(' ', '-')}.json" for name in graphs}
+    if stale:
+        report.wrong(f"graphs that are no run's: {', '.join(sorted(stale))}")
+    return graphs
+
+
+def check_file(report: Report, path: Path, text: str, is_writing: bool) -> None:
+    if is_writing:
+        path.write_text(text)
+    elif not path.exists() or path.read_text() != text:
+        report.wrong(f"{path.relative_to(SPEC.parent)} is stale: python spec/check_rooms.py --write")
+
+
+def check_murphi(report: Report, graph: Json, scratch: Path, is_writing: bool) -> None:
+    try:
+        text = room_murphi.render(graph)
+    except ValueError as error:
+        report.wrong(f"no model for more users: {error}")
+        return
+    check_file(report, room_murphi.MODEL, text, is_writing)
+    rooms, classes = room_murphi.orbits(graph)
+    requests = len(graph["edges"][0]) // 3
+    for users, serials, symmetry, wanted in (
+        (graph["users"], 2, "off", (rooms, rooms * requests)),
+        (graph["users"], 2, "exhaustive", (classes, classes * requests)),
+        (MANY, 1, "heuristic", None),
+    ):
+        checked = room_murphi.check(text, users, serials, scratch, symmetry=symmetry)
+        figures = f"{checked.states} states, {checked.rules_fired} transitions"
+        report.line(f"rumur, {users} users, symmetry {symmetry}: {figures}, {checked.seconds:.0f} s")
+        if checked.error:
+            report.wrong(checked.error)
+        elif wanted and wanted != (checked.states, checked.rules_fired):
+            report.wrong(f"Quint found {wanted[0]} states and {wanted[1]} transitions")
+
+
+def check_mutants(report: Report, verdicts: list[room_mutants.Verdict]) -> None:
+    for verdict in verdicts:
+        report.line(f"  {verdict.mutant.name}: {', '.join(verdict.laws) or 'not refuted'}  [{verdict.way}]")
+        if verdict.error:
+            report.wrong(f"{verdict.mutant.name}: {verdict.error}")
+    refuted = sum(not verdict.error for verdict in verdicts)
+    report.line(f"mutants refuted: {refuted} of {len(verdicts)}")
+
+
+def check_code(report: Report) -> None:
+    tests = SPEC.parent / "tests" / "spec" / "test_graph.py"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", "-q", str(tests)],
+        cwd=SPEC.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report.line(f"code graph equal: {'yes' if done.returncode == 0 else 'no'}")
+    if done.returncode != 0:
+        report.wrong(done.stdout[-3000:] + done.stderr[-3000:])
+
+
+def missing_programs() -> list[str]:
+    programs = [program for program in ("node", "rumur", "cc") if shutil.which(program) is None]
+    return programs if room_quint.QUINT.exists() else [*programs, "quint (npm ci in spec/)"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Check the model of rooms, and the code against it.")
+    parser.add_argument("--write", action="store_true", help="write graph/ and room.m anew")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many runs of Quint at a time")
+    options = parser.parse_args()
+    if missing := missing_programs():
+        print(f"missing: {', '.join(missing)}", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    report = Report()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
+        scratch = Path(folder)
+        runs = (*room_quint.SERVER_RUNS, *room_quint.graph_runs())  # the longest first
+        explorations = [pool.submit(room_quint.explore, run, scratch) for run in runs]
+        refutations: list[Future[room_mutants.Verdict]] = [
+            pool.submit(room_mutants.refute, mutant, scratch) for mutant in room_mutants.mutants()
+        ]
+        GRAPHS.mkdir(exist_ok=True)
+        graphs = check_explorations(report, [one.result() for one in explorations], options.write)
+        check_clauses(report, graphs)
+        check_mutants(report, [one.result() for one in refutations])
+        if USUAL in graphs:
+            check_murphi(report, graphs[USUAL], scratch, options.write)
+    check_code(report)
+    report.line(f"{'all as expected' if report.is_good else 'NOT as expected'}, {time.monotonic() - began:.0f} s")
+    return 0 if report.is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
