@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ import room_quint
 SPEC = Path(__file__).resolve().parent
 GRAPHS = SPEC / "graph"
 USUAL = "usual"
+TYPED = (USUAL, "world_all")  # the runs that check the types of their file, for all runs of it
 MANY = 6  # users, for Rumur; with one serial: tens of thousands of rooms with two
 
 # Clauses of the core that are not about who may do what, who is told, and what becomes of the room.
@@ -53,6 +55,8 @@ NOT_MODELLED = {
 }
 
 INVARIANTS = {f"R-INV-{number}" for number in range(1, 9)}
+
+SIZES = (("worlds", "skies", "houses"), ("steps", "judgements"))  # states and transitions of room_server_all.qnt
 
 Json = Any
 
@@ -114,7 +118,7 @@ def check_explorations(report: Report, found: list[room_quint.Found], is_writing
         if not search:
             continue
         if one.run.main != "room_all":
-            size, steps = (search[key] for key in search if key not in ("frontier", "failures"))
+            size, steps = (next(search[key] for key in keys if key in search) for keys in SIZES)
         else:
             size, steps = len(search["rooms"]), search["judgements"]
             graphs[name] = room_graph.graph_of(name, search)
@@ -197,12 +201,19 @@ def main() -> int:
         return 2
     began = time.monotonic()
     report = Report()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
+    workers = room_quint.Workers(options.jobs)
+    with (
+        closing(workers),
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(options.jobs) as pool,
+    ):
         scratch = Path(folder)
         runs = (*room_quint.SERVER_RUNS, *room_quint.graph_runs())  # the longest first
-        explorations = [pool.submit(room_quint.explore, run, scratch) for run in runs]
+        explorations = [
+            pool.submit(room_quint.explore, workers, run, scratch, is_typed=run.name in TYPED) for run in runs
+        ]
         refutations: list[Future[room_mutants.Verdict]] = [
-            pool.submit(room_mutants.refute, mutant, scratch) for mutant in room_mutants.mutants()
+            pool.submit(room_mutants.refute, workers, mutant, scratch) for mutant in room_mutants.mutants()
         ]
         GRAPHS.mkdir(exist_ok=True)
         graphs = check_explorations(report, [one.result() for one in explorations], options.write)

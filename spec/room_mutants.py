@@ -58,8 +58,8 @@ def patched(text: str, patch: str) -> str:
     return text
 
 
-def refute(mutant: Mutant, scratch: Path) -> Verdict:
-    """Run the wrong model in a folder of its own."""
+def refute(workers: room_quint.Workers, mutant: Mutant, scratch: Path) -> Verdict:
+    """Run the wrong model in a folder of its own. It is not checked for types: a wrong one ends in an error."""
     folder = scratch / mutant.name
     folder.mkdir()
     for model in room_quint.MODELS:
@@ -72,11 +72,12 @@ def refute(mutant: Mutant, scratch: Path) -> Verdict:
         wrong.write_text(patched(wrong.read_text(), mutant.patch))
     except ValueError as error:
         return Verdict(mutant, [], "", f"the patch does not fit: {error}")
-    found = room_quint.explore(room_quint.run_of(mutant.run), folder, folder, invariants=_LAWS)
+    found = room_quint.explore(workers, room_quint.run_of(mutant.run), folder, folder, invariants=_LAWS, is_typed=False)
     failures = found.search.get("failures", [])
     if not failures:
         return Verdict(mutant, [], "", found.error or "no law is broken")
     laws = sorted({failure["law"] for failure in failures})
+    shutil.rmtree(folder)
     shown = min((one["edge"] for one in failures if one["law"] == mutant.law), key=repr, default=failures[0]["edge"])
     error = "" if mutant.law in laws else f"{mutant.law} is not broken"
     return Verdict(mutant, laws, _way(found.search, shown), error)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
+import queue
 import re
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 SPEC = Path(__file__).resolve().parent
-QUINT = SPEC / "node_modules" / ".bin" / "quint"
+QUINT = SPEC / "node_modules" / "@informalsystems" / "quint"
 MODELS = ("room.qnt", "room_laws.qnt", "room_all.qnt", "room_server.qnt", "room_server_all.qnt")
 
-_INVARIANTS = ("isLawful", "isWhole", "isAsRecorded")
+INVARIANTS = ("isLawful", "isWhole", "isAsRecorded")
 
 
 class Run(NamedTuple):
@@ -54,21 +54,59 @@ def run_of(name: str) -> Run:
     return {run.name: run for run in (*graph_runs(), *SERVER_RUNS)}[name]
 
 
-def explore(run: Run, scratch: Path, models: Path = SPEC, *, invariants: tuple[str, ...] = _INVARIANTS) -> Found:
-    """Run Quint once, offline. ``models`` is the folder of the .qnt files, ``scratch`` one for its trace."""
+class Workers:
+    """Processes of Quint, each of which takes one run after the other. For use by several threads; close it."""
+
+    def __init__(self, count: int) -> None:
+        self._idle: queue.Queue[subprocess.Popen[str]] = queue.Queue()
+        self._all = [self._started() for _ in range(count)]
+        for process in self._all:
+            self._idle.put(process)
+
+    def _started(self) -> subprocess.Popen[str]:
+        command = ["node", "--max-semi-space-size=64", str(SPEC / "room_quint.cjs")]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+
+    def run(self, job: dict[str, object]) -> str:
+        """What Quint said where it failed, else nothing."""
+        process = self._idle.get()
+        try:
+            if process.stdin is None or process.stdout is None:
+                raise ValueError("a worker has pipes")
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        finally:
+            self._idle.put(process)
+        return str(json.loads(line)["error"]) if line else "Quint ended"
+
+    def close(self) -> None:
+        for process in self._all:
+            process.terminate()
+            process.communicate()
+
+
+def explore(
+    workers: Workers,
+    run: Run,
+    scratch: Path,
+    models: Path = SPEC,
+    *,
+    invariants: tuple[str, ...] = INVARIANTS,
+    is_typed: bool = True,
+) -> Found:
+    """Run Quint once. ``models`` is the folder of the .qnt files, ``scratch`` one for its trace."""
     trace = scratch / f"{run.name.replace(' ', '-')}.itf.json"
-    done = subprocess.run(  # noqa: S603
-        [
-            str(QUINT), "run", str(models / run.file), "--backend", "typescript", "--verbosity", "1",
-            "--max-samples", "1", "--max-steps", "0", "--main", run.main, "--init", run.init,
-            "--out-itf", str(trace), "--invariants", *invariants,
-        ],
-        env=os.environ | {"NODE_OPTIONS": "--max-semi-space-size=64"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    error = "" if done.returncode == 0 else (done.stdout + done.stderr).strip()
+    error = workers.run(
+        {
+            "input": str(models / run.file),
+            "main": run.main,
+            "init": run.init,
+            "invariants": invariants,
+            "outItf": str(trace),
+            "isTyped": is_typed,
+        }
+    )
     search = read_trace(trace)[-1]["search"] if trace.exists() else {}
     return Found(run, search, error)
 
