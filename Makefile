@@ -7,6 +7,7 @@
 #   make lock               resolve requirements*.lock anew from pyproject.toml
 #   make tour               every transition of the model over real UDP; make test plays one of each class
 #   make mutation           change every cell of the tables of rooms, and see which tests notice
+#   make spec               check the models of rooms, transactions and lanes, and the code against them
 #   make traces             write spec/traces/ from the rules
 #   make reference          write docs/reference/ and docs/design/diagrams/ from the code
 #   make clean              remove what was made here, the demo's accounts and rooms included
@@ -18,7 +19,7 @@ JOBS ?= 2
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock tour mutation traces reference clean programs
+.PHONY: run test lint format lock spec tour mutation traces reference clean programs
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -63,6 +64,15 @@ clean:
 
 programs:
 	@.ci/setup programs
+
+spec: .venv/dev.stamp spec/node_modules/.package-lock.json
+	$(BIN)/python spec/check_rooms.py
+	$(BIN)/python spec/check_lanes.py
+
+# The lock file names no registry: npm takes what it is configured with.
+spec/node_modules/.package-lock.json: spec/package-lock.json
+	@.ci/setup models
+	cd spec && npm ci --omit-lockfile-registry-resolved --no-audit --no-fund
 
 .venv/run.stamp: requirements.lock pyproject.toml
 	@.ci/setup run

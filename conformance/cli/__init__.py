@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from conformance.validate import Disagreement, Figures, NotATrace
+from conformance.model.validate import Disagreement, Figures, NotATrace
 
 app = typer.Typer(
     name="imc-conformance",
@@ -40,7 +40,7 @@ def validate(
 
     Says the first record that does not agree, with file and line.
     """
-    from conformance.validate import validate as check
+    from conformance.model.validate import validate as check
 
     place = _Place()
     try:
@@ -59,9 +59,9 @@ def traces(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; spec/traces in the source.")],
 ) -> None:
     """Write the transition tour of the rules as JSON: every transition, and one of each class."""
-    from conformance import graph, rules
-    from conformance.tour import tour
-    from conformance.traces import render
+    from conformance.model import graph, rules
+    from conformance.model.tour import tour
+    from conformance.model.traces import render
 
     found = graph.explore(rules.step)
     for name, ways in (("tour", []), ("classes", graph.renamings())):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import trio
 
+from conformance.agent.client import Received
 from tests.daemon import Daemon
 from tests.e2e.stage import DOMAIN, Clients
-from tests.sipclient import Received
 
 CONFIG = """
 [imc]

@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from conformance.agent.client import Received, SipClient
 from imc.aor import Aor
 from imc.app import Daemon
 from imc.config import Settings, load
@@ -20,7 +21,6 @@ from imc.options import store_options
 from imc.service.spec_trace import SpecTrace
 from imc.store.accounts import Account
 from imc.store.store import Store
-from tests.sipclient import Received, SipClient
 
 DOMAIN = "example.com"
 CONFIG = """

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from conformance.agent.client import SipClient
 from tests.daemon import Daemon
 from tests.e2e.baresip import Baresip
 from tests.e2e.kamailio import DOMAIN, IMC_CONFIG, Kamailio, commands, install
@@ -21,7 +22,6 @@ from tests.e2e.linphone import Linphone
 from tests.e2e.program import Program, free_port
 from tests.e2e.sipsak import sipsak_message, sipsak_register
 from tests.e2e.user_agent import Account, meet, registered, talk
-from tests.sipclient import SipClient
 
 PASSWORDS = {"alice": "PASSWORD-OF-ALICE", "bob": "PASSWORD-OF-BOB"}
 LARGE = " ".join(["large"] * 300)  # 1,799 bytes

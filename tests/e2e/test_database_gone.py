@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from conformance.agent.client import Received, SipClient
 from imc.aor import Aor
 from imc.errors import StoreConflict, StoreError, StoreUnavailable
 from imc.options import store_options
@@ -19,7 +20,6 @@ from imc.store.ops import Op
 from imc.store.store import Store
 from tests.databases import Database, Server
 from tests.e2e.stage import Stage, settings, stage
-from tests.sipclient import Received, SipClient
 
 ROOM = "sip:chat-x@example.com"
 AOR = Aor("chat-x", "example.com")

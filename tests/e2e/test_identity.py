@@ -10,9 +10,9 @@ from urllib.request import parse_http_list, parse_keqv_list
 
 import pytest
 
+from conformance.agent.client import SipClient
 from imc.sip.message import Request, Response
 from tests.e2e.stage import Stage, settings, stage
-from tests.sipclient import SipClient
 
 ROOM = "sip:chat-x@example.com"
 ACCOUNTS = {"alice": "wonder", "bob": "geheim", "mallory": "evil"}

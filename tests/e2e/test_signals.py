@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from conformance.agent.client import SipClient
 from imc.sip.message import Request, Response
 from imc.sip.uas import build_response
 from imc.store.options import StoreOptions
@@ -19,7 +20,6 @@ from imc.store.store import Store
 from tests.daemon import Daemon
 from tests.databases import Database
 from tests.e2e.process import Served, config, served
-from tests.sipclient import SipClient
 
 ROOM = "sip:chat-x@example.com"
 FOLLOWED_WITHIN = 3.0

@@ -12,8 +12,8 @@ from time import time
 
 import pytest
 
-from conformance.traces import Step, read
-from conformance.validate import validate
+from conformance.model.traces import Step, read
+from conformance.model.validate import validate
 from imc.service.spec_trace import SpecTrace, TraceOptions
 from tests.e2e.stage import settings, stage
 from tests.e2e.tour_player import ACCOUNT, Player

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.validate import Disagreement, Figures, validate
+from conformance.model.validate import Disagreement, Figures, validate
 from tests.e2e.process import Served, config, served
 
 ROOM = "sip:chat-x@example.com"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from conformance.agent.client import NoMessage, Received, SipClient
 from imc.sip.message import Headers, Request, Response
 from imc.sip.uas import build_response
 from tests.e2e.stage import Stage, settings, stage
-from tests.sipclient import NoMessage, Received, SipClient
 
 ROOM = "sip:chat-x@example.com"
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from conformance import graph
-from conformance.traces import Step
+from conformance.agent.client import Received
+from conformance.model import graph
+from conformance.model.traces import Step
 from imc.aor import Aor
 from imc.config import Settings
 from imc.rooms.commands import WithdrawInvitation
 from imc.rooms.model import Room
 from imc.service.shards import Slot
 from tests.e2e.stage import DOMAIN, Stage
-from tests.sipclient import Received
 
 USERS = tuple(graph.USERS)
 MANAGER = f"sip:chat-manager@{DOMAIN}"

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from conformance import core, traces
+from conformance.model import core, traces
 from imc.rooms import machine
 from imc.rooms.case import Case
 from imc.rooms.machine import Row
 from imc.rooms.model import Role
 from imc.rooms.permissions import PERMISSIONS, Permission
-from tests.conformance import test_tour, walks
+from tests.conformance.model import test_tour, walks
 from tests.mutation.mutants import Key, Mutant
 from tests.rooms import test_machine, test_status_table
 from tests.rooms.status_table import CELLS, VARIANTS
@@ -115,7 +115,7 @@ def _take(step: traces.Step) -> None:
 
 
 def _questions() -> Iterator[Check]:
-    """Walks of tests/conformance/test_walks.py: as many, of the same machine, though hypothesis draws other ones there.
+    """Walks of tests/conformance/model/test_walks.py: as many, of the same machine, though hypothesis draws others.
 
     A walk fails at the first question that is answered otherwise: so each question is tried alone here, too.
     """

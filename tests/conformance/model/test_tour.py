@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from conformance import core, graph, traces
-from conformance.graph import NONE, Edge, Outcome
-from conformance.tour import Walk, tour
+from conformance.model import core, graph, traces
+from conformance.model.graph import NONE, Edge, Outcome
+from conformance.model.tour import Walk, tour
 from imc.aor import Aor
 from imc.rooms.model import Room
 from imc.rooms.outcome import Decision
-from tests.conformance.test_graph import of_rules
+from tests.conformance.model.test_graph import of_rules
 
-TRACES = Path(__file__).parents[2] / "spec" / "traces"
+TRACES = Path(__file__).parents[3] / "spec" / "traces"
 NAMES = ("tour", "classes")
 
 

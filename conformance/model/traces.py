@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conformance.graph import NONE, USERS, Edge, Graph, Outcome
-from conformance.tour import Walk
+from conformance.model.graph import NONE, USERS, Edge, Graph, Outcome
+from conformance.model.tour import Walk
 
 FORMAT = "imc tour 1"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conformance.rules import INVITED, Entry, Request, Room
+from conformance.model.rules import INVITED, Entry, Request, Room
 
 FORMAT = "imc room graph 1"
 _GIVEN = {

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conformance import quint, rules
-from conformance.quint import Edge
+from conformance.model import quint, rules
+from conformance.model.quint import Edge
 
-GRAPHS = sorted((Path(__file__).parents[2] / "spec" / "graph").glob("*.json"))
+GRAPHS = sorted((Path(__file__).parents[3] / "spec" / "graph").glob("*.json"))
 
 
 def judged(edge: Edge) -> Edge:

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import trio
 
+from conformance.agent.wire import Send, Wire
 from imc.sip.digest import authorize, choose_challenge
 from imc.sip.message import Headers, Request, Response, parse_message
 from imc.sip.uas import build_response
 from imc.sip.uri import SipUri, parse_uri
-from tests.sipwire import Send, Wire
 
 T1, T2 = 0.5, 4.0  # RFC 3261 §17.1.2.1
 TIMER_F = 64 * T1

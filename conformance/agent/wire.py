@@ -1,4 +1,4 @@
-"""The sockets of the SIP user agent in `tests.sipclient`: messages in and out over UDP or TCP."""
+"""The sockets of the SIP user agent in `conformance.agent.client`: messages in and out over UDP or TCP."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from conformance.graph import NONE, Edge, Graph, representative
+from conformance.model.graph import NONE, Edge, Graph, representative
 
 Walk = list[Edge]
 _LONG_ENOUGH = 400  # steps; a walk ends then, where it comes by a state without a room

@@ -14,9 +14,9 @@ import trio
 from typer.testing import CliRunner
 
 from conformance.cli import DISAGREES, UNREADABLE, app
-from conformance.validate import Disagreement, NotATrace, validate
+from conformance.model.validate import Disagreement, NotATrace, validate
 from imc.service.spec_trace import Judged, SpecTrace, TraceOptions
-from tests.conformance.walks import ROOMS, Question, ask, command_of, recorded, user
+from tests.conformance.model.walks import ROOMS, Question, ask, command_of, recorded, user
 
 Record = dict[str, Any]
 

@@ -9,12 +9,12 @@ import pytest
 import trio
 import trio.testing
 
+from conformance.agent.client import NoAnswer, NoMessage, SipClient
 from imc.sip.digest import Credentials, ha1, response
 from imc.sip.flow import Flow
 from imc.sip.message import Headers, Request, Response, parse_message
 from imc.sip.uas import build_response
 from imc.transport.transports import Transports
-from tests.sipclient import NoAnswer, NoMessage, SipClient
 from tests.transport.harness import LOOPBACKS, listen_text, open_transports, until
 
 ALICE = "sip:alice@example.com"

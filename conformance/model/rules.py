@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from conformance import graph
+from conformance.model import graph
 
 OWNER, ADMIN, MEMBER, INVITED, OUTSIDER = "owner", "admin", "member", "invited", "outsider"
 STANDINGS = (OWNER, ADMIN, MEMBER, INVITED, OUTSIDER)
@@ -194,7 +194,7 @@ def rules(command: str) -> tuple[Rule, ...]:
 
 @cache
 def _table() -> dict[str, list[Any]]:
-    return tomllib.loads(files("conformance").joinpath("rules.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(files("conformance.model").joinpath("rules.toml").read_text(encoding="utf-8"))
 
 
 def _rule(when: str, gives: str, tells: str = "", becomes: str = "") -> Rule:
@@ -219,7 +219,7 @@ _SERIAL = 2  # of a pending invitation; an older one has a smaller one
 
 
 def step(edge: graph.Edge) -> graph.Outcome:
-    """`conformance.graph.Step`: the graph that the rules span."""
+    """`conformance.model.graph.Step`: the graph that the rules span."""
     verdict = judge(room_of(edge.state), request_of(edge))
     return graph.Outcome(
         status=verdict.status,

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 )
 from immutables import Map
 
-from conformance import rules
-from conformance.rules import INVITED, STANDINGS, Entry, Request
+from conformance.model import rules
+from conformance.model.rules import INVITED, STANDINGS, Entry, Request
 from imc.aor import Aor
 from imc.rooms.commands import Command, WithdrawInvitation, parse_command
 from imc.rooms.decide import decide, decide_message, decide_undelivered

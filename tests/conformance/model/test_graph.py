@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from conformance import core, graph, rules
-from conformance.graph import NONE, Edge, Outcome
+from conformance.model import core, graph, rules
+from conformance.model.graph import NONE, Edge, Outcome
 
 
 @cache

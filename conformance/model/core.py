@@ -8,8 +8,8 @@ from typing import Any
 
 from immutables import Map
 
-from conformance import graph
-from conformance.graph import Edge, Outcome
+from conformance.model import graph
+from conformance.model.graph import Edge, Outcome
 from imc.aor import Aor
 from imc.rooms.commands import WithdrawInvitation, parse_command
 from imc.rooms.decide import decide, decide_message, decide_undelivered
@@ -50,7 +50,7 @@ def user(letter: str) -> Aor:
 
 
 def step(edge: Edge) -> Outcome:
-    """`conformance.graph.Step`: the graph that `imc.rooms.decide` spans."""
+    """`conformance.model.graph.Step`: the graph that `imc.rooms.decide` spans."""
     return outcome_of(ask(room_of(edge.state), edge.actor, edge.request, _SERIAL))
 
 

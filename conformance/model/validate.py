@@ -1,8 +1,8 @@
 """A trace of decisions (`imc serve --trace-spec`) held against the rules of the specification.
 
 Invariants
-    Nothing of imc decides here: what must come of a request is read from the rules (`conformance.rules`), and what the
-    room is from the snapshots and changes in the trace itself.
+    Nothing of imc decides here: what must come of a request is read from the rules (`conformance.model.rules`), and
+    what the room is from the snapshots and changes in the trace itself.
     The first record that does not agree ends it, with its line. What a trace cannot tell (a gap, a commit whose
     outcome nobody knows, a process that was killed) is counted, and the rooms concerned are taken on trust anew.
 
@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.rules import INVITED, OWNER, Entry, Request, Room, judge
+from conformance.model.rules import INVITED, OWNER, Entry, Request, Room, judge
 
 FORMAT = "imc spec trace 1"
 _COLUMN = 64  # spec R-ADDR-4

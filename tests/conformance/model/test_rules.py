@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from conformance import graph, rules
-from conformance.graph import NONE, Edge, Outcome
-from conformance.rules import Entry, Request, Room, judge
-from tests.conformance.test_graph import of_rules
+from conformance.model import graph, rules
+from conformance.model.graph import NONE, Edge, Outcome
+from conformance.model.rules import Entry, Request, Room, judge
+from tests.conformance.model.test_graph import of_rules
 
-SPEC = (Path(__file__).parents[2] / "spec" / "room.md").read_text(encoding="utf-8")
+SPEC = (Path(__file__).parents[3] / "spec" / "room.md").read_text(encoding="utf-8")
 CLAUSES = set(re.findall(r"^\*\*(R-[A-Z]+-\d+)\*\*", SPEC, re.MULTILINE))
 # Circumstances that the graph does not have: of names, of rates, of addresses, of texts
 OUTSIDE_THE_GRAPH = {"R-LIMIT-4", "R-CMD-8", "R-CMD-3", "R-CMD-5", "R-ADDR-2", "R-ADDR-4", "R-ADDR-6", "R-ADDR-9"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from conformance import rules
-from tests.conformance.walks import EXAMPLES, ROOMS, STEPS, Walk, made, rooms, seen
+from conformance.model import rules
+from tests.conformance.model.walks import EXAMPLES, ROOMS, STEPS, Walk, made, rooms, seen
 
 Walk.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
 TestWalk = Walk.TestCase
