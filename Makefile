@@ -38,7 +38,7 @@ format: .venv/dev.stamp
 
 # Never an index address in a lock file: whoever installs chooses where from.
 UV_COMPILE = $(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra conformance pyproject.toml
 
 lock: .venv/dev.stamp
 	$(UV_COMPILE) --group build --output-file requirements.lock
