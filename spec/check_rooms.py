@@ -6,6 +6,7 @@
 - The graphs in graph/ are the model's, and room.m is made from them; ``--write`` writes both anew.
 - Rumur finds as many rooms and judgements for 3 users as Quint did, and no law broken for 6.
 - Each mutant is refuted, by the law that it names.
+- The tours in traces/ are those that the rules give (conformance/model/).
 - `imc.rooms` decides as the graphs say, edge by edge (tests/spec/test_graph.py).
 
 Needs Quint (`npm ci` in spec/), rumur and a C compiler. Exit status: 0 all as expected, 1 not, 2 a program is missing.
@@ -192,6 +193,19 @@ def check_code(report: Report) -> None:
         report.wrong(done.stdout[-3000:] + done.stderr[-3000:])
 
 
+def check_tour(report: Report, scratch: Path) -> None:
+    """The committed walks are those that the rules give."""
+    command = [sys.executable, "-m", "conformance", "traces", str(scratch)]
+    done = subprocess.run(command, cwd=SPEC.parent, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        report.wrong(done.stderr[-3000:])
+    for line in done.stdout.splitlines():
+        report.line(line)
+        name = line.partition(":")[0]
+        if (SPEC / "traces" / name).read_bytes() != (scratch / name).read_bytes():
+            report.wrong(f"spec/traces/{name} is stale: make traces")
+
+
 def missing_programs() -> list[str]:
     programs = [program for program in ("node", "rumur", "cc") if shutil.which(program) is None]
     return programs if room_quint.QUINT.exists() else [*programs, "quint (npm ci in spec/)"]
@@ -228,6 +242,7 @@ def main() -> int:
         check_mutants(report, [one.result() for one in refutations])
         if USUAL in graphs:
             check_murphi(report, graphs[USUAL], scratch, options)
+        check_tour(report, scratch)
     check_code(report)
     report.line(f"{'all as expected' if report.is_good else 'NOT as expected'}, {time.monotonic() - began:.0f} s")
     return 0 if report.is_good else 1
