@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,24 +74,30 @@ class Loader:
         self._flags = _from_flags(flags)
 
     def load(self) -> Settings:
-        for key, table in self._file.items():
-            if key not in Settings.model_fields:
-                raise ConfigError(self._complain((key,), _unknown_section(key)))
-            if not isinstance(table, dict):
-                raise ConfigError(self._complain((key,), f"{key} is a table: write [{key}] on a line of its own"))
+        lines = list(self._not_sections())
         merged: dict[str, dict[str, Any]] = {}
         for source in (self._file, self._environment, self._flags):
             for section, values in source.items():
-                merged.setdefault(section, {}).update(values)
+                if section in Settings.model_fields and isinstance(values, dict):
+                    merged.setdefault(section, {}).update(values)
         try:
-            return Settings.model_validate(merged)
+            settings = Settings.model_validate(merged)
         except ValidationError as error:
-            lines = [
+            lines += [
                 self._complain(_location(details), _explain(details))
                 for details in error.errors()
                 if details["type"] != "default_factory_not_called"  # follows from another error
             ]
-            raise ConfigError("\n".join(lines)) from None
+        if lines:
+            raise ConfigError("\n".join(lines))
+        return settings
+
+    def _not_sections(self) -> Iterator[str]:
+        for key, table in self._file.items():
+            if key not in Settings.model_fields:
+                yield self._complain((key,), _unknown_section(key))
+            elif not isinstance(table, dict):
+                yield self._complain((key,), f"{key} is a table: write [{key}] on a line of its own")
 
     def source_of(self, section: str, key: str) -> str:
         """Where a setting's value comes from: ``--set``, the variable, ``imc.toml:7`` or ``default``."""
