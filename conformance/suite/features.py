@@ -1,0 +1,48 @@
+"""What a server may lack, so that a case that requires it is skipped by that name. Kept here alone, a line each."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Feature = Literal[
+    "modify", "private", "add", "rooms", "help", "list", "destroy", "remove", "reject", "admins", "owners",
+    "messages-typed", "long-text", "cpim", "automatic", "settings", "restart", "register", "relay", "digest",
+    "invitations-fail", "manager", "events", "event-header", "in-reply-to", "warning-header", "tcp", "udp",
+    "retransmission", "lists-pages", "display-name", "kamailio-tables",
+]  # fmt: skip
+
+FEATURES: dict[Feature, str] = {
+    "modify": "the command that changes a role",
+    "private": "private rooms",
+    "add": "the command add",
+    "rooms": "the command that lists rooms",
+    "help": "the command help",
+    "list": "the command that lists the members of a room",
+    "destroy": "the command destroy",
+    "remove": "the command remove",
+    "reject": "the command reject",
+    "admins": "a room can stand beforehand with admins",
+    "owners": "a room can stand beforehand with several owners",
+    "messages-typed": "room messages of other types than text/plain",
+    "long-text": "room messages beyond what a datagram takes",
+    "cpim": "message/cpim passes unread",
+    "automatic": "Auto-Submitted, isComposing and IMDN are known to be automatic",
+    "settings": "the driver can start it with the settings of a case",
+    "restart": "the driver can end it, also by kill -9, and start it again",
+    "register": "it has a registrar",
+    "relay": "it relays messages from one user to another",
+    "digest": "it asks for passwords, and the driver can make accounts",
+    "invitations-fail": "an invitation that could not be delivered is noticed",
+    "manager": "an address of a conference manager",
+    "events": "notices can be told apart, by IMC-Event or by the patterns of a profile",
+    "event-header": "notices and refusals carry IMC-Event",
+    "in-reply-to": "notices carry In-Reply-To",
+    "warning-header": "refusals carry Warning",
+    "tcp": "SIP over TCP",
+    "udp": "SIP over UDP",
+    "retransmission": "a transaction layer below it: the driver can repeat a request",
+    "lists-pages": "a long list is sent in several messages",
+    "display-name": "copies tell the speaker in the display name of From",
+    "kamailio-tables": "rooms are kept in the tables of Kamailio's module",
+}
+assert set(FEATURES) == set(get_args(Feature))

@@ -1,0 +1,123 @@
+"""What is known of a server beforehand: what it lacks, how its notices are told apart, and where it deviates.
+
+A deviation is a strict expected failure: a case that passes all the same, or fails in another way than declared, makes
+the run fail, so that no profile goes stale.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from conformance.suite.case import EVENTS, Model, describe
+from conformance.suite.features import Feature
+
+
+class BadProfile(ValueError):
+    """A profile that cannot be used. The text names file and key."""
+
+
+class Lack(Model):
+    """Cases that require ``feature`` are skipped."""
+
+    feature: Feature
+    reason: Annotated[str, Field(min_length=1)]
+    link: str = ""
+
+
+class Seen(Model):
+    """How the case fails: the first step with a problem, and the status it was answered with."""
+
+    step: Annotated[int | None, Field(ge=1)] = None
+    status: int | None = None
+
+
+class Deviation(Model):
+    """``case`` is an id or a glob of ids; of several that fit, the first counts."""
+
+    case: Annotated[str, Field(min_length=1)]
+    reason: Annotated[str, Field(min_length=1)]
+    link: str = ""
+    seen: Seen | None = None
+
+
+class Profile(Model):
+    """``events``: event id → regular expressions for a notice's whole body, for servers without IMC-Event.
+
+    In them ``{room}``, ``{user}`` and ``{address}`` stand for any address, see `conformance.drivers.base`.
+    """
+
+    name: str = ""
+    target: Annotated[str, Field(min_length=1)]
+    versions: str = ""
+    lacks: tuple[Lack, ...] = ()
+    events: Annotated[dict[str, tuple[str, ...]], Field(default_factory=dict)]
+    deviation: tuple[Deviation, ...] = ()
+
+    @field_validator("events")
+    @classmethod
+    def _patterns(cls, events: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for event, patterns in events.items():
+            if event not in EVENTS:
+                raise ValueError(f"{event!r} is no event")
+            for pattern in patterns:
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    raise ValueError(f"{event}: {pattern!r}: {error}") from None
+        return events
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        names = [each.feature for each in self.lacks]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"lacks: {', '.join(twice)} twice")
+        return self
+
+    def lack(self, needs: Iterable[Feature]) -> Lack | None:
+        """What of these it lacks; the first as the profile lists them."""
+        wanted = frozenset(needs)
+        return next((each for each in self.lacks if each.feature in wanted), None)
+
+    def deviation_of(self, case_id: str) -> Deviation | None:
+        return next((each for each in self.deviation if fnmatchcase(case_id, each.case)), None)
+
+    def unused(self, case_ids: Iterable[str]) -> list[str]:
+        """The globs of deviations that fit none of all the cases there are."""
+        ids = list(case_ids)
+        return [each.case for each in self.deviation if not any(fnmatchcase(one, each.case) for one in ids)]
+
+
+def load_profile(name: str) -> Profile:
+    """By name, of those that come with the suite, or a path that ends in .toml. BadProfile."""
+    try:
+        if name.endswith(".toml"):
+            text = Path(name).read_text(encoding="utf-8")
+        else:
+            text = (files("conformance") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadProfile(f"{name}: no such profile; there are {', '.join(profiles())}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadProfile(f"{name}: {error}") from None
+    try:
+        return Profile.model_validate(
+            {"name": Path(name).stem if name.endswith(".toml") else name, **tomllib.loads(text)}
+        )
+    except tomllib.TOMLDecodeError as error:
+        raise BadProfile(f"{name}: {error}") from None
+    except ValidationError as error:
+        raise BadProfile("\n".join(f"{name}: {describe(each)}" for each in error.errors())) from None
+
+
+def profiles() -> list[str]:
+    """The names of those that come with the suite."""
+    folder = files("conformance") / "profiles"
+    return sorted(each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml"))
