@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from conformance.suite.features import Feature
+from conformance.suite.table import expand
 from conformance.suite.template import BadTemplate, names
 
 Level = Literal["must", "should"]
@@ -319,14 +320,7 @@ def _needs(step: Step) -> set[Feature]:
 
 def load(path: Path) -> list[Case]:
     """The cases of one file, in its order. BadCase; OSError."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadCase(f"{path}: {error}") from None
-    unknown = sorted(set(data) - {"case"})
-    if unknown:
-        raise BadCase(f"{path}: {unknown[0]}: a file of cases holds [[case]] tables alone")
-    cases = [_case(path, number, table) for number, table in enumerate(data.get("case", ()), 1)]
+    cases = [_case(path, number, table) for number, table in enumerate(_tables(path), 1)]
     for case in cases:
         if case.family != path.stem:
             raise BadCase(f"{path}: case {case.id}: id: a case of this file begins with {path.stem}/")
@@ -342,6 +336,25 @@ def load_folder(folder: Path) -> list[Case]:
                 raise BadCase(f"{path}: case {case.id}: id: there is another of this id")
             cases[case.id] = case
     return list(cases.values())
+
+
+def _tables(path: Path) -> list[dict[str, Any]]:
+    """The ``[[case]]`` of a file, or what a table of ``[[row]]`` stands for."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "row" in data:
+            return expand(data, path.stem)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadCase(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise BadCase("\n".join(f"{path}: {describe(each)}" for each in error.errors())) from None
+    except KeyError as error:
+        raise BadCase(f"{path}: quotations: there is none of {error}") from None
+    unknown = sorted(set(data) - {"case"})
+    if unknown:
+        raise BadCase(f"{path}: {unknown[0]}: a file of cases holds [[case]] tables alone")
+    tables: list[dict[str, Any]] = data.get("case", [])
+    return tables
 
 
 def _case(path: Path, number: int, table: Mapping[str, Any]) -> Case:
