@@ -1,0 +1,187 @@
+"""A server that a driver starts: on a port of its own, in a process group of its own, ended by its process id.
+
+The port is one that the system had free a moment before. Should somebody else have taken it by then, the server ends at
+once, and is started on another one. Ready is what answers OPTIONS; nothing sleeps.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+READY_WITHIN = 20.0
+ENDS_WITHIN = 10.0
+_TRIES = 5
+_ASK_AGAIN = 0.1  # seconds; a server under way to be ready answers the next OPTIONS
+_LOG_SHOWN = 4000
+
+Address = tuple[str, int]
+
+
+class NotStarted(Exception):
+    """The server ended, or did not answer in time; the text has the end of what it printed."""
+
+
+def find_binary(name: str) -> str | None:
+    """The path of a program; those of the system's administrators are looked through as well."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
+
+
+def free_port(ip: str) -> int:
+    """A port that is free for UDP and for TCP at this moment."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    while True:
+        with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
+            udp.bind((ip, 0))
+            port: int = udp.getsockname()[1]
+            with suppress(OSError):
+                tcp.bind((ip, port))
+                return port
+
+
+class Spawned:
+    """A server in a process of its own. ``command_for`` gives its command line, for the port it is to listen on.
+
+    ``log`` is the file of what it prints. ``address`` is where it listens, the same again after `restart`.
+    """
+
+    def __init__(
+        self,
+        command_for: Callable[[int], Sequence[str]],
+        folder: Path,
+        *,
+        ip: str = "127.0.0.1",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.log = folder / "server.log"
+        self.address: Address = (ip, 0)
+        self._command_for = command_for
+        self._folder = folder
+        self._env = {**os.environ, **(env or {})}
+        self._process: trio.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that was started; its children are in its group."""
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> None:
+        """Start and wait until it answers. NotStarted."""
+        for tries_left in reversed(range(_TRIES)):
+            self.address = (self.address[0], free_port(self.address[0]))
+            try:
+                await self._start()
+            except NotStarted:
+                if not tries_left or not _is_taken(self.address):
+                    raise
+            else:
+                return
+
+    async def restart(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it by a signal, and start it again where it was; the exit status. NotStarted."""
+        status = await self.stop(number)
+        await self._start()
+        return status
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it by a signal, or by SIGKILL where that takes too long; the exit status, a negative one of a signal."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        with trio.CancelScope(shield=True):
+            process.send_signal(number)
+            if number != signal.SIGKILL:
+                with trio.move_on_after(ENDS_WITHIN):
+                    await process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what is left of it
+            await process.wait()
+        assert process.returncode is not None
+        return process.returncode
+
+    def printed(self) -> str:
+        """The end of what it printed."""
+        return self.log.read_text(errors="replace")[-_LOG_SHOWN:] if self.log.exists() else ""
+
+    async def _start(self) -> None:
+        command = list(self._command_for(self.address[1]))
+        with self.log.open("ab") as log:
+            try:
+                self._process = await trio.lowlevel.open_process(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._folder,
+                    env=self._env,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise NotStarted(f"{command[0]}: {error.strerror}") from None
+        try:
+            await self._wait_ready(self._process)
+        except BaseException:
+            await self.stop(signal.SIGKILL)
+            raise
+
+    async def _wait_ready(self, process: trio.Process) -> None:
+        with trio.move_on_after(READY_WITHIN):
+            while process.poll() is None:
+                if await _answers(self.address):
+                    return
+        said = "it does not answer OPTIONS" if process.returncode is None else f"it ended with {process.returncode}"
+        raise NotStarted(f"{said}:\n{self.printed()}")
+
+
+async def _answers(address: Address) -> bool:
+    """Whether a 2xx comes for an OPTIONS, over UDP, within `_ASK_AGAIN`."""
+    family = trio.socket.AF_INET6 if ":" in address[0] else trio.socket.AF_INET
+    with trio.socket.socket(family, trio.socket.SOCK_DGRAM) as sock, trio.move_on_after(_ASK_AGAIN):
+        with suppress(OSError):  # nobody listens yet
+            await sock.connect(address)
+            await sock.send(_options(address, sock.getsockname()))
+            while not (await sock.recv(4096)).startswith(b"SIP/2.0 2"):
+                pass
+            return True
+        await trio.sleep_forever()
+    return False
+
+
+def _options(server: Address, local: Address) -> bytes:
+    host = f"[{server[0]}]" if ":" in server[0] else server[0]
+    sent_by = f"[{local[0]}]:{local[1]}" if ":" in local[0] else f"{local[0]}:{local[1]}"
+    token = secrets.token_hex(8)
+    lines = [
+        f"OPTIONS sip:{host}:{server[1]} SIP/2.0",
+        f"Via: SIP/2.0/UDP {sent_by};branch=z9hG4bK{token};rport",
+        "Max-Forwards: 70",
+        f"From: <sip:ready@{host}>;tag={token}",
+        f"To: <sip:{host}:{server[1]}>",
+        f"Call-ID: {token}",
+        "CSeq: 1 OPTIONS",
+        "Content-Length: 0",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _is_taken(address: Address) -> bool:
+    """Whether somebody listens there, so that we could not."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(family, kind) as sock:
+            if kind is socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(address)
+            except OSError:
+                return True
+    return False
