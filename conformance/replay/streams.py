@@ -1,0 +1,193 @@
+"""TCP streams put together from segments, and the SIP messages in them.
+
+Invariants
+
+- Octets come out once and in order, whatever order, overlap or repetition they were captured in; of two versions of an
+  octet the first counts. What was not captured is a gap: what was begun is dropped, and reading goes on at the next
+  start line, with a note.
+- A direction keeps at most `_MAX_WAITING` octets out of order, and one message of `_MAX_MESSAGE`; there are at most
+  `_MAX_DIRECTIONS`, the one unused for longest goes first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import pairwise
+
+from conformance.replay.packets import Segment
+from conformance.replay.recording import START_LINE, Address, Notes, Recorded
+from imc.errors import BadMessage
+from imc.sip.framing import Ping, StreamFramer
+
+_MAX_WAITING = 1024 * 1024
+_MAX_SEGMENTS = 4096
+_MAX_MESSAGE = 262_144
+_MAX_DIRECTIONS = 4096
+_TAIL = 4200  # octets in which a start line may have begun
+_MOD = 2**32
+
+
+class Splitter:
+    """Cuts octets into SIP messages; it may begin, and begin again, in the middle of one."""
+
+    def __init__(self) -> None:
+        self._framer: StreamFramer | None = None
+        self._tail = b""
+        self.has_seen_sip = False
+        self.faults: list[str] = []
+
+    def feed(self, data: bytes) -> list[bytes]:
+        found: list[bytes] = []
+        if self._framer is None:
+            data = self._tail + data
+            self._tail = b""
+        starts = [match.start() for match in START_LINE.finditer(data) if self._is_start(data, match.start())]
+        cuts = sorted({0, *starts, len(data)})
+        for begin, end in pairwise(cuts):
+            if self._framer is None and begin in starts:
+                self._framer = StreamFramer(_MAX_MESSAGE)
+                self.has_seen_sip = True
+            if self._framer is not None:
+                self._feed(self._framer, data[begin:end], found)
+        if self._framer is None:
+            # The next start line may have begun; nothing that failed is looked at again.
+            rest = max(starts[-1] + 1 if starts else 0, len(data) - _TAIL)
+            self._tail = b"\0" + data[rest:] if rest else data
+        return found
+
+    def _feed(self, framer: StreamFramer, data: bytes, found: list[bytes]) -> None:
+        try:
+            # What was whole before a fault is in the list by then.
+            found.extend(item for item in framer.feed(data) if not isinstance(item, Ping))
+        except BadMessage as error:
+            self._framer = None
+            self.faults.append(str(error))
+
+    @staticmethod
+    def _is_start(data: bytes, at: int) -> bool:
+        return at == 0 or data[at - 1 : at] == b"\n"
+
+    def lose(self) -> bool:
+        """Octets are missing here. Whether a message was begun."""
+        was_begun = self._framer is not None and self._framer.is_mid_message
+        self._framer = None
+        self._tail = b""
+        return was_begun
+
+
+class _Direction:
+    """One half of a connection."""
+
+    def __init__(self, segment: Segment, notes: Notes) -> None:
+        self._notes = notes
+        self._source, self._target = segment.source, segment.target
+        self._next = segment.seq
+        self._waiting: dict[int, Segment] = {}
+        self._size = 0
+        self._splitter = Splitter()
+        self._has_start = segment.is_syn
+        self._is_told = segment.is_syn
+
+    def take(self, segment: Segment) -> Iterator[Recorded]:
+        if not segment.data:
+            return
+        ahead = self._ahead(segment.seq)
+        if ahead > 0:
+            self._keep(segment)
+            if self._size > _MAX_WAITING or len(self._waiting) > _MAX_SEGMENTS:
+                yield from self._skip_gap()
+            return
+        yield from self._deliver(segment, -ahead)
+        yield from self._drain()
+
+    def is_at(self, seq: int) -> bool:
+        return self._next == seq
+
+    def finish(self) -> Iterator[Recorded]:
+        """What waits for octets that will not come."""
+        while self._waiting:
+            yield from self._skip_gap()
+        if self._splitter.has_seen_sip and self._splitter.lose():
+            self._notes.add(f"{self._source} > {self._target}: the last message is not whole; it is left out")
+
+    def _ahead(self, seq: int) -> int:
+        return (seq - self._next + _MOD // 2) % _MOD - _MOD // 2
+
+    def _keep(self, segment: Segment) -> None:
+        old = self._waiting.get(segment.seq)
+        if old is None or len(old.data) < len(segment.data):
+            self._size += len(segment.data) - (len(old.data) if old else 0)
+            self._waiting[segment.seq] = segment
+
+    def _drain(self) -> Iterator[Recorded]:
+        while self._waiting:
+            seq = min(self._waiting, key=self._ahead)
+            ahead = self._ahead(seq)
+            if ahead > 0:
+                return
+            segment = self._waiting.pop(seq)
+            self._size -= len(segment.data)
+            yield from self._deliver(segment, -ahead)
+
+    def _skip_gap(self) -> Iterator[Recorded]:
+        seq = min(self._waiting, key=self._ahead)
+        missing = self._ahead(seq)
+        number = self._waiting[seq].number
+        was_begun = self._splitter.lose()
+        if self._splitter.has_seen_sip or was_begun:
+            self._notes.add(
+                f"packet {number}: {missing} octets before it were not captured ({self._source} > {self._target}); "
+                "reading goes on at the next message"
+            )
+        self._next = seq
+        yield from self._drain()
+
+    def _deliver(self, segment: Segment, known: int) -> Iterator[Recorded]:
+        """``known`` octets of the segment were there before."""
+        data = segment.data[known:]
+        if not data:
+            return
+        self._next = (self._next + len(data)) % _MOD
+        messages = self._splitter.feed(data)
+        for fault in self._splitter.faults:
+            self._notes.add(
+                f"packet {segment.number}: not a message of a stream ({fault}); left out up to the next one"
+            )
+        self._splitter.faults.clear()
+        if self._splitter.has_seen_sip and not self._is_told:
+            self._is_told = True
+            self._notes.add(
+                f"packet {segment.number}: the connection {self._source} > {self._target} began before the capture"
+            )
+        for message in messages:
+            yield Recorded(segment.at, "tcp", self._source, self._target, message, f"packet {segment.number}")
+
+
+class Streams:
+    """Segments in, messages out."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._directions: OrderedDict[tuple[Address, Address], _Direction] = OrderedDict()
+
+    def take(self, segment: Segment) -> Iterator[Recorded]:
+        key = segment.source, segment.target
+        direction = self._directions.get(key)
+        if direction is not None and segment.is_syn and not direction.is_at(segment.seq):
+            # The same ports again; a SYN that is only repeated finds nothing begun.
+            yield from self._directions.pop(key).finish()
+            direction = None
+        if direction is None:
+            if not segment.data and not segment.is_syn:
+                return
+            direction = self._directions[key] = _Direction(segment, self._notes)
+            if len(self._directions) > _MAX_DIRECTIONS:
+                yield from self._directions.popitem(last=False)[1].finish()
+        self._directions.move_to_end(key)
+        yield from direction.take(segment)
+
+    def finish(self) -> Iterator[Recorded]:
+        for direction in self._directions.values():
+            yield from direction.finish()
+        self._directions.clear()
