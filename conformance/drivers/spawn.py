@@ -102,8 +102,7 @@ class Spawned:
             if number != signal.SIGKILL:
                 with trio.move_on_after(ENDS_WITHIN):
                     await process.wait()
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what is left of it
+            await _kill_group(process.pid)
             await process.wait()
         assert process.returncode is not None
         return process.returncode
@@ -185,3 +184,31 @@ def _is_taken(address: Address) -> bool:
             except OSError:
                 return True
     return False
+
+
+async def _kill_group(group: int) -> None:
+    """kill -9 to what is left of a process group, and wait until all of it has let go of its sockets."""
+    handles = []
+    for pid in _members(group):
+        with suppress(ProcessLookupError):
+            handles.append(os.pidfd_open(pid))
+    try:
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        with trio.move_on_after(ENDS_WITHIN):
+            for handle in handles:
+                await trio.lowlevel.wait_readable(handle)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _members(group: int) -> list[int]:
+    """The processes of a group, as /proc has them (proc(5)); none where there is no /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                found.append(int(path.parent.name))
+    return found
