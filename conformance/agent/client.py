@@ -33,6 +33,8 @@ _CHALLENGES = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenti
 WITHIN = 5.0  # how long a MESSAGE is waited for
 
 Answer = int | Callable[[Request], int | None] | None
+Tap = Callable[[bool, bytes], None]
+"""Sees each message that passes: whether it is sent (or came), and its bytes."""
 
 
 class NoAnswer(Exception):
@@ -95,7 +97,8 @@ class SipClient:
 
     ``answer`` is the status for each MESSAGE that comes, or a function of the request, or None for silence.
     ``messages`` are all MESSAGEs that came; a retransmission is none, but counted in ``retransmissions``.
-    ``responses`` are all responses, ``is_connected`` turns False when the server ends a TCP connection.
+    ``responses`` are all responses, ``is_connected`` turns False when the server ends a TCP connection. ``last`` is the
+    last request that it sent, ``tap`` sees all that it sends and gets.
     """
 
     def __init__(self, address: str, server: tuple[str, int], *, password: str | None, transport: str) -> None:
@@ -111,6 +114,8 @@ class SipClient:
         self.messages: list[Received] = []
         self.responses: list[Response] = []
         self.retransmissions = 0
+        self.last: Request | None = None
+        self.tap: Tap | None = None
         self.tag = _token()
         self._wire = Wire(server, transport, self._take, self._lost)
         self._unread: list[Received] = []
@@ -168,6 +173,8 @@ class SipClient:
     def _take(self, data: bytes, reply: Send, source: str) -> None:
         if len(data) <= 4:  # a keep-alive
             return
+        if self.tap is not None:
+            self.tap(False, data)
         message = parse_message(data, is_datagram=source == "udp")
         if isinstance(message, Response):
             self.responses.append(message)
@@ -196,6 +203,8 @@ class SipClient:
                 self._arrived.unpark_all()
         data = self._answered[key]
         if data is not None:
+            if self.tap is not None:
+                self.tap(True, data)
             reply(data)
 
     def _status(self, request: Request) -> int | None:
@@ -352,10 +361,11 @@ class SipClient:
             raise NoAnswer(f"{self.user} is not connected")
         pending = self._pending[branch] = _Pending()
         data = request.render()
+        self.last = request
         interval = T1 if self.transport == "udp" else math.inf
         try:
             with trio.move_on_after(within):
-                self._wire.send(data)
+                self.send_raw(data)
                 while self.is_connected:
                     with trio.move_on_after(interval):
                         await pending.heard.wait()
@@ -366,7 +376,7 @@ class SipClient:
                         pending.heard = trio.Event()
                         interval = max(interval, T2)
                     else:
-                        self._wire.send(data)
+                        self.send_raw(data)
                         interval = min(2 * interval, T2)
         finally:
             del self._pending[branch]
@@ -374,6 +384,8 @@ class SipClient:
 
     def send_raw(self, data: bytes) -> None:
         """Bytes as they are, to the server."""
+        if self.tap is not None:
+            self.tap(True, data)
         self._wire.send(data)
 
 
