@@ -1,0 +1,223 @@
+"""One work on one server: set up, warm up, measure.
+
+Invariants: nothing is measured until what went before has been answered and delivered; what a server does in the first
+quarter of a second after its last delivery still counts as its CPU time. Every wait has an end: what has not come by
+then is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conformance.load import proc
+from conformance.load.figures import Figures, quantile
+from conformance.load.sender import Names, Prepared, Sender, Sent
+from conformance.load.servers import External, Running, Server, local_ip
+from conformance.load.sinks import Sinks
+from conformance.load.tally import Tally, heard
+from conformance.load.works import Ask, Work
+
+AFTERWARDS = 0.25
+_AT_ONCE = 64
+
+
+class SetupFailed(Exception):
+    """The server refused what has to be there before a work can begin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """``is_registered``: users register where their sink is; else the server sends all copies to the sinks' address.
+
+    ``limit``: seconds for a work. ``quiet``: seconds without a delivery after which what is missing is lost.
+    """
+
+    sinks: int = 2
+    is_registered: bool = False
+    sink_port: int = 0
+    limit: float = 120.0
+    quiet: float = 10.0
+    names: Names = field(default_factory=Names)
+
+
+@dataclass(slots=True)
+class _Stage:
+    """The server, and all that speaks with it."""
+
+    server: Running
+    sender: Sender
+    sinks: Sinks
+    options: Options
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def pids(self) -> list[int]:
+        return proc.tree(self.server.pid) if self.server.pid is not None else []
+
+    def play(self, asks: Sequence[Ask], told: int, outstanding: int) -> tuple[list[Sent], dict[int, Ask]]:
+        """Ask all of it, and wait until everybody heard of it."""
+        asked: dict[int, Ask] = {}
+
+        def prepared() -> Iterable[Prepared]:
+            for ask in asks:
+                number, data = self.sender.ask(ask)
+                asked[number] = ask
+                yield number, data
+
+        wanted = self.sinks.deliveries + told + sum(len(ask.audience) for ask in asks if ask.audience is not None)
+        done = self._when_heard(asked, told, wanted)
+        sent = self._run(prepared(), outstanding, done)
+        self.tally.add(self.sinks.collect())
+        return sent, asked
+
+    def _when_heard(self, asked: dict[int, Ask], told: int, wanted: int) -> Callable[[], bool]:
+        def is_done() -> bool:
+            nonlocal wanted
+            if self.sinks.deliveries < wanted:
+                return False
+            self.tally.add(self.sinks.collect())
+            missing = heard(self.tally, asked, told).lost
+            wanted = self.sinks.deliveries + missing
+            return not missing
+
+        return is_done
+
+    def request(self, prepared: Iterable[Prepared], what: str) -> None:
+        """Requests that must be granted. SetupFailed."""
+        sent = self._run(prepared, _AT_ONCE, lambda: True)
+        refused = Counter(each.status for each in sent if not 200 <= each.status < 300)
+        if refused:
+            raise SetupFailed(f"{what}: {said(refused)}")
+
+    def _run(self, prepared: Iterable[Prepared], outstanding: int, is_done: Callable[[], bool]) -> list[Sent]:
+        return self.sender.run(
+            prepared,
+            outstanding=outstanding,
+            seconds=self.options.limit,
+            quiet=self.options.quiet,
+            progress=lambda: self.sinks.deliveries,
+            is_done=is_done,
+        )
+
+
+def said(statuses: Counter[int]) -> str:
+    """403 ×2, no answer ×1."""
+    return ", ".join(f"{status or 'no answer'} ×{count}" for status, count in sorted(statuses.items()))
+
+
+def measure(work: Work, server: Server, options: Options) -> Figures:
+    """Start the server, do the work, end the server. CannotStart, SetupFailed, SinkDied, ProcessLookupError."""
+    ip = local_ip(server.address) if isinstance(server, External) else "127.0.0.1"
+    prefix = len("sip:") + len(options.names.user)
+    with (
+        tempfile.TemporaryDirectory(prefix="imc-load-") as folder,
+        Sinks(
+            options.sinks, ip=ip, port=options.sink_port, is_shared=not options.is_registered, prefix=prefix
+        ) as sinks,
+    ):
+        proxy = None if options.is_registered else (ip, sinks.port(0))
+        rooms = work.rooms if server.holds_rooms else ()
+        with server.running(Path(folder), rooms, options.names, proxy) as running:
+            sender = Sender(running.address, options.names, ip=ip)
+            try:
+                stage = _Stage(running, sender, sinks, options)
+                _prepare(stage, work, is_furnished=server.holds_rooms)
+                return _measure(stage, work)
+            finally:
+                sender.close()
+
+
+def _prepare(stage: _Stage, work: Work, *, is_furnished: bool) -> None:
+    sender, sinks = stage.sender, stage.sinks
+    if stage.options.is_registered:
+        host = f"[{sinks.ip}]" if ":" in sinks.ip else sinks.ip
+        stage.request(
+            (sender.register(user, f"{host}:{sinks.port(user)}") for user in range(work.users)), "users cannot register"
+        )
+    for room in () if is_furnished else work.rooms:
+        stage.request([sender.ask(Ask(room.members[0], room.number, "#create"))], "rooms cannot be created")
+        stage.request((sender.ask(Ask(user, room.number, "#join")) for user in room.members[1:]), "nobody can join")
+    sent, asked = stage.play(work.warm_up, 0, work.outstanding)
+    refused = Counter(each.status for each in sent if not 200 <= each.status < 300)
+    lost = heard(stage.tally, asked, 0).lost
+    if refused or lost:
+        raise SetupFailed(f"warm-up: {said(refused) or 'all answered'}, {lost} deliveries lost")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cpu:
+    """Seconds so far."""
+
+    server: float
+    sinks: list[float]
+    sender: float
+    machine: float
+    at: float
+
+    @classmethod
+    def now(cls, stage: _Stage) -> _Cpu:
+        return cls(
+            proc.cpu_seconds(stage.pids),
+            stage.sinks.cpu_seconds(),
+            proc.cpu_seconds([os.getpid()]),
+            proc.busy_seconds(),
+            time.monotonic(),
+        )
+
+
+def _measure(stage: _Stage, work: Work) -> Figures:
+    idle = proc.memory(stage.pids)
+    repeated = stage.tally.repeated
+    stage.tally.forget()
+    drops = stage.sinks.dropped()
+    before = _Cpu.now(stage)
+    sent, asked = stage.play(work.asks, work.told, work.outstanding)
+    time.sleep(AFTERWARDS)
+    after = _Cpu.now(stage)
+    stage.tally.add(stage.sinks.collect())
+    memory = proc.memory(stage.pids)
+    result = heard(stage.tally, asked, work.told)
+    answers = [each.answered - each.at for each in sent if each.status]
+    began = {each.number: each.at for each in sent}
+    lasts = [at - began[number] for number, at in result.last.items()]
+    statuses = Counter(str(each.status) for each in sent if each.status)
+    first = sent[0].at
+    wall = after.at - before.at - AFTERWARDS
+    shares = [(end - begin) / wall for begin, end in zip(before.sinks, after.sinks, strict=True)]
+    sender_share = (after.sender - before.sender) / wall
+    server = after.server - before.server
+    ours = sum(shares) + sender_share
+    is_known = stage.server.pid is not None
+    return Figures(
+        requests=len(work.asks),
+        answered=len(answers),
+        statuses=dict(statuses),
+        deliveries=result.deliveries,
+        seconds=max(stage.tally.last, stage.sender.last_answer) - first,
+        answer_seconds=stage.sender.last_answer - first,
+        cpu_seconds=server if is_known else None,
+        answer_p50=quantile(answers, 0.5),
+        answer_p99=quantile(answers, 0.99),
+        last_p50=quantile(lasts, 0.5),
+        last_p99=quantile(lasts, 0.99),
+        resent_by_us=sum(each.again for each in sent),
+        resent_by_server=stage.tally.repeated - repeated,
+        lost=result.lost,
+        unexpected=result.unexpected,
+        duplicates=result.duplicates,
+        refused=sum(1 for each in sent if each.status >= 300),
+        rss_peak=memory.rss_peak if is_known else None,
+        pss_idle=idle.pss if is_known else None,
+        pss=memory.pss if is_known else None,
+        start_seconds=stage.server.start_seconds,
+        sink_shares=shares,
+        sender_share=sender_share,
+        sink_drops=stage.sinks.dropped() - drops,
+        foreign_cores=max(0.0, (after.machine - before.machine - (server if is_known else 0)) / wall - ours),
+    )
