@@ -8,7 +8,7 @@ Feature = Literal[
     "modify", "private", "add", "rooms", "help", "list", "destroy", "remove", "reject", "admins", "owners",
     "messages-typed", "long-text", "cpim", "automatic", "settings", "restart", "register", "relay", "digest",
     "invitations-fail", "manager", "events", "event-header", "in-reply-to", "warning-header", "tcp", "udp",
-    "retransmission", "lists-pages", "display-name", "kamailio-tables",
+    "ws", "retransmission", "lists-pages", "display-name", "kamailio-tables",
 ]  # fmt: skip
 
 FEATURES: dict[Feature, str] = {
@@ -40,6 +40,7 @@ FEATURES: dict[Feature, str] = {
     "warning-header": "refusals carry Warning",
     "tcp": "SIP over TCP",
     "udp": "SIP over UDP",
+    "ws": "SIP over WebSocket",
     "retransmission": "a transaction layer below it: the driver can repeat a request",
     "lists-pages": "a long list is sent in several messages",
     "display-name": "copies tell the speaker in the display name of From",

@@ -169,7 +169,9 @@ class Registrar:
         """RFC 3261 §10.3, steps 1 and 5."""
         domains = self._options.domains
         to = request.to.uri
-        if not isinstance(to, SipUri) or to.user is None:
+        if not isinstance(to, SipUri):  # RFC 4475 §3.3.4
+            raise _Refused(400, why="To must be a SIP or SIPS URI")
+        if to.user is None:
             raise _Refused(404, why="To is not an address of this server")
         uri = request.request_uri
         host = uri.host if isinstance(uri, SipUri) else ""
