@@ -1,0 +1,77 @@
+"""Runs as plain text: what each came to, and every case that did not pass with its steps and its ladder."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from conformance.report import ladder
+from conformance.report.plain import visible
+from conformance.suite.verdict import OUTCOMES, CaseVerdict, RunVerdict
+
+WIDTH = 100
+
+
+def render(runs: Sequence[RunVerdict]) -> str:
+    """Runs one after the other, lines ended by ``\\n``."""
+    return "\n".join(_run(run) for run in runs)
+
+
+def heading(run: RunVerdict) -> str:
+    """The server and when, on one line."""
+    server = f"{run.target} {run.version}".strip()
+    return visible(f"{server}, profile {run.profile or '-'}, {run.began}, {run.seconds:.1f} s on {run.host}")
+
+
+def count(run: RunVerdict) -> str:
+    """How many cases came to what, on one line."""
+    counts = run.counts()
+    parts = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
+    return f"{len(run.cases)} cases: {', '.join(parts)}" if parts else "no cases"
+
+
+def case_text(case: CaseVerdict) -> str:
+    """A case with its quotation, reason, steps and ladder."""
+    lines = [visible(f"{case.id}  {case.outcome}  ({case.clause}, {case.level})"), *_wrapped(case.title, "  ")]
+    if case.quotation:
+        lines += _wrapped(f"“{case.quotation}”", "  ")
+    lines += _wrapped(case.why, "  ")
+    if case.link:
+        lines.append("  " + visible(case.link))
+    for step in case.steps:
+        lines += _wrapped(f"{step.number}. {step.words}", "  ", "     ")
+        if step.problems:
+            lines += _wrapped(f"expected  {step.expected}", "     ", " " * 15)
+            lines += _wrapped(f"seen      {step.seen}", "     ", " " * 15)
+        for problem in step.problems:
+            lines += _wrapped(f"! {problem}", "     ", " " * 7)
+    text = "".join(line + "\n" for line in lines)
+    drawn = ladder.draw(case.ladder, width=WIDTH - 2)
+    return text + ("\n" + textwrap.indent(drawn, "  ") if drawn else "")
+
+
+def _run(run: RunVerdict) -> str:
+    shown = [case for case in run.cases if case.outcome not in ("passed", "skipped")]
+    skipped: dict[str, list[str]] = {}
+    for case in run.cases:
+        if case.outcome == "skipped":
+            skipped.setdefault(case.why, []).append(case.id)
+    lines = [heading(run), count(run)]
+    for why, ids in skipped.items():
+        lines += _wrapped(f"skipped {len(ids)}: {why}", "  ", "    ")
+    return "".join(line + "\n" for line in lines) + "".join("\n" + case_text(case) for case in shown)
+
+
+def _wrapped(text: str, indent: str, further: str | None = None) -> list[str]:
+    """Line by line, as the text has them."""
+    found = []
+    for number, line in enumerate(text.splitlines()):
+        first = further or indent if number else indent
+        found += textwrap.wrap(
+            visible(line),
+            WIDTH,
+            initial_indent=first,
+            subsequent_indent=further or indent,
+            break_on_hyphens=False,
+        )
+    return found
