@@ -19,6 +19,7 @@ from conformance.suite.profile import Profile
 
 if TYPE_CHECKING:
     from conformance.suite.wire_case import WireCase
+    from conformance.suite.wire_player import WirePlace
 
 
 class CannotStart(Exception):
@@ -166,13 +167,9 @@ class Target(ABC):
     def conversation(self, case: Case) -> AbstractAsyncContextManager[Conversation]:
         """One case. Lacks, CannotStart."""
 
-    def address(self, transport: str) -> tuple[str, int] | None:
-        """IP and port where it listens on "udp" or "tcp", for wire cases. None: not at all."""
-        return None
-
-    async def wire_address(self, case: WireCase) -> tuple[str, int] | None:
-        """`address` of the server that plays this wire case, which may need one of its own. None: not at all."""
-        return self.address(case.transport[0])
+    @abstractmethod
+    def wire_place(self, case: WireCase) -> AbstractAsyncContextManager[WirePlace]:
+        """Where a byte-exact case is played. Lacks where it cannot be, CannotStart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
