@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from conformance.cli import report
 from conformance.model.validate import Disagreement, Figures, NotATrace
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+report.add_to(app)
 DISAGREES, UNREADABLE = 1, 2
 
 

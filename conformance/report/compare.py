@@ -3,7 +3,7 @@
 How good an outcome is for the server, the best first: the clause is kept (passed, or a deviation went away), it
 deviates as declared, not known (skipped, or not in that run), failed, error. Where both are equally good, a case is
 otherwise if its outcome is, or if it was skipped for another reason, or failed at other steps or with other statuses.
-Words are not compared: addresses in them are new in each run.
+Words are not compared: addresses in them are new in each run. What failed and is not known any more is otherwise too.
 """
 
 from __future__ import annotations
@@ -82,8 +82,10 @@ def render(comparison: Comparison) -> str:
 
 def _change(before: CaseVerdict | None, after: CaseVerdict | None) -> Change | None:
     old, new = _rank(before), _rank(after)
-    if new != old:
-        return "worse" if new > old else "better"
+    if new > old:
+        return "worse"
+    if new < old:
+        return "otherwise" if new == _NOT_KNOWN else "better"
     return "otherwise" if _gist(before) != _gist(after) else None
 
 
