@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -259,10 +259,10 @@ class SipConversation(Conversation):
     async def settle(self, awaited: Mapping[str, int]) -> dict[str, list[Delivery]]:
         came = {actor: await self._wait_for(actor, count) for actor, count in awaited.items()}
         if self._has_refused:
-            await self._pass_barrier(awaited)
+            await self.pass_barrier(awaited)
             await self.target.consequences(self)
             self._has_refused = False
-        await self._pass_barrier(awaited)
+        await self.pass_barrier(awaited)
         return {
             actor: [self._delivery(actor, one) for one in (*came[actor], *client.take_unread()) if self._counts(one)]
             for actor, client in self.clients.items()
@@ -283,7 +283,7 @@ class SipConversation(Conversation):
     def _is_barrier(self, request: Request) -> bool:
         return self._token.encode() in request.body or bare(str(request.from_.uri)) == bare(self.room(BARRIER_ROOM))
 
-    async def _pass_barrier(self, actors: Mapping[str, int]) -> None:
+    async def pass_barrier(self, actors: Iterable[str]) -> None:
         """Nobody who is away or silent can be asked: nothing can reach the one, the other is waited for in vain."""
         asked = [actor for actor in actors if actor not in self._away and actor not in self._stuck]
         self._barriers += 1

@@ -74,6 +74,11 @@ class Spawned:
         """Of the process that was started; its children are in its group."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     async def start(self) -> None:
         """Start and wait until it answers. NotStarted."""
         for tries_left in reversed(range(_TRIES)):
