@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from conformance.cli import report
+from conformance.cli import load, report
 from conformance.model.validate import Disagreement, Figures, NotATrace
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 report.add_to(app)
+load.add_to(app)
 DISAGREES, UNREADABLE = 1, 2
 
 

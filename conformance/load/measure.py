@@ -24,7 +24,7 @@ from conformance.load.tally import Tally, heard
 from conformance.load.works import Ask, Work
 
 AFTERWARDS = 0.25
-_AT_ONCE = 64
+_AT_ONCE, _OUTSTANDING = 64, 16
 
 
 class SetupFailed(Exception):
@@ -88,12 +88,19 @@ class _Stage:
 
         return is_done
 
+    def rehearse(self, asks: Sequence[Ask], told: int, what: str) -> None:
+        """What has to go well before anything is measured. SetupFailed."""
+        sent, asked = self.play(asks, told, _OUTSTANDING)
+        lost = heard(self.tally, asked, told).lost
+        if (refused := refusals(sent)) or lost:
+            raise SetupFailed(f"{what}: {refused or 'all granted'}, {lost} deliveries lost")
+        self.tally.forget()
+
     def request(self, prepared: Iterable[Prepared], what: str) -> None:
         """Requests that must be granted. SetupFailed."""
         sent = self._run(prepared, _AT_ONCE, lambda: True)
-        refused = Counter(each.status for each in sent if not 200 <= each.status < 300)
-        if refused:
-            raise SetupFailed(f"{what}: {said(refused)}")
+        if refused := refusals(sent):
+            raise SetupFailed(f"{what}: {refused}")
 
     def _run(self, prepared: Iterable[Prepared], outstanding: int, is_done: Callable[[], bool]) -> list[Sent]:
         return self.sender.run(
@@ -106,8 +113,9 @@ class _Stage:
         )
 
 
-def said(statuses: Counter[int]) -> str:
-    """403 ×2, no answer ×1."""
+def refusals(sent: Sequence[Sent]) -> str:
+    """no answer ×1, 403 ×2; empty where all were granted."""
+    statuses = Counter(each.status for each in sent if not 200 <= each.status < 300)
     return ", ".join(f"{status or 'no answer'} ×{count}" for status, count in sorted(statuses.items()))
 
 
@@ -128,7 +136,10 @@ def measure(work: Work, server: Server, options: Options) -> Figures:
             try:
                 stage = _Stage(running, sender, sinks, options)
                 _prepare(stage, work, is_furnished=server.holds_rooms)
-                return _measure(stage, work)
+                figures = _measure(stage, work)
+                if not server.holds_rooms:
+                    _clear(stage, work)
+                return figures
             finally:
                 sender.close()
 
@@ -140,14 +151,19 @@ def _prepare(stage: _Stage, work: Work, *, is_furnished: bool) -> None:
         stage.request(
             (sender.register(user, f"{host}:{sinks.port(user)}") for user in range(work.users)), "users cannot register"
         )
-    for room in () if is_furnished else work.rooms:
-        stage.request([sender.ask(Ask(room.members[0], room.number, "#create"))], "rooms cannot be created")
-        stage.request((sender.ask(Ask(user, room.number, "#join")) for user in room.members[1:]), "nobody can join")
-    sent, asked = stage.play(work.warm_up, 0, work.outstanding)
-    refused = Counter(each.status for each in sent if not 200 <= each.status < 300)
-    lost = heard(stage.tally, asked, 0).lost
-    if refused or lost:
-        raise SetupFailed(f"warm-up: {said(refused) or 'all answered'}, {lost} deliveries lost")
+    if not is_furnished:
+        creates = [Ask(room.members[0], room.number, "#create", (room.members[0],)) for room in work.rooms]
+        joins = [Ask(user, room.number, "#join", None) for room in work.rooms for user in room.members[1:]]
+        stage.rehearse(creates, 0, "creating rooms")
+        stage.rehearse(joins, work.joining, "joining them")
+    stage.rehearse(work.warm_up, 0, "warm-up")
+
+
+def _clear(stage: _Stage, work: Work) -> None:
+    """Destroy what was made on a server that goes on."""
+    made = {room.number: room.members[0] for room in work.rooms}
+    made |= {ask.room: ask.sender for ask in (*work.warm_up, *work.asks) if ask.command == "#create"}
+    stage.play([Ask(owner, room, "#destroy") for room, owner in made.items()], 0, _OUTSTANDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +204,11 @@ def _measure(stage: _Stage, work: Work) -> Figures:
     lasts = [at - began[number] for number, at in result.last.items()]
     statuses = Counter(str(each.status) for each in sent if each.status)
     first = sent[0].at
-    wall = after.at - before.at - AFTERWARDS
+    whole = after.at - before.at
+    wall = whole - AFTERWARDS
     shares = [(end - begin) / wall for begin, end in zip(before.sinks, after.sinks, strict=True)]
     sender_share = (after.sender - before.sender) / wall
     server = after.server - before.server
-    ours = sum(shares) + sender_share
     is_known = stage.server.pid is not None
     return Figures(
         requests=len(work.asks),
@@ -219,5 +235,7 @@ def _measure(stage: _Stage, work: Work) -> Figures:
         sink_shares=shares,
         sender_share=sender_share,
         sink_drops=stage.sinks.dropped() - drops,
-        foreign_cores=max(0.0, (after.machine - before.machine - (server if is_known else 0)) / wall - ours),
+        foreign_cores=max(
+            0.0, (after.machine - before.machine - server) / whole - (sum(shares) + sender_share) * wall / whole
+        ),
     )

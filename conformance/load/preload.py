@@ -20,11 +20,12 @@ CREATE TABLE imc_rooms (
 CREATE TABLE imc_members (
     id INTEGER PRIMARY KEY NOT NULL, username VARCHAR(64) NOT NULL, domain VARCHAR(64) NOT NULL,
     room VARCHAR(64) NOT NULL, flag INTEGER NOT NULL, UNIQUE (username, domain, room));
+CREATE INDEX imc_members_room ON imc_members (room);
 """
 
 
 def create_tables(database: Path) -> None:
-    """As Kamailio needs them; imc makes its own."""
+    """As Kamailio needs them, and an index that spares it to read all members for each room; imc makes its own."""
     with sqlite3.connect(database) as connection:
         connection.executescript(_TABLES)
     connection.close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import secrets
 import select
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from conformance.load.works import TEXT_SIZE, Ask
 
 T1, T2, TIMER_F = 0.5, 4.0, 32.0
 _LOOK = 0.02  # between two looks at what the sinks counted
+_PLAIN = "Content-Type: text/plain\r\n"
 _FINAL = re.compile(rb"SIP/2\.0 ([2-6]\d\d) ")
 _CSEQ = re.compile(rb"^CSeq[ \t]*:[ \t]*(\d+)", re.MULTILINE | re.IGNORECASE)
 
@@ -83,27 +83,29 @@ class Sender:
             other = "" if ask.other is None else " " + self.names.user_uri(ask.other)
             body = (ask.command + other).encode()
         room = self.names.room_uri(ask.room)
-        return number, self._build("MESSAGE", room, number, ask.sender, room, "Content-Type: text/plain\r\n", body)
+        return number, self._build("MESSAGE", room, number, ask.sender, to=room, headers=_PLAIN, body=body)
 
     def register(self, user: int, contact: str) -> Prepared:
         """A REGISTER; ``contact`` is the HOST:PORT of the user's sink."""
         number = self._next()
         headers = f"Contact: <sip:{self.names.user}{user}@{contact}>\r\nExpires: 3600\r\n"
         return number, self._build(
-            "REGISTER", f"sip:{self.names.domain}", number, user, self.names.user_uri(user), headers
+            "REGISTER", f"sip:{self.names.domain}", number, user, to=self.names.user_uri(user), headers=headers
         )
 
     def options(self) -> Prepared:
         number = self._next()
         ip, port = self.server
         uri = f"sip:[{ip}]:{port}" if ":" in ip else f"sip:{ip}:{port}"
-        return number, self._build("OPTIONS", uri, number, 0, uri, "")
+        return number, self._build("OPTIONS", uri, number, 0, to=uri, headers="")
 
     def _next(self) -> int:
         self._serial += 1
         return self._serial
 
-    def _build(self, method: str, uri: str, number: int, user: int, to: str, headers: str, body: bytes = b"") -> bytes:
+    def _build(
+        self, method: str, uri: str, number: int, user: int, *, to: str, headers: str, body: bytes = b""
+    ) -> bytes:
         return message.request(
             method,
             uri,
@@ -130,7 +132,7 @@ class Sender:
     ) -> list[Sent]:
         """Send them all; until all are answered or given up, and ``is_done``.
 
-        Ends early after ``seconds`` in all, and, once all are answered, where ``progress`` has not changed for ``quiet``
+        Ends early after ``seconds`` in all, and, once all are answered, where ``progress`` did not change for ``quiet``
         seconds.
         """
         flight = _Flight(self, requests, outstanding)

@@ -1,25 +1,25 @@
 """The servers that are loaded: imc and Kamailio in processes of their own, or one that runs already.
 
-A spawned server listens on a loopback port that the system chose, has its database and its log in a scratch folder, and
-is ended with all its processes. It is ready when it answers OPTIONS: the time of that, from its start, is its start time.
+A spawned server listens on a loopback port that was free, has its database and its log in a scratch folder, and is
+ended with all its processes. It is ready when it answers OPTIONS; from its start until then is its start time.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from conformance.drivers.spawn import find_binary, free_port
 from conformance.load import preload
 from conformance.load.sender import Names, Sender
 from conformance.load.works import Room
@@ -27,8 +27,9 @@ from conformance.load.works import Room
 READY_WITHIN = 120.0
 _ASKED_EVERY = 0.01
 _ENDED_WITHIN = 2.0  # what it would still write down is thrown away
-_LAST_LINES = 1_500
-_KAMAILIO_CONFIG = Path(__file__).with_name("kamailio.cfg")
+_LOG_SHOWN = 1_500
+_TRIES = 3
+_KAMAILIO_CFG = Path(__file__).with_name("kamailio.cfg")
 
 
 class CannotStart(Exception):
@@ -37,7 +38,7 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers. ``pid`` None: nothing is known of its processes; ``start_seconds`` None: it ran already."""
+    """A server that answers. ``pid`` None: its processes are not known; ``start_seconds`` None: it ran already."""
 
     address: tuple[str, int]
     pid: int | None
@@ -52,13 +53,11 @@ class Server(Protocol):
 
     def version(self) -> str: ...
 
-    def running(self, folder: Path, rooms: Sequence[Room], names: Names, proxy: tuple[str, int] | None) -> _Context: ...
-
-
-class _Context(Protocol):
-    def __enter__(self) -> Running: ...
-
-    def __exit__(self, *error: object) -> bool | None: ...
+    def running(
+        self, folder: Path, rooms: Sequence[Room], names: Names, proxy: tuple[str, int] | None
+    ) -> AbstractContextManager[Running]:
+        """Until the end of the block, with these rooms. Copies go to ``proxy``, an (ip, port), or where users are."""
+        ...
 
 
 class Imc:
@@ -71,8 +70,6 @@ class Imc:
 domains = ["{domain}"]
 db_url = "sqlite:///imc.db"
 {proxy}
-[sip]
-listen = ["udp:127.0.0.1:{port}"]
 [auth]
 mode = "none"
 [limits]
@@ -89,19 +86,19 @@ listen = ""
         self, folder: Path, rooms: Sequence[Room], names: Names, proxy: tuple[str, int] | None
     ) -> Iterator[Running]:
         """CannotStart."""
-        port = free_port()
         config = folder / "imc.toml"
         to = f'outbound_proxy = "sip:{proxy[0]}:{proxy[1]}"' if proxy else ""
-        config.write_text(self._CONFIG.format(domain=names.domain, port=port, proxy=to))
+        config.write_text(self._CONFIG.format(domain=names.domain, proxy=to))
         command = [sys.executable, "-m", "imc"]
         if rooms:
-            upgraded = subprocess.run(
+            upgraded = subprocess.run(  # noqa: S603 - our own command
                 [*command, "db", "upgrade", "-c", str(config)], cwd=folder, capture_output=True, text=True, check=False
             )
             if upgraded.returncode:
                 raise CannotStart(f"imc: {upgraded.stderr}")
             preload.fill(folder / "imc.db", rooms, names)
-        with _spawned([*command, "serve", "-c", str(config)], folder, port) as running:
+        command += ["serve", "-c", str(config), "--set"]
+        with _spawned(lambda port: [*command, f"sip.listen=udp:127.0.0.1:{port}"], folder) as running:
             yield running
 
 
@@ -117,7 +114,7 @@ class Kamailio:
 
     @staticmethod
     def _binary() -> str:
-        found = shutil.which("kamailio", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        found = find_binary("kamailio")
         if found is None:
             raise CannotStart("kamailio is not installed")
         return found
@@ -127,22 +124,23 @@ class Kamailio:
         self, folder: Path, rooms: Sequence[Room], names: Names, proxy: tuple[str, int] | None
     ) -> Iterator[Running]:
         """CannotStart."""
-        port, database = free_port(), folder / "kamailio.sqlite"
+        database = folder / "kamailio.sqlite"
         preload.create_tables(database)
         preload.fill(database, rooms, names)
-        to = proxy or ("127.0.0.1", port)
-        defines = {
-            "LISTEN": f"udp:127.0.0.1:{port}",
-            "DBURL": f'"sqlite:///{database}"',
-            "PROXY": f'"sip:{to[0]}:{to[1]}"',
-        }
-        command = [self._binary(), "-f", str(_KAMAILIO_CONFIG), "-DD", "-E", "-m", "4096", "-M", "2048"]
-        command += ["-Y", str(folder)]
-        for name, value in defines.items():
-            command += ["-A", f"{name}={value}"]
-        if proxy is None:
-            command += ["-A", "REGISTRAR"]
-        with _spawned(command, folder, port) as running:
+
+        def command(port: int) -> list[str]:
+            to = proxy or ("127.0.0.1", port)
+            defines = [
+                f"LISTEN=udp:127.0.0.1:{port}",
+                f'DBURL="sqlite:///{database}"',
+                f'PROXY="sip:{to[0]}:{to[1]}"',
+                *(["REGISTRAR"] if proxy is None else []),
+            ]
+            flags = [word for define in defines for word in ("-A", define)]
+            memory = ["-m", "4096", "-M", "2048"]  # megabytes, at most: shared, and of each process
+            return [self._binary(), "-f", str(_KAMAILIO_CFG), "-DD", "-E", *memory, "-Y", str(folder), *flags]
+
+        with _spawned(command, folder) as running:
             yield running
 
 
@@ -158,6 +156,7 @@ class External:
         self.pid = pid
 
     def version(self) -> str:
+        """It is not asked."""
         return self.name
 
     @contextmanager
@@ -176,14 +175,6 @@ class External:
         yield Running(self.address, self.pid, None)
 
 
-def free_port() -> int:
-    """A UDP port of loopback that nobody has now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        found: int = sock.getsockname()[1]
-        return found
-
-
 def local_ip(address: tuple[str, int]) -> str:
     """Our address on the way there. CannotStart: there is no way."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -198,45 +189,53 @@ def local_ip(address: tuple[str, int]) -> str:
 
 def _first_line(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, capture_output=True, text=True, check=False, timeout=60
+        )
     except OSError as error:
         raise CannotStart(f"{command[0]}: {error.strerror}") from error
     return next(iter(done.stdout.splitlines()), "")
 
 
 @contextmanager
-def _spawned(command: list[str], folder: Path, port: int) -> Iterator[Running]:
+def _spawned(command_for: Callable[[int], list[str]], folder: Path) -> Iterator[Running]:
+    """Start on a free port; on another one where somebody has taken it meanwhile."""
     log = folder / "log"
-    began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        _wait_ready(process, ("127.0.0.1", port), log)
-        yield Running(("127.0.0.1", port), process.pid, time.monotonic() - began)
-    finally:
-        _end(process)
+    for tries_left in reversed(range(_TRIES)):
+        address = ("127.0.0.1", free_port("127.0.0.1"))
+        began = time.monotonic()
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                command_for(address[1]),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            if _wait_ready(process, address):
+                yield Running(address, process.pid, time.monotonic() - began)
+                return
+            if tries_left and process.poll() is not None:
+                continue
+            why = "it does not answer OPTIONS" if process.poll() is None else "it ended"
+            said = log.read_text(errors="replace")[-_LOG_SHOWN:]
+            raise CannotStart(f"{Path(command_for(0)[0]).name}: {why}\n{said}")
+        finally:
+            _end(process)
 
 
-def _wait_ready(process: subprocess.Popen[bytes], address: tuple[str, int], log: Path) -> None:
+def _wait_ready(process: subprocess.Popen[bytes], address: tuple[str, int]) -> bool:
     sender = Sender(address, Names())
     ends = time.monotonic() + READY_WITHIN
     try:
         while process.poll() is None and time.monotonic() < ends:
             if sender.run([sender.options()], outstanding=1, seconds=_ASKED_EVERY)[0].status:
-                return
+                return True
     finally:
         sender.close()
-    said = log.read_text(errors="replace")[-_LAST_LINES:]
-    why = "it ended" if process.poll() is not None else f"no answer within {READY_WITHIN:.0f} s"
-    raise CannotStart(f"{Path(command_of(process)).name}: {why}\n{said}")
-
-
-def command_of(process: subprocess.Popen[bytes]) -> str:
-    """The program that was started."""
-    args = process.args
-    return str(args[0]) if isinstance(args, list) else str(args)
+    return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -247,7 +246,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -66,7 +66,8 @@ class Sinks:
         ours, theirs = socket.socketpair()
         fds = (theirs.fileno(), udp, memory)
         command = [sys.executable, "-m", "conformance.load.sink", *map(str, (*fds, number, prefix))]
-        self._processes.append(subprocess.Popen(command, pass_fds=fds, env={**os.environ, **_ENV}))
+        process = subprocess.Popen(command, pass_fds=fds, env={**os.environ, **_ENV})  # noqa: S603 - our own command
+        self._processes.append(process)
         theirs.close()
         self._controls.append(Connection(ours.detach()))
 

@@ -41,7 +41,7 @@ class Tally:
                     continue
                 vias.add(via)
                 self.last = max(self.last, time)
-                if number == UNKNOWN or user == UNKNOWN:
+                if UNKNOWN in (number, user):
                     self.unattributed += 1
                     continue
                 users = self.first.setdefault(number, {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MAX_DELIVERIES = 2_000_000
 MAX_REQUESTS = 200_000
@@ -55,12 +55,21 @@ class Work:
     outstanding: int
     warm_up: Sequence[Ask] = ()
     told: int = 0
-    is_start: bool = field(default=False, kw_only=True)
 
     @property
     def deliveries(self) -> int:
         """How many there must be of ``asks``."""
         return self.told + sum(len(ask.audience) for ask in self.asks if ask.audience is not None)
+
+    @property
+    def joining(self) -> int:
+        """Deliveries that making ``rooms`` by commands costs: each join is told to those who are in."""
+        return sum(len(room.members) * (len(room.members) - 1) // 2 for room in self.rooms)
+
+    def check_can_be_joined(self) -> None:
+        """TooMuch: these rooms have to be in a server's database before it starts."""
+        if self.joining > MAX_DELIVERIES:
+            raise TooMuch(f"{self.about}: to fill the rooms by joins would need {self.joining} deliveries")
 
 
 def fan_out(users: int, messages: int) -> Work:
@@ -143,7 +152,7 @@ def start(users: int, messages: int) -> Work:
     asks = [Ask(number % people, number, "#members", (number % people,)) for number in range(0, users, step)][:messages]
     members = sum(len(room.members) for room in rooms)
     about = f"start with {members} members in {users} rooms, then {len(asks)} lists"
-    return Work("start", about, people, rooms, asks, 16, is_start=True)
+    return Work("start", about, people, rooms, asks, 16)
 
 
 def _ring(first: int, count: int, users: int) -> Sequence[int]:
