@@ -109,6 +109,10 @@ class SipTarget(Target):
         """Whether other cases speak as the same users."""
         return bool(self.options.users)
 
+    def relays(self, case: Case) -> bool:
+        """Whether a message to an actor reaches them; not where every address is a room's."""
+        return "relay" in self.features and case.settings.get("room_pattern") != "*"
+
     async def preload(self, case: Case, room: Room) -> bool:
         """Whether the room stands as it must before anything is sent, so that no commands are needed for it."""
         return False

@@ -20,8 +20,8 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 class Classifier:
     """``events``: event id → patterns for the whole of a text, see `Profile`. ``is_actor``: whether it is an actor's.
 
-    Without patterns a MESSAGE of a room that has no IMC-Event is of no known event; with them, one that none of them
-    fits is a copy, unless there are patterns for copies too.
+    Without patterns what a room sends without IMC-Event is of no known event; with them, what none of them fits is a
+    copy, unless there are patterns for copies too.
     """
 
     def __init__(self, events: Mapping[str, Sequence[str]], is_actor: Callable[[str], bool]) -> None:
@@ -31,8 +31,8 @@ class Classifier:
 
     def event(self, sender: str, header: str | None, text: str) -> str | None:
         """``sender`` is user@host of From, ``header`` the value of IMC-Event."""
+        if header is not None:
+            return header
         if self._is_actor(sender):
             return RELAYED
-        if header is not None or not self._patterns:
-            return header
         return next((event for event, pattern in self._patterns if pattern.fullmatch(text)), self._default)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from conformance.agent.client import NoAnswer, NoMessage, Received, SipClient
+from conformance.agent.client import TIMER_F, NoAnswer, NoMessage, Received, SipClient
 from conformance.drivers.events import Classifier
 from conformance.drivers.ladder import Ladder
 from conformance.suite.case import Case, Room
@@ -61,7 +61,8 @@ class SipConversation(Conversation):
         self.ladder = self._ladder.arrows
         self._answers: dict[str, int | None] = {}
         self._away: set[str] = set()
-        self._stuck: set[str] = set()
+        self._stuck: set[str] = set()  # did not answer the last thing they got
+        self._came: dict[str, list[Received]] = {}
         self._has_refused = False
         self._streams: dict[str, SipClient] = {}
         self._classifier = Classifier(target.options.profile.events, self._is_actor)
@@ -76,7 +77,7 @@ class SipConversation(Conversation):
         async with trio.open_nursery() as nursery:
             for actor in self.case.people:
                 nursery.start_soon(self._register_first, actor)
-        if "relay" not in self.features:
+        if not self.target.relays(self.case):
             await self._open_barrier_room()
         for actor in self.case.people:
             self.clients[actor].tap = self._ladder.tap(actor)
@@ -213,10 +214,9 @@ class SipConversation(Conversation):
         if self._is_barrier(request):
             return 200
         status = self._answers.get(actor, 200)
-        if status is None:
-            self._stuck.add(actor)
-        elif status >= 300:
+        if status is None or status >= 300 or actor in self._stuck:
             self._has_refused = True
+        (self._stuck.discard if status is not None else self._stuck.add)(actor)
         return status
 
     # --- a room that stands beforehand ------------------------------------------------------------------------------
@@ -257,25 +257,27 @@ class SipConversation(Conversation):
     # --- the barrier ------------------------------------------------------------------------------------------------
 
     async def settle(self, awaited: Mapping[str, int]) -> dict[str, list[Delivery]]:
-        came = {actor: await self._wait_for(actor, count) for actor, count in awaited.items()}
+        await self.wait_arrived(awaited)
         if self._has_refused:
             await self.pass_barrier(awaited)
             await self.target.consequences(self)
             self._has_refused = False
         await self.pass_barrier(awaited)
         return {
-            actor: [self._delivery(actor, one) for one in (*came[actor], *client.take_unread()) if self._counts(one)]
-            for actor, client in self.clients.items()
-            if actor in awaited
+            actor: [self._delivery(actor, one) for one in (*self._came.pop(actor, ()), *self._unread(actor))]
+            for actor in awaited
         }
 
-    async def _wait_for(self, actor: str, count: int) -> list[Received]:
-        """So many messages, or what came of them within the target's patience."""
-        came: list[Received] = []
-        with trio.move_on_after(self.target.patience):
-            while len(came) < count:
-                came.append(await self.clients[actor].wait_message(matches=self._counts, within=math.inf))
-        return came
+    def _unread(self, actor: str) -> list[Received]:
+        return [one for one in self.clients[actor].take_unread() if self._counts(one)]
+
+    async def wait_arrived(self, awaited: Mapping[str, int]) -> None:
+        for actor, count in awaited.items():
+            came = self._came.setdefault(actor, [])
+            patience = self.target.patience + (TIMER_F if self._stuck else 0)
+            with trio.move_on_after(patience):
+                while len(came) < count:
+                    came.append(await self.clients[actor].wait_message(matches=self._counts, within=math.inf))
 
     def _counts(self, received: Received) -> bool:
         return not self._is_barrier(received.request)
@@ -289,7 +291,7 @@ class SipConversation(Conversation):
         self._barriers += 1
         mark = f"{self._token} {self._barriers}"
         async with trio.open_nursery() as nursery:
-            if "relay" in self.features:
+            if self.target.relays(self.case):
                 for actor in asked:
                     nursery.start_soon(self._send_mark, self.clients[actor].address, mark, actor)
             else:

@@ -90,9 +90,10 @@ class Expected(Model):
         None
     )
     sender: Annotated[
-        str | None, Field(description="From: room, room:NAME, manager, user:ACTOR. By default any room or the manager.")
+        str | None, Field(description="From: written as a step's to. By default any room of the case, named or not.")
     ] = None
     has: Annotated[tuple[str, ...], Field(description="What stands in the body: addresses, marks of a list.")] = ()
+    sequence: Annotated[tuple[str, ...], Field(description="What stands in the body, in this order.")] = ()
     lacks: Annotated[tuple[str, ...], Field(description="What does not.")] = ()
     headers: dict[str, HeaderCheck] = {}
 
@@ -114,7 +115,8 @@ class Expected(Model):
     def texts(self) -> Iterator[str]:
         """Its templates."""
         yield from (each for each in (self.text, self.body) if each is not None)
-        yield from (*self.has, *self.lacks)
+        yield from (self.sender,) if self.sender is not None and is_uri(self.sender) else ()
+        yield from (*self.has, *self.sequence, *self.lacks)
         yield from (each for each in self.headers.values() if isinstance(each, str))
 
 
@@ -281,16 +283,21 @@ class Case(Model):
                 for name in (name for text in step.texts() for name in names(text)):
                     if name not in known:
                         raise ValueError(f"step {number}: {{{name}}} is no actor, nor a room of this case")
-                if step.to not in ("room", "manager", "server") and not (
-                    step.to.startswith(("room:", "user:")) or is_uri(step.to)
-                ):
-                    raise ValueError(f"step {number}: to: {step.to!r}: see the description of to")
+                senders = [one.sender for each in step.gets.values() for one in each if one.sender is not None]
+                for place in (step.to, *senders):
+                    if not is_place(place):
+                        raise ValueError(f"step {number}: {place!r} is no place: see the description of to")
         except BadTemplate as error:
             raise ValueError(str(error)) from None
         unknown = [name for name in people if name not in ACTORS]
         if unknown:
             raise ValueError(f"no such actor: {', '.join(unknown)}; there are {', '.join(ACTORS)}")
         return self
+
+
+def is_place(text: str) -> bool:
+    """Whether it is what a step's ``to`` may be."""
+    return text in ("room", "manager", "server") or text.startswith(("room:", "user:")) or is_uri(text)
 
 
 def is_uri(text: str) -> bool:

@@ -141,6 +141,10 @@ class Conversation(ABC):
         """How the actor answers from now on; None: not at all."""
 
     @abstractmethod
+    async def wait_arrived(self, awaited: Mapping[str, int]) -> None:
+        """Return when each has got so many messages since the last `settle`, or patience is at its end."""
+
+    @abstractmethod
     async def settle(self, awaited: Mapping[str, int]) -> dict[str, list[Delivery]]:
         """What each of these actors got since the last call, in the order in which it came.
 

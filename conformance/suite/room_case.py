@@ -7,7 +7,8 @@ played, since what follows rests on it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
@@ -17,9 +18,10 @@ from conformance.suite.conversation import Answer, Conversation, Delivery, Lacks
 from conformance.suite.matching import Wanted, answer_problems, bare, compare, show
 from conformance.suite.template import render
 from conformance.suite.verdict import CaseVerdict, Outcome, StepSeen
+from imc.aor import Aor
 
-WITHIN = 60.0
-"""Seconds for a whole case."""
+WITHIN = 120.0
+"""Seconds for a whole case. Silence alone takes 32 of them (RFC 3261 §17.1.2.2, Timer F)."""
 
 
 async def play(case: Case, target: Target, *, within: float = WITHIN) -> CaseVerdict:
@@ -113,6 +115,8 @@ class _Player:
             for actor, wanted in self._wanted.items():
                 problems += compare(actor, self._on.address(actor), wanted, got.get(actor, []))
                 wanted.clear()
+        else:
+            await self._on.wait_arrived({actor: len(self._wanted[actor]) for actor in step.answers})
         for actor in step.answers:
             self._on.answer_with(actor, 200)
         return StepSeen(
@@ -221,21 +225,37 @@ class _Player:
             ends=self._ends(one) if is_copy and body is None else None,
             type=one.type,
             has=tuple(map(self._text, one.has)),
+            sequence=tuple(map(self._text, one.sequence)),
             lacks=tuple(map(self._text, one.lacks)),
             headers={name: self._text(each) if isinstance(each, str) else each for name, each in one.headers.items()},
         )
 
     def _senders(self, one: Expected, by: str | None) -> frozenset[str]:
-        """A copy comes from the room that it was sent to, a notice from any room or the manager (spec R-ANSWER-3)."""
+        """A copy comes from the room that it was sent to; a notice from a room of the case, or the manager, or what the
+        request is sent to or names (spec R-ANSWER-3).
+        """
         if one.sender is not None:
-            return frozenset((bare(self._place(one.sender)),))
+            return frozenset((bare(self._uri(one.sender)),))
         if one.event == RELAYED and by is not None:
             return frozenset((bare(self._on.address(by)),))
         if one.event == MESSAGE and (self._step.to == "room" or self._step.to.startswith("room:")):
             return frozenset((bare(self._place(self._step.to)),))
         rooms = ("room", *self._playing.case.further_rooms)
         places = {bare(self._on.room(name)) for name in rooms}
-        return frozenset(places | ({bare(self._on.manager)} if self._on.manager is not None else set()))
+        if self._on.manager is not None:
+            places.add(bare(self._on.manager))
+        return frozenset((*places, *self._named()))
+
+    def _named(self) -> Iterator[str]:
+        """The addresses that this step's request is sent to, or names in its first line."""
+        step = self._step
+        if step.do != "send":
+            return
+        yield from (bare(uri) for uri in (self._uri(step.to), self._text(step.to_header or "")) if uri)
+        for word in self._body().partition(b"\n")[0].decode("utf-8", "replace").split():
+            with suppress(ValueError):
+                aor = Aor.parse(word, self._on.domain)
+                yield f"{aor.user}@{aor.host}"
 
     def _causes(self, one: Expected) -> frozenset[str] | None:
         """The Call-IDs of the requests of whoever is said to have caused a notice (spec R-ANSWER-6)."""
