@@ -37,6 +37,7 @@ class Wanted:
     ends: bytes | None = None
     type: str | None = None
     has: tuple[str, ...] = ()
+    sequence: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     headers: Mapping[str, HeaderCheck] = field(default_factory=dict)
 
@@ -156,6 +157,13 @@ def _body_problems(wanted: Wanted, got: Delivery, body: bytes) -> Iterator[str]:
     for each in wanted.has:
         if each not in text:
             yield f"{each!r} must be in it: {show(body)}"
+    at = 0
+    for each in wanted.sequence:
+        at = text.find(each, at)
+        if at < 0:
+            yield f"{each!r} must be in it, behind what is named before it: {show(body)}"
+            break
+        at += len(each)
     for each in wanted.lacks:
         if each in text:
             yield f"{each!r} must not be in it: {show(body)}"

@@ -1,7 +1,7 @@
 """The texts of a case: ``#invite {rita.address}`` becomes ``#invite rita@example.com``.
 
 {rita} user part · {rita.address} user@host · {rita.uri} sip:user@host     for an actor, a room, or the manager
-{domain} · {long:700} (700 letters) · {{ and }} for the braces themselves
+{domain} · {domain.upper} in capitals · {long:700} (700 letters) · {{ and }} for the braces themselves
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_NAME = re.compile(r"([a-z][a-z0-9_]*)(?:\.(address|uri))?")
+_NAME = re.compile(r"([a-z][a-z0-9_]*)(?:\.(address|uri|upper))?")
 _LONG = re.compile(r"long:([1-9][0-9]{0,5})")
 
 
@@ -51,6 +51,8 @@ def _value(inner: str, address: Callable[[str], str]) -> str:
     if name is None:
         raise BadTemplate(f"{{{inner}}} is no placeholder")
     whole = address(name[1])
+    if name[2] == "upper":
+        return whole.upper()
     if name[2] == "address" or name[1] == "domain":
         return whole
     if name[2] == "uri":
