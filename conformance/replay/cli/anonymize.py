@@ -1,0 +1,2 @@
+def anonymize() -> None:
+    pass

@@ -1,0 +1,57 @@
+"""What the commands share: reading a file, saying what is wrong with it, exit status."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from conformance.replay.read import read
+from conformance.replay.recording import Address, Recording, Unreadable
+
+DIFFERS, UNREADABLE, NOT_REACHABLE = 1, 2, 3
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A trace, or a pcap or pcapng capture.")]
+Server = Annotated[
+    str | None,
+    typer.Option("--server", metavar="IP:PORT", help="Who is the server in it; guessed where not given."),
+]
+
+
+def fail(text: str, status: int = UNREADABLE) -> NoReturn:
+    print(f"imc-replay: {text}", file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def load(path: Path) -> Recording:
+    """The recording; what was left out is told on stderr."""
+    try:
+        recording = read(path)
+    except Unreadable as error:
+        fail(str(error))
+    tell(f"{path}: {note}" for note in recording.notes)
+    return recording
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Warnings on stderr."""
+    for note in notes:
+        print(f"imc-replay: {note}", file=sys.stderr)
+
+
+def address(text: str | None, option: str, default_port: int | None = None) -> Address | None:
+    if text is None:
+        return None
+    try:
+        return Address.parse(text, default_port)
+    except ValueError as error:
+        fail(f"{option}: {error}")
+
+
+def width() -> int:
+    """Of the terminal, in cells."""
+    return max(60, min(shutil.get_terminal_size((120, 24)).columns, 240))
