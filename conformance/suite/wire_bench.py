@@ -29,6 +29,7 @@ class Arrived:
     socket: str
     kind: Literal["message", "pong", "end"]
     data: bytes = b""
+    is_from_server: bool = True
 
     @property
     def is_response(self) -> bool:
@@ -74,7 +75,8 @@ class Channel:
         buffer = bytearray()
         with self._sock:
             while not self._is_stream:
-                self._bench.take(Arrived(self.name, "message", await self._sock.recv(65535)))
+                data, source = await self._sock.recvfrom(65535)
+                self._bench.take(Arrived(self.name, "message", data, source[:2] == self._bench.server))
             with suppress(OSError):  # a reset is an end as well
                 while data := await self._sock.recv(65535):
                     buffer += data

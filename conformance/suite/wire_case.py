@@ -53,9 +53,12 @@ class Expect(Model):
     to_tag: bool | None = Field(default=None, description="whether the answer's To has a tag")
     copied: bool = Field(default=False, description="From, Call-ID, CSeq and all of Via but the topmost are as sent")
     is_empty: bool = Field(default=False, description="the answer has no body")
-    challenge: tuple[ChallengeRule, ...] = Field(default=(), description="rules for WWW-Authenticate")
+    challenge: tuple[ChallengeRule, ...] = Field(
+        default=(), description="rules for WWW-Authenticate, or Proxy-Authenticate"
+    )
     same_as: int | None = Field(default=None, description="the answer is that of this step, to the octet")
     at: str | None = Field(default=None, description="the socket where the answer arrives; else where it was asked")
+    from_same: bool = Field(default=False, description="the answer leaves from where the request was sent to")
     pongs: int | None = Field(default=None, description="single CRLFs that come back on the connection")
     delivered: int | None = Field(
         default=None, description="how many MESSAGEs that hold {token} {mate} has received since the case began"
@@ -67,14 +70,16 @@ class Expect(Model):
 
 
 class Credentials(Model):
-    """How ``{credentials}`` of a message answers the last challenge that the case has had (RFC 7616 §3.4)."""
+    """How ``{authorization}`` of a message answers the last challenge that the case has had (RFC 7616 §3.4)."""
 
+    scheme: Literal["Digest", "Basic"] = "Digest"
     algorithm: str = Field(default="", description="the challenge of this algorithm; else the first one")
     nc: int = 1
     cnonce: str = "0a4f113b"
     qop: bool = True
     password: str = Field(default="", description="in place of the user's own")
     username: str = Field(default="", description="in place of the user's own")
+    method: str = Field(default="", description="in place of the request's")
     uri: str = Field(default="", description="in place of the Request-URI")
     realm: str = Field(default="", description="in place of the challenge's")
     nonce: str = Field(default="", description="in place of the challenge's")

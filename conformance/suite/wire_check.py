@@ -66,6 +66,8 @@ def compare(
         return problems
     if expect.at is not None and transport == "udp" and (where := seen.answers[0].socket) != expect.at:
         problems.append(f"answered at the socket {where}, not at {expect.at}")
+    if expect.from_same and transport == "udp" and not seen.answers[0].is_from_server:
+        problems.append("the answer did not leave from where the request was sent to")
     if expect.same_as is not None:
         before = earlier[expect.same_as - 1].answers
         if not before or before[0].data != seen.answers[0].data:
@@ -126,10 +128,15 @@ def _flat(values: list[str]) -> str:
     return " ".join(",".join(values).split())
 
 
+def challenges(reply: Reply) -> list[str]:
+    """The values that ask for credentials."""
+    return reply.all("WWW-Authenticate") or reply.all("Proxy-Authenticate")
+
+
 def _challenges(rules: Sequence[ChallengeRule], reply: Reply, before: list[dict[str, str]]) -> list[str]:
     if not rules:
         return []
-    values = [params(value) for value in reply.all("WWW-Authenticate")]
+    values = [params(value) for value in challenges(reply)]
     digests = [each for each in values if each[""].lower() == "digest"]
     if not digests:
         return ["no challenge of the scheme Digest"]

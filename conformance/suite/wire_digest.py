@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 
@@ -31,27 +32,28 @@ def authorization(
 
     LookupError where none is of the algorithm asked for.
     """
+    username, password = how.username or account[0], how.password or account[1]
+    if how.scheme == "Basic":
+        return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
     usable = [
         each for each in challenges if algorithm(each) in _NAMES and how.algorithm.upper() in ("", algorithm(each))
     ]
     if not usable:
-        raise LookupError(f"no challenge of {how.algorithm or 'an algorithm that is known'}")
+        raise LookupError(f"there was no challenge of {how.algorithm or 'an algorithm that is known'}")
     challenge = usable[0]
     name = algorithm(challenge)
-    username, password = how.username or account[0], how.password or account[1]
     realm, nonce, uri = how.realm or challenge["realm"], how.nonce or challenge["nonce"], how.uri or uri
 
     def digest(text: str) -> str:
         return hashlib.new(_NAMES[name], text.encode()).hexdigest()
 
-    secret, asked = digest(f"{username}:{realm}:{password}"), digest(f"{method}:{uri}")
+    secret, asked = digest(f"{username}:{realm}:{password}"), digest(f"{how.method or method}:{uri}")
     middle = f"{nonce}:{how.nc:08x}:{how.cnonce}:auth" if how.qop else nonce
-    fields = [
-        f'username="{username}"', f'realm="{realm}"', f'nonce="{nonce}"', f'uri="{uri}"', f"algorithm={name}",
-        f'response="{digest(f"{secret}:{middle}:{asked}")}"',
-    ]  # fmt: skip
-    if how.qop:
-        fields += ["qop=auth", f"nc={how.nc:08x}", f'cnonce="{how.cnonce}"']
+    fields = {"username": username, "realm": realm, "nonce": nonce, "uri": uri}
+    fields["response"] = digest(f"{secret}:{middle}:{asked}")
     if "opaque" in challenge:
-        fields.append(f'opaque="{challenge["opaque"]}"')
-    return f"Digest {', '.join(fields)}"
+        fields["opaque"] = challenge["opaque"]
+    shown = [f'{key}="{value}"' for key, value in fields.items()] + [f"algorithm={name}"]
+    if how.qop:
+        shown += ["qop=auth", f"nc={how.nc:08x}", f'cnonce="{how.cnonce}"']
+    return f"Digest {', '.join(shown)}"

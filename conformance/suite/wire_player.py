@@ -20,11 +20,11 @@ from conformance.suite.features import Feature
 from conformance.suite.verdict import CaseVerdict, StepSeen
 from conformance.suite.wire_bench import Arrived, Bench, Channel, summary
 from conformance.suite.wire_case import Expect, Split, WireCase, WireStep
-from conformance.suite.wire_check import Seen, compare, words
+from conformance.suite.wire_check import Seen, challenges, compare, words
 from conformance.suite.wire_digest import authorization, params
-from conformance.suite.wire_text import Names, cut, fill_pattern, render
+from conformance.suite.wire_text import Names, body_of, cut, fill_pattern, render
 
-PATIENCE = 8.0  # seconds
+PATIENCE = 5.0  # seconds
 SENDER, MATE = "alice", "mary"
 
 
@@ -153,13 +153,15 @@ class _Run:
         if step.credentials is None or step.message is None:
             return names
         method, uri = render(step.message, names).split(b"\r\n", 1)[0].decode().split(" ")[:2]
-        value = authorization(self._challenges(), step.credentials, method, uri, self._place.accounts[SENDER])
-        return replace(names, credentials=value)
+        account = self._place.accounts.get(SENDER, (self._user(SENDER), ""))
+        value = authorization(self._challenges(), step.credentials, method, uri, account)
+        asked = next((seen.status for seen in reversed(self._seen) if seen.status in (401, 407)), 401)
+        return replace(names, authorization=f"{'Proxy-' if asked == 407 else ''}Authorization: {value}")
 
     def _challenges(self) -> list[dict[str, str]]:
         """Those of the latest answer that had any."""
         for seen in reversed(self._seen):
-            if seen.reply is not None and (values := seen.reply.all("WWW-Authenticate")):
+            if seen.reply is not None and (values := challenges(seen.reply)):
                 return [params(value) for value in values]
         return []
 
@@ -266,7 +268,7 @@ class _Mate:
         problems = []
         if len(bodies) != expect.delivered:
             problems.append(f"delivered {len(bodies)} times, not {expect.delivered}")
-        sent = data.partition(b"\r\n\r\n")[2]
+        sent = body_of(data)
         if expect.is_intact and any(body != sent for body in bodies):
             problems.append("the body was delivered, but not as sent")
         return problems

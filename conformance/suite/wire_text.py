@@ -12,7 +12,8 @@ In a message each line end of the file is a CRLF. ``{{`` and ``}}`` are braces, 
 {length}              the octets of the body
 {long:700}            so many letters; {repeat:20:long} repeats
 {hex:00 ff}           octets
-{credentials}         a value of Authorization, see `conformance.suite.wire_case.Credentials`
+{upper:mate}          another placeholder in upper case; {escaped:mate}: its first character as an escape
+{authorization}       the header that answers a challenge, see `conformance.suite.wire_case.Credentials`
 {usual} {usual:x}     Via (with {branch:x} and rport), Max-Forwards, From {user}, To {mate}, Call-ID
 ====================  =================================================================================================
 """
@@ -46,14 +47,18 @@ class Names:
     transport: str
     socket: str
     local: Callable[[str], tuple[str, int]]
-    credentials: str = ""
+    authorization: str = ""
 
 
 def render(text: str, names: Names) -> bytes:
     """The octets of a message. ValueError where a placeholder is unknown."""
     data = _fill(text, names)
-    body = data.partition(b"\r\n\r\n")[2]
-    return data.replace(_LENGTH, str(len(body)).encode())
+    return data.replace(_LENGTH, str(len(body_of(data))).encode())
+
+
+def body_of(data: bytes) -> bytes:
+    """What stands behind the head of a message, before which there may be line ends."""
+    return data.lstrip(b"\r\n").partition(b"\r\n\r\n")[2]
 
 
 def fill_pattern(text: str, names: Names) -> str:
@@ -103,13 +108,18 @@ def _value(name: str, argument: str, names: Names) -> bytes:
             return _place(name.removeprefix("local"), names.local(argument or names.socket))
         case "server" | "server_host" | "server_port":
             return _place(name.removeprefix("server"), names.server)
+        case "upper":
+            return _value(argument, "", names).upper()
+        case "escaped":
+            text = _value(argument, "", names)
+            return b"%%%02X" % text[0] + text[1:]
         case "branch":
             return f"z9hG4bK{names.token}{argument}".encode()
         case "call_id":
             return f"{names.token}{argument}@wire.invalid".encode()
         case "tag":
             return f"{names.token[:8]}{argument}".encode()
-        case "domain" | "user" | "mate" | "token" | "transport" | "credentials":
+        case "domain" | "user" | "mate" | "token" | "transport" | "authorization":
             return str(getattr(names, name)).encode()
     raise ValueError(f"no such placeholder: {{{name}}}")
 
