@@ -51,7 +51,7 @@ class Address(NamedTuple):
             raise ValueError(f"no port: {text!r}")
         number = int(port) if port else default_port
         assert number is not None
-        if not 0 < number < 65536:
+        if number > 65535:
             raise ValueError(f"not a port: {text!r}")
         return cls(canonical_ip(match[1] or match[3]), number)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
+import trio
 import typer
 
 from conformance.replay.read import read
 from conformance.replay.recording import Address, Recording, Unreadable
 
+T = TypeVar("T")
 DIFFERS, UNREADABLE, NOT_REACHABLE = 1, 2, 3
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A trace, or a pcap or pcapng capture.")]
@@ -50,6 +52,17 @@ def address(text: str | None, option: str, default_port: int | None = None) -> A
         return Address.parse(text, default_port)
     except ValueError as error:
         fail(f"{option}: {error}")
+
+
+def run_trio(work: Callable[..., Awaitable[T]], *args: object) -> T:
+    """`trio.run`; of exceptions that nurseries put together the first comes out alone."""
+    try:
+        return trio.run(work, *args)
+    except BaseExceptionGroup as group:
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 def width() -> int:

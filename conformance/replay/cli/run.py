@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import trio
 import typer
 
 from conformance.replay.cli.common import (
@@ -19,6 +18,7 @@ from conformance.replay.cli.common import (
     address,
     fail,
     load,
+    run_trio,
     tell,
     width,
 )
@@ -90,7 +90,7 @@ def run(  # noqa: PLR0917 - typer's options
         command_char=command_char,
     )
     try:
-        played = trio.run(_run, script, target, people, options)
+        played = run_trio(_run, script, target, people, options)
     except BadTarget as error:
         fail(str(error), UNREADABLE)
     except NotReachable as error:
