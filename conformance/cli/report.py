@@ -64,14 +64,13 @@ def diff(
 
 
 def _page(runs: list[RunVerdict]) -> str:
-    from conformance.report import html
-
     try:
-        return html.render(runs)
+        from conformance.report import html
     except ModuleNotFoundError as error:
         if error.name != "jinja2":
             raise
         raise _stop("--html needs jinja2: pip install 'imc[conformance]'") from None
+    return html.render(runs)
 
 
 def _read(path: Path) -> RunVerdict:

@@ -1,7 +1,7 @@
 """The page: one file of HTML that needs no other, runs no script and loads nothing.
 
 Whatever comes from outside passes `plain.visible` and jinja2's autoescape, and the page's Content-Security-Policy
-allows its own style sheet alone.
+allows its own style sheet alone. jinja2 is of the extra "conformance": without it the import of this module fails.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conformance.report.drawing import Drawing, lay_out
 from conformance.report.plain import Piece, pieces, visible
 from conformance.suite.conversation import Arrow
 from conformance.suite.verdict import CaseVerdict, RunVerdict
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 KINDS = {
     "failed": ("✗", "failed"),
@@ -133,7 +131,7 @@ class Column:
 
 
 def render(runs: Sequence[RunVerdict]) -> str:
-    """The page. ModuleNotFoundError without jinja2."""
+    """The page."""
     template = _environment().get_template("report.html.j2")
     style = (files("conformance.report") / "templates" / "report.css").read_text(encoding="utf-8")
     families = _families(runs)
@@ -178,7 +176,7 @@ def _families(runs: Sequence[RunVerdict]) -> list[tuple[str, list[ClauseView]]]:
         clauses[first.clause].cases.append(CaseView(first, anchor, results))
     families: dict[str, list[ClauseView]] = {}
     for name in sorted(clauses, key=_natural):
-        families.setdefault(re.sub(r"[-. ]?\d[\d.]*$", "", name) or name, []).append(clauses[name])
+        families.setdefault(re.sub(r"[-. §]*[0-9][0-9.]*$", "", name) or name, []).append(clauses[name])
     return list(families.items())
 
 
@@ -201,8 +199,6 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     return Environment(
         loader=PackageLoader("conformance.report"),
         autoescape=True,

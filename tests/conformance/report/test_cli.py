@@ -58,6 +58,8 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, option: str) -> None:
 
 def test_without_jinja2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "conformance.report.html", raising=False)
+    monkeypatch.delattr("conformance.report.html", raising=False)
     file = _file(tmp_path, "a.json", run())
     result = RUNNER.invoke(app, ["report", file, "--html", str(tmp_path / "a.html")])
     assert result.exit_code == 2

@@ -76,10 +76,17 @@ def test_summary_matrix_and_cases() -> None:
 
 def test_a_column_for_each_server() -> None:
     text = Page(render(_runs())).text
-    assert "Conformance of imc 0.1.0 and kamailio 5.6.3" in text
+    assert "Conformance of imc 0.1.0, kamailio 5.6.3" in text
     assert "R-INVITE-1 ✗ 1 △ 1 ✓ 1 ✗ 1" in text
     assert "R-JOIN-2 ≠ 1 ·" in text
     assert "invite/passes Title of invite/passes must · invite ✓ imc 0.1.0 ✗ kamailio 5.6.3" in text
+
+
+def test_clauses_stand_by_their_document() -> None:
+    names = ["RFC 4475 §3.1.2.10", "RFC 4475 §3.1.2.9", "S-READ-1", "R-MSG-1", "R-MSG-2.1"]
+    page = Page(render([run(*(case(f"a/{number}", "passed", clause=name) for number, name in enumerate(names)))]))
+    assert [text for text in page.texts if text in names] == [names[place] for place in (3, 4, 1, 0, 2)] * 2
+    assert [text for text in page.texts if text in ("RFC 4475", "S-READ", "R-MSG")] == ["R-MSG", "RFC 4475", "S-READ"]
 
 
 def test_what_passed_or_was_skipped_is_a_line_and_the_rest_has_its_ladder() -> None:
