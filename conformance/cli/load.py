@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from conformance.load.servers import Server
     from conformance.load.works import Work
 
+_MAX_PORT = 65_535
 INCOMPLETE, WRONG, NOT_STARTED = 1, 2, 3
 _TARGET = re.compile(r"sip:(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?(?:;transport=udp)?")
 
@@ -135,9 +136,6 @@ def _run(
         Console().print(table.render(found))
     for doubt in table.doubts(found):
         notes.print(doubt, highlight=False)
-    if reasons := found.never_ran():
-        print("\n".join(f"imc-conformance: {reason}" for reason in reasons), file=sys.stderr)
-        raise typer.Exit(NOT_STARTED)
     if not all(result.is_complete(servers[0].name) for result in found.results):
         raise typer.Exit(INCOMPLETE)
 
@@ -170,10 +168,12 @@ def _server(text: str, pid: int | None, *, may: bool) -> Server:
 
 
 def _resolve(host: str, port: int) -> tuple[str, int]:
+    if not 0 < port <= _MAX_PORT:
+        raise Usage(f"{host}:{port}: there is no such port")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0][4]
-    except (OSError, OverflowError) as error:
-        raise Usage(f"{host}:{port}: {error}") from None
+    except OSError as error:
+        raise Usage(f"{host}: {error.strerror}") from None
     return str(found[0]), int(found[1])
 
 

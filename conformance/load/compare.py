@@ -57,15 +57,6 @@ class Comparison:
     began: str
     results: list[Result] = field(default_factory=list)
 
-    def never_ran(self) -> list[str]:
-        """Servers of which nothing could be measured, with the reasons."""
-        return [
-            f"{server}: {reason}"
-            for server in self.versions
-            if not any(result.runs.get(server) for result in self.results)
-            for reason in {text: None for result in self.results for text in result.failures.get(server, ())}
-        ]
-
     def to_json(self) -> dict[str, Any]:
         """Format ``FORMAT``: docs/reference/load.md says what each name means."""
         return {
@@ -107,13 +98,18 @@ def compare(
     repeat: int,
     progress: Progress,
 ) -> Comparison:
-    """Do each work on each server in turn, ``repeat`` times. CannotStart: it is not there at all. SinkDied, OSError."""
+    """Do each work on each server in turn, ``repeat`` times.
+
+    What a server does not start or is not ready for is a failure of that work. CannotStart: it never started at all;
+    SinkDied, OSError.
+    """
     comparison = Comparison(
         {server.name: server.version() for server in servers},
         Machine.here(),
         "registrar" if options.is_registered else "proxy",
         datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    has_run = dict.fromkeys(comparison.versions, False)
     for name, work in works:
         result = Result(work, name)
         comparison.results.append(result)
@@ -123,6 +119,9 @@ def compare(
                 try:
                     run = measure(work, server, options)
                     result.runs.setdefault(server.name, []).append(run)
+                    has_run[server.name] = True
                 except (SetupFailed, CannotStart) as error:
+                    if isinstance(error, CannotStart) and not has_run[server.name]:
+                        raise
                     result.failures.setdefault(server.name, []).append(str(error))
     return comparison

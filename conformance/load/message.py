@@ -11,16 +11,16 @@ import re
 from typing import NamedTuple
 
 UNKNOWN = -1
-_VIA, _TO, _COPIED, _REPLY = 1, 2, 3, 4
+_VIA, _TO, _FROM, _CALL_ID, _CSEQ, _REPLY = 1, 2, 4, 8, 16, 32
 _NAMES = {
-    "Via": _VIA, "v": _VIA, "To": _TO, "t": _TO, "From": _COPIED, "f": _COPIED, "Call-ID": _COPIED, "i": _COPIED,
-    "CSeq": _COPIED, "In-Reply-To": _REPLY,
+    "Via": _VIA, "v": _VIA, "To": _TO, "t": _TO, "From": _FROM, "f": _FROM, "Call-ID": _CALL_ID, "i": _CALL_ID,
+    "CSeq": _CSEQ, "In-Reply-To": _REPLY,
 }  # fmt: skip
+_ALL = _VIA | _TO | _FROM | _CALL_ID | _CSEQ  # what a response must have, RFC 3261 §8.2.6.2
 _KINDS = {form.encode(): kind for name, kind in _NAMES.items() for form in (name, name.lower(), name.upper())}
 _FOLD = re.compile(rb"\r\n[ \t]+")
 _NUMBER = re.compile(rb"\d+")
 _MARK = 9  # ~NNNNNNNN
-_LEAST = 5  # Via, From, To, Call-ID, CSeq
 
 
 class Incoming(NamedTuple):
@@ -84,7 +84,7 @@ def _copy(lines: list[bytes]) -> tuple[bytes, bytes, int] | None:
     """The 200 of these header lines, their topmost Via, and the number in In-Reply-To. None: one is missing."""
     if not lines[0].startswith(b"MESSAGE "):
         return None
-    kept, via, number = [b"SIP/2.0 200 OK"], b"", UNKNOWN
+    kept, via, number, found = [b"SIP/2.0 200 OK"], b"", UNKNOWN, 0
     for line in lines:
         kind = _KINDS.get(line[: line.find(b":")])
         if kind is None:
@@ -97,8 +97,9 @@ def _copy(lines: list[bytes]) -> tuple[bytes, bytes, int] | None:
             via = via or line
         elif kind == _TO and b";tag=" not in line:
             line += b";tag=sink"  # noqa: PLW2901
+        found |= kind
         kept.append(line)
-    if not via or len(kept) <= _LEAST:
+    if found != _ALL:
         return None
     kept.append(b"Content-Length: 0\r\n\r\n")
     return b"\r\n".join(kept), via, number

@@ -24,7 +24,7 @@ from conformance.load import preload
 from conformance.load.sender import Names, Sender
 from conformance.load.works import Room
 
-READY_WITHIN = 120.0
+READY_WITHIN, ANSWERS_WITHIN = 120.0, 5.0
 _ASKED_EVERY = 0.01
 _ENDED_WITHIN = 2.0  # what it would still write down is thrown away
 _LOG_SHOWN = 1_500
@@ -167,7 +167,7 @@ class External:
         del folder, rooms, proxy
         sender = Sender(self.address, names, ip=local_ip(self.address))
         try:
-            sent = sender.run([sender.options()], outstanding=1, seconds=5.0)
+            sent = sender.run([sender.options()], outstanding=1, seconds=ANSWERS_WITHIN)
         finally:
             sender.close()
         if not sent[0].status:

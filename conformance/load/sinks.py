@@ -98,6 +98,11 @@ class Sinks:
         for sock in self.sockets:
             sock.close()
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes."""
+        return [process.pid for process in self._processes]
+
     def port(self, user: int) -> int:
         """Where this user is reached."""
         found: int = self.sockets[user % len(self.sockets)].getsockname()[1]
@@ -131,7 +136,7 @@ class Sinks:
 
     def cpu_seconds(self) -> list[float]:
         """Of each process, so far."""
-        return [proc.cpu_seconds([process.pid]) for process in self._processes]
+        return [proc.cpu_seconds([pid]) for pid in self.pids]
 
     def dropped(self) -> int:
         """Datagrams that came faster than they were read."""

@@ -14,6 +14,7 @@ from conformance.load.compare import Comparison, Result
 from conformance.load.figures import Figures
 
 NOTHING = "–"
+_WIDTH = 72
 _BUSY = 0.85
 _DISTURBED = 0.5
 
@@ -74,6 +75,7 @@ def _table(comparison: Comparison, result: Result) -> Table:
         caption=Text("\n".join(failures)) if failures else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        min_width=_WIDTH,
     )
     table.add_column("", no_wrap=True)
     for server in servers:
