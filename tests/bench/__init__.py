@@ -1,1 +1,0 @@
-"""Measurements of a running daemon: `python -m tests.bench`. Not tests: nothing here passes or fails."""
