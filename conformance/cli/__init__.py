@@ -1,6 +1,7 @@
 """The command ``imc-conformance``.
 
-Exit status: 0 all is as the specification says, 1 something is not, 2 wrong usage or unreadable input.
+Exit status: 0 all is as the specification says, 1 something is not, 2 wrong usage or unreadable input; 3 of ``run``: no
+server to hold against it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from conformance.cli import load, report
+from conformance.cli import load, report, run
 from conformance.model.validate import Disagreement, Figures, NotATrace
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+run.add_to(app)
 report.add_to(app)
 load.add_to(app)
 DISAGREES, UNREADABLE = 1, 2

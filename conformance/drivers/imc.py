@@ -207,6 +207,7 @@ class ImcDriver(Driver):
     """See the module."""
 
     name = "imc"
+    profile = "imc"
 
     def describe(self) -> str:
         return "imc as installed beside this program, started in a temporary folder"

@@ -204,9 +204,10 @@ class Options:
 
 
 class Driver(ABC):
-    """A kind of server."""
+    """A kind of server. ``profile`` is the name of its profile, unless a run is told another."""
 
     name: str
+    profile: str | None = None
 
     @abstractmethod
     def open(self, options: Options, cases: Sequence[Case]) -> AbstractAsyncContextManager[Target]:

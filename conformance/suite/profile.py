@@ -58,7 +58,7 @@ class Profile(Model):
     target: Annotated[str, Field(min_length=1)]
     versions: str = ""
     lacks: tuple[Lack, ...] = ()
-    events: Annotated[dict[str, tuple[str, ...]], Field(default_factory=dict)]
+    events: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     deviation: tuple[Deviation, ...] = ()
 
     @field_validator("events")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -65,6 +64,10 @@ class CaseVerdict:
         """Whether it makes a run fail, where its level is a must."""
         return self.outcome in ("failed", "deviation-gone", "error")
 
+    def fails_run(self, *, is_strict: bool = False) -> bool:
+        """Whether a run fails for it: a must-case that is bad, a deviation that went away; if strict a should-case."""
+        return self.is_bad and (is_strict or self.level == "must" or self.outcome == "deviation-gone")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunVerdict:
@@ -83,12 +86,8 @@ class RunVerdict:
         return Counter(case.outcome for case in self.cases)
 
     def failing(self, *, is_strict: bool = False) -> list[CaseVerdict]:
-        """What makes the run fail: a must-case that is bad, a deviation that went away, and if strict a should-case."""
-        return [
-            case
-            for case in self.cases
-            if case.is_bad and (is_strict or case.level == "must" or case.outcome == "deviation-gone")
-        ]
+        """What makes the run fail, see `CaseVerdict.fails_run`."""
+        return [case for case in self.cases if case.fails_run(is_strict=is_strict)]
 
     def to_json(self) -> str:
         data = asdict(self)
@@ -137,9 +136,3 @@ def _bytes(data: str | dict[str, str] | None) -> bytes | None:
     if isinstance(data, dict):
         return base64.b64decode(data["base64"], validate=True)
     return None if data is None else data.encode()
-
-
-def merged(parts: Iterable[CaseVerdict], order: Iterable[str]) -> list[CaseVerdict]:
-    """Verdicts in this order of ids."""
-    found = {each.id: each for each in parts}
-    return [found[name] for name in order if name in found]

@@ -1,0 +1,210 @@
+"""``imc-conformance list`` and ``run``: the cases, and a server held against them.
+
+Exit status of ``run``: 0 all is as declared, 1 a must-case failed or a deviation went away, 2 wrong usage or unreadable
+input, 3 the server could not be started.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from conformance.suite.conversation import Driver, Options, User
+    from conformance.suite.profile import Profile
+    from conformance.suite.selection import AnyCase
+    from conformance.suite.verdict import RunVerdict
+
+OTHERWISE, USAGE, NOT_STARTED = 1, 2, 3
+_URIS = ("sip:", "sips:")
+
+
+class _Transport(Enum):
+    UDP = "udp"
+    TCP = "tcp"
+
+
+Selectors = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SELECT...]", help="Ids, globs of ids, families, tags, clauses, must, should. Default: all."
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("list")(list_)
+    app.command()(run)
+
+
+def list_(
+    select: Selectors = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say which cases there are."""
+    cases = _cases(select)
+    if as_json:
+        print(json.dumps([_row(case) for case in cases], indent=1, ensure_ascii=False))
+        return
+    for case in cases:
+        print(f"{case.id}  {case.clause}  {case.level}  {case.title}")
+
+
+def run(
+    select: Selectors = None,
+    *,
+    target: Annotated[
+        str, typer.Option(help="core, imc, kamailio, opensips, or sip:HOST:PORT of a running one.")
+    ] = "imc",
+    profile: Annotated[
+        str | None, typer.Option(help="A profile's name, or a path that ends in .toml. Default: the target's own.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write JSON, for report.")] = None,
+    page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A should-case that fails makes the run fail.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End with the first case that fails the run.")] = False,
+    users: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML, accounts by actor: alice = { address, password }.")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="The part behind @ of users and rooms.")] = None,
+    manager: Annotated[str | None, typer.Option(help="user@host of the conference manager.")] = None,
+    room_prefix: Annotated[str, typer.Option(help="How the names of rooms begin.")] = "chat-",
+    transport: Annotated[_Transport, typer.Option(help="Of the users' requests.")] = _Transport.UDP,
+    patience: Annotated[float | None, typer.Option(min=0.1, help="Seconds for a message that must come.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Cases at a time.")] = None,
+) -> None:
+    """Play the cases against a server, and say what is not as the specification says."""
+    from conformance.suite.conversation import Options
+
+    cases = _cases(select)
+    driver, declared, accounts = _target(target, profile, users)
+    options = Options(
+        profile=declared,
+        uri=target if target.startswith(_URIS) else None,
+        transport="tcp" if transport is _Transport.TCP else "udp",
+        users=accounts,
+        domain=domain,
+        manager=manager,
+        room_prefix=room_prefix,
+        patience=patience,
+        concurrency=jobs,
+    )
+    if page is not None:
+        _check_pages()
+    verdict = _run(driver, options, cases, is_fail_fast=fail_fast, is_strict=strict)
+    _write(verdict, junit=junit, json_file=json_file, page=page, is_strict=strict)
+    if verdict.failing(is_strict=strict):
+        raise typer.Exit(OTHERWISE)
+
+
+def _cases(select: Sequence[str] | None) -> list[AnyCase]:
+    from conformance.suite.case import BadCase
+    from conformance.suite.selection import NothingSelected, all_cases
+    from conformance.suite.selection import select as choose
+
+    try:
+        return choose(all_cases(), select or ())
+    except (BadCase, NothingSelected, OSError) as error:
+        raise _stop(str(error)) from None
+
+
+def _row(case: AnyCase) -> dict[str, object]:
+    from conformance.suite.selection import needs
+
+    return {
+        "id": case.id,
+        "clause": case.clause,
+        "level": case.level,
+        "title": case.title,
+        "tags": list(case.tags),
+        "requires": sorted(needs(case)),
+    }
+
+
+def _target(name: str, profile_name: str | None, users: Path | None) -> tuple[Driver, Profile, dict[str, User]]:
+    from conformance.drivers import NoDriver, driver
+    from conformance.suite.profile import BadProfile, Profile, load_profile
+    from conformance.suite.users import BadUsers, load_users
+
+    try:
+        found = driver(name)
+        wanted = profile_name or found.profile
+        profile = load_profile(wanted) if wanted is not None else Profile(target=name)
+        return found, profile, load_users(users) if users is not None else {}
+    except (NoDriver, BadProfile, BadUsers) as error:
+        raise _stop(str(error)) from None
+
+
+def _check_pages() -> None:
+    """Before the run, so that it is not in vain."""
+    try:
+        import conformance.report.html  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise _stop(f"--html needs {error.name}: pip install 'imc[conformance]'") from None
+
+
+def _run(
+    driver: Driver, options: Options, cases: Sequence[AnyCase], *, is_fail_fast: bool, is_strict: bool
+) -> RunVerdict:
+    import trio
+    from rich.console import Console
+
+    from conformance.report.terminal import Live, print_summary
+    from conformance.suite import runner
+    from conformance.suite.conversation import CannotStart
+
+    problem = driver.why_not()
+    if problem is not None:
+        raise _stop(problem, NOT_STARTED)
+    console = Console(stderr=False)
+
+    async def play() -> RunVerdict:
+        with Live(len(cases), console) as live:
+            return await runner.run(
+                driver, options, cases, tell=live.tell, is_fail_fast=is_fail_fast, is_strict=is_strict
+            )
+
+    try:
+        verdict = trio.run(play)
+    except* CannotStart as group:
+        raise _stop(_first(group), NOT_STARTED) from None
+    print_summary(verdict, console, is_strict=is_strict)
+    return verdict
+
+
+def _first(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
+def _write(
+    verdict: RunVerdict, *, junit: Path | None, json_file: Path | None, page: Path | None, is_strict: bool
+) -> None:
+    from conformance.report.json import write
+
+    try:
+        if json_file is not None:
+            write(verdict, json_file)
+        if junit is not None:
+            from conformance.report.junit import render as as_junit
+
+            junit.write_text(as_junit([verdict], is_strict=is_strict), encoding="utf-8")
+        if page is not None:
+            from conformance.report.html import render as as_page
+
+            page.write_text(as_page([verdict]), encoding="utf-8")
+    except OSError as error:
+        raise _stop(f"{error.filename}: {error.strerror}") from None
+
+
+def _stop(why: str, status: int = USAGE) -> typer.Exit:
+    print(f"imc-conformance: {why}", file=sys.stderr)
+    return typer.Exit(status)
