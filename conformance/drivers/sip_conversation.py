@@ -13,6 +13,7 @@ import trio
 
 from conformance.agent.client import TIMER_F, NoAnswer, NoMessage, Received, SipClient
 from conformance.drivers.events import Classifier
+from conformance.drivers.furnish import commands
 from conformance.drivers.ladder import Ladder
 from conformance.suite.case import Case, Room
 from conformance.suite.conversation import Answer, Conversation, Delivery, Lacks, Sent
@@ -223,22 +224,9 @@ class SipConversation(Conversation):
 
     async def furnish(self, room: Room) -> None:
         if not await self.target.preload(self.case, room):
-            await self._furnish_by_commands(room)
+            for actor, words in commands(room, self.address):
+                await self.command(actor, words)
         await self.settle(dict.fromkeys(self.case.people, 0))
-
-    async def _furnish_by_commands(self, room: Room) -> None:
-        owner = room.those("owner")[0]
-        await self.command(owner, "create private" if room.kind == "private" else "create")
-        for actor, standing in room.standings.items():
-            address = self.address(actor)
-            if actor == owner:
-                continue
-            if room.kind == "private" or standing == "invited":
-                await self.command(owner, f"invite {address}")
-            if standing != "invited":
-                await self.command(actor, "accept" if room.kind == "private" else "join")
-            if standing in ("admin", "owner"):
-                await self.command(owner, f"modify {address} {standing}")
 
     async def command(self, actor: str, words: str, to: str | None = None) -> None:
         """One that must succeed. CannotPlay."""
