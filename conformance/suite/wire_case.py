@@ -147,7 +147,10 @@ class WireCase(Model):
                 if other is not None and not 1 <= other < number:
                     raise ValueError(f"{self.id}: step {number} names step {other}")
             for text in (text for texts in step.expect.headers.values() for text in texts):
-                re.compile(text)
+                try:
+                    re.compile(text)
+                except re.error as error:
+                    raise ValueError(f"{self.id}: step {number}: {text}: {error}") from None
         return self
 
 

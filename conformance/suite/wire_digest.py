@@ -13,6 +13,10 @@ STRENGTH = {"MD5": 1, "SHA-256": 2, "SHA-512-256": 3}
 _NAMES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 
 
+class NoChallenge(Exception):
+    """The server has not asked for credentials, or not by the algorithm that is wanted."""
+
+
 def params(value: str) -> dict[str, str]:
     """The parameters of a challenge or credentials, names in lower case; "" is the scheme."""
     scheme, _, rest = value.strip().partition(" ")
@@ -30,7 +34,7 @@ def authorization(
 ) -> str:
     """The value that answers one of the challenges, for ``account`` (user name, password).
 
-    LookupError where none is of the algorithm asked for.
+    NoChallenge where none is of the algorithm asked for.
     """
     username, password = how.username or account[0], how.password or account[1]
     if how.scheme == "Basic":
@@ -39,7 +43,7 @@ def authorization(
         each for each in challenges if algorithm(each) in _NAMES and how.algorithm.upper() in ("", algorithm(each))
     ]
     if not usable:
-        raise LookupError(f"there was no challenge of {how.algorithm or 'an algorithm that is known'}")
+        raise NoChallenge(f"there was no challenge of {how.algorithm or 'an algorithm that is known'}")
     challenge = usable[0]
     name = algorithm(challenge)
     realm, nonce, uri = how.realm or challenge["realm"], how.nonce or challenge["nonce"], how.uri or uri

@@ -21,7 +21,7 @@ from conformance.suite.verdict import CaseVerdict, StepSeen
 from conformance.suite.wire_bench import Arrived, Bench, Channel, summary
 from conformance.suite.wire_case import Expect, Split, WireCase, WireStep
 from conformance.suite.wire_check import Seen, challenges, compare, words
-from conformance.suite.wire_digest import authorization, params
+from conformance.suite.wire_digest import NoChallenge, authorization, params
 from conformance.suite.wire_text import Names, body_of, cut, fill_pattern, render
 
 PATIENCE = 5.0  # seconds
@@ -107,10 +107,10 @@ class _Run:
                     for name in self._sockets():
                         await self._bench.open(name)
                     for number, step in enumerate(self._case.step, 1):
-                        await self._step(number, step)
+                        await self._attempt(number, step)
                         if self.steps[-1].problems:
                             break
-            except (OSError, LookupError, NoAnswer, NoMessage, CannotStart) as error:
+            except (OSError, NoAnswer, NoMessage, CannotStart) as error:
                 return str(error) or type(error).__name__
             finally:
                 nursery.cancel_scope.cancel()
@@ -125,9 +125,19 @@ class _Run:
 
     # A step
 
-    async def _step(self, number: int, step: WireStep) -> None:
+    async def _attempt(self, number: int, step: WireStep) -> None:
+        try:
+            await self._step(number, step, self._names(step))
+        except NoChallenge as error:
+            expected = words(step.expect.allowed(self._transport))
+            self.steps.append(
+                StepSeen(
+                    number=number, words=f"{self.name}: credentials", expected=expected, seen="", problems=[str(error)]
+                )
+            )
+
+    async def _step(self, number: int, step: WireStep, names: Names) -> None:
         channel = await self._bench.open(step.socket)
-        names = self._names(step)
         data = self._seen[step.again - 1].request if step.again else render_step(step, names)
         seen = Seen(data, step.socket, challenges=self._challenges())
         start = len(self._bench.arrived)
