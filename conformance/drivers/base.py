@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from conformance.agent.client import SipClient
+from conformance.agent.client import TIMER_F, SipClient
 from conformance.drivers.sip_conversation import (
     ANSWER_WITHIN,
     BARRIER_ROOM,
@@ -54,7 +54,8 @@ PATIENCE = 5.0
 class SipTarget(Target):
     """Derive from it; `serving` is all that must be given.
 
-    ``numbers``: case id → a number, for names of users and rooms that differ from case to case.
+    ``gives_up``: seconds by which it takes a silent recipient as failed. ``numbers``: case id → a number, for names of
+    users and rooms that differ from case to case.
     """
 
     name: str
@@ -67,6 +68,7 @@ class SipTarget(Target):
     concurrency: int = 1
     room_prefix: str = "chat-"
     patience: float = PATIENCE
+    gives_up: float = TIMER_F
     token: str = field(default_factory=lambda: secrets.token_hex(2))
     numbers: dict[str, int] = field(default_factory=dict)
 

@@ -28,7 +28,10 @@ from conformance.suite.wire_case import WireCase
 CONFIG = Path(__file__).with_name("kamailio.cfg")
 IP = "127.0.0.1"
 DOMAIN = "example.com"
-PATIENCE = 0.5
+CONCURRENCY = 8
+GIVES_UP = 8.0
+"""Seconds: tm's fr_timer in kamailio.cfg, for the way to the proxy and the way from it, and some more."""
+PATIENCE = 0.2
 """Seconds. One process does everything in its order: what is not there by the barrier does not come."""
 _TABLES = ("standard", "usrloc", "imc")
 _TABLE_FOLDERS = (Path("/usr/share/kamailio/db_sqlite"), Path("/usr/local/share/kamailio/db_sqlite"))
@@ -42,6 +45,7 @@ _FIXED = {"add_requires_consent": False, "room_pattern": "chat-*"}
 
 class KamailioDriver(Driver):
     name = "kamailio"
+    profile = "kamailio-5.6"
 
     def describe(self) -> str:
         return "Kamailio with its module imc: the installed one, spawned with SQLite"
@@ -88,6 +92,8 @@ class KamailioTarget(SipTarget):
     servers: dict[Setup, Spawned] = field(default_factory=dict)
 
     patience: float = PATIENCE
+    concurrency: int = CONCURRENCY
+    gives_up: float = GIVES_UP
     _starting: trio.Lock = field(default_factory=trio.Lock)
 
     def __post_init__(self) -> None:

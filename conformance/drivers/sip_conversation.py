@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from conformance.agent.client import TIMER_F, NoAnswer, NoMessage, Received, SipClient
+from conformance.agent.client import NoAnswer, NoMessage, Received, SipClient
 from conformance.drivers.events import Classifier
 from conformance.drivers.furnish import commands
 from conformance.drivers.ladder import Ladder
 from conformance.suite.case import Case, Room
-from conformance.suite.conversation import Answer, Conversation, Delivery, Lacks, Sent
+from conformance.suite.conversation import Answer, Conversation, Delivery, Lacks, Sent, header
 from conformance.suite.features import FEATURES
 from conformance.suite.matching import bare
 from imc.sip.message import Request, Response
@@ -159,9 +159,13 @@ class SipConversation(Conversation):
         headers: Sequence[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> Answer:
+        call_id = header(headers, "Call-ID")
+        others = [each for each in headers if each[0].lower() != "call-id"]
         with trio.move_on_after(ANSWER_WITHIN):
             try:
-                response = await client.request(method, uri, to=to, from_=from_, headers=headers, body=body)
+                response = await client.request(
+                    method, uri, to=to, from_=from_, call_id=call_id, headers=others, body=body
+                )
             except NoAnswer as error:
                 return Answer(status=None, reason=str(error))
             return _answer(response)
@@ -262,7 +266,7 @@ class SipConversation(Conversation):
     async def wait_arrived(self, awaited: Mapping[str, int]) -> None:
         for actor, count in awaited.items():
             came = self._came.setdefault(actor, [])
-            patience = self.target.patience + (TIMER_F if self._stuck else 0)
+            patience = self.target.patience + (self.target.gives_up if self._stuck else 0)
             with trio.move_on_after(patience):
                 while len(came) < count:
                     came.append(await self.clients[actor].wait_message(matches=self._counts, within=math.inf))

@@ -61,7 +61,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-def _one_or_more(value: Any) -> Any:
+def one_or_more(value: Any) -> Any:
     """A single thing stands for a list of it."""
     return value if isinstance(value, list | tuple) else (value,)
 
@@ -120,7 +120,7 @@ class Expected(Model):
         yield from (each for each in self.headers.values() if isinstance(each, str))
 
 
-Gets = Annotated[tuple[Annotated[Expected, BeforeValidator(_event_alone)], ...], BeforeValidator(_one_or_more)]
+Gets = Annotated[tuple[Annotated[Expected, BeforeValidator(_event_alone)], ...], BeforeValidator(one_or_more)]
 
 
 class Step(Model):
@@ -145,7 +145,7 @@ class Step(Model):
         Field(description="How actors answer what they get in this step; all others 200."),
     ] = {}
     status: Annotated[
-        tuple[Status, ...] | None, BeforeValidator(lambda value: None if value is None else _one_or_more(value))
+        tuple[Status, ...] | None, BeforeValidator(lambda value: None if value is None else one_or_more(value))
     ] = None
     response: Annotated[dict[str, HeaderCheck], Field(description="Headers of the final response.")] = {}
     gets: Annotated[dict[str, Gets], Field(description="EXHAUSTIVE: who is not listed must get nothing.")] = {}

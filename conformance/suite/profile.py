@@ -14,9 +14,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from conformance.suite.case import EVENTS, Model, describe
+from conformance.suite.case import EVENTS, Model, describe, one_or_more
 from conformance.suite.features import Feature
 
 
@@ -40,12 +40,15 @@ class Seen(Model):
 
 
 class Deviation(Model):
-    """``case`` is an id or a glob of ids; of several that fit, the first counts."""
+    """``case``: ids, or globs of ids; of several deviations that fit a case, the first counts."""
 
-    case: Annotated[str, Field(min_length=1)]
+    case: Annotated[tuple[str, ...], BeforeValidator(one_or_more), Field(min_length=1)]
     reason: Annotated[str, Field(min_length=1)]
     link: str = ""
     seen: Seen | None = None
+
+    def fits(self, case_id: str) -> bool:
+        return any(fnmatchcase(case_id, glob) for glob in self.case)
 
 
 class Profile(Model):
@@ -88,12 +91,13 @@ class Profile(Model):
         return next((each for each in self.lacks if each.feature in wanted), None)
 
     def deviation_of(self, case_id: str) -> Deviation | None:
-        return next((each for each in self.deviation if fnmatchcase(case_id, each.case)), None)
+        return next((each for each in self.deviation if each.fits(case_id)), None)
 
     def unused(self, case_ids: Iterable[str]) -> list[str]:
         """The globs of deviations that fit none of all the cases there are."""
         ids = list(case_ids)
-        return [each.case for each in self.deviation if not any(fnmatchcase(one, each.case) for one in ids)]
+        globs = [glob for each in self.deviation for glob in each.case]
+        return [glob for glob in globs if not any(fnmatchcase(one, glob) for one in ids)]
 
 
 def load_profile(name: str) -> Profile:
