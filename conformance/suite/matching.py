@@ -6,14 +6,14 @@ A problem is a text for people; no problems is a match. Nothing here knows how a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from email.message import Message
 from itertools import groupby
 
 from conformance.suite.case import MESSAGE, RELAYED, HeaderCheck, Status
-from conformance.suite.conversation import Answer, Delivery
+from conformance.suite.conversation import Answer, Delivery, header
 
 PAGED = frozenset(("member-list", "room-list", "help"))
 """What may be sent in several messages, which count as one (spec R-LIST-4)."""
@@ -70,6 +70,22 @@ def compare(name: str, address: str, wanted: Sequence[Wanted], got: Sequence[Del
         and any(" must get " in p for p in problems)
     ):
         problems.insert(0, f"{name} gets it in the wrong order")
+    return problems
+
+
+def shared_call_ids(got: Mapping[str, Iterable[Delivery]], requests: Container[str]) -> list[str]:
+    """Copies whose Call-ID is that of a request, or of a copy for another recipient (spec R-MSG-4)."""
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for name, deliveries in got.items():
+        for one in deliveries:
+            call_id = header(one.headers, "Call-ID")
+            if one.event != MESSAGE or call_id is None:
+                continue
+            if call_id in requests:
+                problems.append(f"{name}: {one.event}: its Call-ID is the sender's, and must be its own")
+            elif seen.setdefault(call_id, name) != name:
+                problems.append(f"{name}: {one.event}: its Call-ID is that of {seen[call_id]}'s copy")
     return problems
 
 

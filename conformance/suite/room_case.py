@@ -15,7 +15,7 @@ import trio
 
 from conformance.suite.case import MESSAGE, RELAYED, Case, Expected, Status, Step, is_uri
 from conformance.suite.conversation import Answer, Conversation, Delivery, Lacks, Sent, Target
-from conformance.suite.matching import Wanted, answer_problems, bare, compare, show
+from conformance.suite.matching import Wanted, answer_problems, bare, compare, shared_call_ids, show
 from conformance.suite.template import render
 from conformance.suite.verdict import CaseVerdict, Outcome, StepSeen
 from imc.aor import Aor
@@ -115,6 +115,7 @@ class _Player:
             for actor, wanted in self._wanted.items():
                 problems += compare(actor, self._on.address(actor), wanted, got.get(actor, []))
                 wanted.clear()
+            problems += shared_call_ids(got, set().union(*self._call_ids.values()))
         else:
             await self._on.wait_arrived({actor: len(self._wanted[actor]) for actor in step.answers})
         for actor in step.answers:
