@@ -5,7 +5,7 @@ Recorded values are renamed (`conformance.replay.rename`) before they are compar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from conformance.replay.people import text_of
 from conformance.replay.rename import Renaming
@@ -19,7 +19,7 @@ COMPARED = (
     ("order of MESSAGEs", "of one sender to one recipient"),
     ("From, To of a MESSAGE", "addresses and display name"),
     ("body", "to the octet, but for names; of an anonymous trace only texts that a client sent"),
-    ("Content-Type", "type and parameters, without case"),
+    ("Content-Type", "type and parameters, without case; charset=utf-8 is the default of texts"),
     (
         "IMC-Event, In-Reply-To, Unsupported, Min-Expires, Accept, Allow",
         "in MESSAGEs and responses, lists without order",
@@ -45,20 +45,26 @@ IGNORED = (
     ("OPTIONS and other requests of the server that are no MESSAGE or NOTIFY", "keep-alives; they are answered"),
 )
 
+# What --ignore takes, beside the names of header fields that are compared.
+PARTS = ("body", "display-name")
+NAMES = (*PARTS, "Content-Type", "IMC-Event", "In-Reply-To", "Unsupported", "Min-Expires", "Accept", "Allow")
+
 # Header fields of which the value is compared: lists without order and case, others as they are.
 _LISTS = ("Unsupported", "Accept", "Allow")
 _VALUES = ("IMC-Event", "Min-Expires")
 
 
 class Comparison:
-    """The rules for one recording."""
+    """The rules for one recording. ``ignored`` are some of `NAMES`, in any case."""
 
-    def __init__(self, script: Script, renaming: Renaming) -> None:
+    def __init__(self, script: Script, renaming: Renaming, ignored: Collection[str] = ()) -> None:
         self._renaming = renaming
-        self._said: list[bytes] | None = None
-        if script.is_anonymous:
-            texts = (text_of(each.request) for each in script.exchanges)
-            self._said = [text.split("\n")[0].rstrip("\r").encode("utf-8", "surrogateescape") for text in texts if text]
+        self._is_anonymous = script.is_anonymous
+        self._ignored = frozenset(name.lower() for name in ignored)
+        # First lines of what clients said, the longest first: what a room relays holds one of them.
+        texts = (text_of(each.request) for each in script.exchanges)
+        lines = {text.splitlines()[0].strip() for text in texts if text and text.strip() and not text.startswith("#")}
+        self._said = sorted((line.encode("utf-8", "surrogateescape") for line in lines), key=len, reverse=True)
 
     def responses(self, recorded: Response, seen: Response) -> list[str]:
         """What is otherwise than recorded, in words."""
@@ -78,29 +84,47 @@ class Comparison:
                 found.append(f"{name} {theirs.uri}; recorded: {expected}")
         display = recorded.from_.display
         expected_display = None if display is None else self._renaming.text(display)
-        if seen.from_.display != expected_display:
+        if seen.from_.display != expected_display and "display-name" not in self._ignored:
             found.append(f"display name {_shown(seen.from_.display)}; recorded: {_shown(expected_display)}")
         return [*found, *self._headers(recorded, seen), *self._content(recorded, seen)]
 
     def is_same(self, recorded: Request, seen: Request) -> bool:
         return not self.requests(recorded, seen)
 
+    def is_copy_of_same(self, recorded: Request, seen: Request) -> bool:
+        """Whether both hold the same text that a client sent, or both hold none: a notice is no copy."""
+        ours = self._copied(recorded.body)
+        return any(self._renaming.body(said) in seen.body for said in self._said) == (ours is not None) and (
+            ours is None or self._renaming.body(ours) in seen.body
+        )
+
+    def _copied(self, body: bytes) -> bytes | None:
+        return next((said for said in self._said if said in body), None)
+
     def _headers(self, recorded: Message, seen: Message) -> Iterable[str]:
         for name in _VALUES:
-            yield from _differs(name, recorded.headers.get(name), seen.headers.get(name))
+            if name.lower() not in self._ignored:
+                yield from _differs(name, recorded.headers.get(name), seen.headers.get(name))
         for name in _LISTS:
             ours, theirs = _items(recorded, name), _items(seen, name)
-            if ours != theirs:
+            if ours != theirs and name.lower() not in self._ignored:
                 yield f"{name}: {', '.join(theirs) or 'none'}; recorded: {', '.join(ours) or 'none'}"
-        reply_to = recorded.headers.get("In-Reply-To")
-        expected = None if reply_to is None else self._renaming.known_call_id(reply_to)
-        if seen.headers.get("In-Reply-To") != expected:
-            what = "is of another request" if "In-Reply-To" in seen.headers else "is not there"
-            yield f"In-Reply-To {what if expected is not None else 'is there; recorded: none'}"
+        if "in-reply-to" not in self._ignored:
+            yield from self._reply_to(recorded.headers.get("In-Reply-To"), seen.headers.get("In-Reply-To"))
+
+    def _reply_to(self, recorded: str | None, seen: str | None) -> Iterable[str]:
+        expected = None if recorded is None else self._renaming.known_call_id(recorded)
+        if seen == expected:
+            return
+        if expected is None:
+            yield "In-Reply-To is there; recorded: none"
+        else:
+            yield f"In-Reply-To {'is not there' if seen is None else 'is of another request'}"
 
     def _content(self, recorded: Message, seen: Message) -> Iterable[str]:
-        yield from _differs("Content-Type", _type(recorded), _type(seen))
-        if self._said is not None and not any(said and said in recorded.body for said in self._said):
+        if "content-type" not in self._ignored:
+            yield from _differs("Content-Type", _type(recorded), _type(seen))
+        if "body" in self._ignored or (self._is_anonymous and self._copied(recorded.body) is None):
             return
         expected = self._renaming.body(recorded.body)
         if seen.body != expected:
@@ -126,7 +150,10 @@ def _type(message: Message) -> str | None:
         return message.headers.get("Content-Type")
     if kind is None:
         return None
-    return kind.essence + "".join(f";{name}={(value or '').lower()}" for name, value in sorted(kind.params, key=str))
+    params = sorted((name, (value or "").lower().strip('"')) for name, value in kind.params)
+    if kind.type == "text" and ("charset", "utf-8") in params:
+        params.remove(("charset", "utf-8"))  # RFC 3261 §7.4.1: it is the default
+    return kind.essence + "".join(f";{name}={value}" for name, value in params)
 
 
 def _shown(text: str | None) -> str:

@@ -7,7 +7,7 @@ which may rest on it, is sent. With a speed, not before its time either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import trio
@@ -35,7 +35,8 @@ _SHORTEST_PATIENCE = 0.3  # seconds; for those after one that did not come
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayOptions:
     """``speed``: 1 is that of the recording, None as fast as causality lets. ``patience``: seconds that a response or
-    MESSAGE may take longer than recorded. ``linger``: seconds after the last, for what was not recorded."""
+    MESSAGE may take longer than recorded. ``linger``: seconds after the last, for what was not recorded. ``ignored``:
+    what is not compared, see `conformance.replay.compare.NAMES`."""
 
     target: Address
     transport: str | None = None
@@ -47,6 +48,7 @@ class PlayOptions:
     patience: float = 2.0
     linger: float = 0.5
     command_char: str = "#"
+    ignored: Collection[str] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +82,7 @@ class Player:
             people, script.server, options.target, options.domains, options.room_suffix, options.users
         )
         self._rewriter = Rewriter(self._renaming, options.passwords, options.transport)
-        self._comparison = Comparison(script, self._renaming)
+        self._comparison = Comparison(script, self._renaming, options.ignored)
         self._events = script.events()
         self._position = 0
         self._outs: dict[Exchange, _Out] = {}
@@ -257,8 +259,8 @@ class Player:
         return answer
 
     def _find(self, agent: Agent, request: Request) -> _Expected | None:
-        """What was recorded for this one: the same; else what has the same sender and event; else the same sender, of
-        what is due by now and has no event."""
+        """What was recorded for this one: the same; else, of what is due and of the same sender, what has the same
+        event, or is a copy of the same text, or a notice as it is."""
         waiting = [
             each
             for each in self._expected
@@ -266,11 +268,17 @@ class Player:
         ]
         sender = aor(request.from_.uri)
         event = request.headers.get("IMC-Event")
-        due = [each for each in waiting if each.place <= self._due()]
+        is_copy = self._comparison.is_copy_of_same
+        due = [
+            each
+            for each in waiting
+            if each.place <= self._due() and not each.waited_until and self._sender(each.incoming.request) == sender
+        ]
         tests: list[tuple[list[_Expected], Callable[[Request], bool]]] = [
-            (waiting, lambda old: self._comparison.is_same(old, request)),
-            (due, lambda old: event == old.headers.get("IMC-Event") and self._sender(old) == sender),
-            (due, lambda old: event is None and self._sender(old) == sender),
+            (due, lambda old: self._comparison.is_same(old, request) and is_copy(old, request)),
+            (waiting, lambda old: self._comparison.is_same(old, request) and is_copy(old, request)),
+            (due, lambda old: event is not None and event == old.headers.get("IMC-Event") and is_copy(old, request)),
+            (due, lambda old: is_copy(old, request)),
         ]
         for candidates, test in tests:
             for each in candidates:

@@ -36,6 +36,8 @@ def record(
     """
     place = address(listen, "--listen")
     assert place is not None
+    if place.ip in ("0.0.0.0", "::"):  # noqa: S104
+        fail("--listen: name one address, by which clients and server reach it")
     if target in SPAWNED:
         fail(f"--target: {target}: give the URI of a server that runs")
     try:

@@ -23,6 +23,7 @@ from conformance.replay.cli.common import (
     width,
 )
 from conformance.replay.clients import NotReachable
+from conformance.replay.compare import NAMES
 from conformance.replay.credentials import BadUsers, read_users
 from conformance.replay.drawing import Played
 from conformance.replay.people import People, people_of
@@ -58,6 +59,10 @@ def run(  # noqa: PLR0917 - typer's options
     patience: Annotated[
         float, typer.Option("--patience", min=0.0, metavar="SECONDS", help="What may take longer than recorded.")
     ] = 2.0,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="NAME", help=f"Do not compare it: {', '.join(NAMES)}."),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write what came of it as JSON, too.")
     ] = None,
@@ -88,6 +93,7 @@ def run(  # noqa: PLR0917 - typer's options
         speed=_speed(speed),
         patience=patience,
         command_char=command_char,
+        ignored=_ignored(ignore or []),
     )
     try:
         played = run_trio(_run, script, target, people, options)
@@ -159,6 +165,14 @@ def _speed(text: str) -> float | None:
     if not 0 < speed < 1e6:
         fail(f"--speed: {text!r} is neither a positive number nor max")
     return speed
+
+
+def _ignored(names: list[str]) -> list[str]:
+    known = {name.lower() for name in NAMES}
+    for name in names:
+        if name.lower() not in known:
+            fail(f"--ignore: {name!r} is none of {', '.join(NAMES)}")
+    return names
 
 
 def _pairs(texts: list[str], option: str) -> dict[str, str]:
