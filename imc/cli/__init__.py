@@ -90,6 +90,19 @@ def _demo(
     run(folder, port)
 
 
+@app.command("import-config")
+def _import_config(
+    file: Annotated[Path, typer.Argument(metavar="KAMAILIO.CFG", help="The configuration of Kamailio.")],
+    defines: Annotated[
+        list[str] | None, typer.Option("--define", "-A", metavar="NAME[=VALUE]", help="As after Kamailio's own -A.")
+    ] = None,
+) -> None:
+    """Print an imc.toml from the modparam("imc", ...) lines of a kamailio.cfg; on stderr what cannot be taken."""
+    from imc.cli.config import translate
+
+    translate(file, defines or [])
+
+
 @app.command(hidden=True)
 def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None:
     """Print a page of docs/reference/ or docs/design/diagrams/ that is made from the code, in Markdown."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,3 +44,18 @@ def reference() -> None:
     from imc.config.render import reference as render
 
     print(render(), end="")
+
+
+def translate(file: Path, defines: Sequence[str]) -> None:
+    """``imc import-config``: the configuration on stdout, the notes on stderr. ConfigError."""
+    from imc.config.kamailio import translate as read
+    from imc.config.load import read_text
+    from imc.errors import ConfigError
+
+    try:
+        found = read(read_text(file), defines=defines)
+    except ConfigError as error:
+        raise ConfigError(f"{file}:{str(error).removeprefix(f'{file}:')}") from None
+    print(found.toml(file.name), end="")
+    for note in found.notes or ([] if found.settings else [' no modparam("imc", ...) stands there']):
+        print(f"{file}:{note}", file=sys.stderr)

@@ -68,7 +68,7 @@ class Loader:
 
     def __init__(self, path: Path | None = None, flags: Iterable[str] = ()) -> None:
         self.path = path
-        self._text = "" if path is None else _read(path)
+        self._text = "" if path is None else read_text(path)
         self._file = {} if path is None else _parse(path, self._text)
         self._environment = _from_environment()
         self._flags = _from_flags(flags)
@@ -130,7 +130,8 @@ def variable(section: str, key: str) -> str:
     return f"{PREFIX}{section}{DELIMITER}{key}".upper()
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text. ConfigError."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -64,6 +64,25 @@ def test_the_pages_made_from_the_code_are_not_stale(imc: Imc, page: Page) -> Non
     assert made.out == path.read_text(encoding="utf-8"), "run: make reference"
 
 
+def test_import_config(imc: Imc) -> None:
+    (imc.folder / "kamailio.cfg").write_text('modparam("imc", "hash_size", N)\nmodparam("imc", "db_mode", 2)\n')
+    outcome = imc("import-config", "kamailio.cfg", "-A", "N=5")
+    assert outcome.status == 0
+    (imc.folder / "imc.toml").write_text(outcome.out)
+    assert imc("config", "check").out == "imc.toml: good\n"
+    assert load(imc.folder / "imc.toml").imc.hash_size == 5
+    assert outcome.err == "kamailio.cfg:2: db_mode: imc always writes before it answers; it has no other mode\n"
+
+
+def test_import_config_of_what_is_none(imc: Imc) -> None:
+    (imc.folder / "empty.cfg").write_text("")
+    assert imc("import-config", "empty.cfg").err == 'empty.cfg: no modparam("imc", ...) stands there\n'
+    (imc.folder / "open.cfg").write_text("\n#!ifdef A\n")
+    outcome = imc("import-config", "open.cfg")
+    assert (outcome.status, outcome.err) == (1, "imc: open.cfg:3: an #!ifdef without its #!endif\n")
+    assert imc("import-config", "no.cfg").err == "imc: no.cfg: cannot be read: No such file or directory\n"
+
+
 def test_config_check_of_a_good_file(imc: Imc) -> None:
     assert imc("config", "check").out == "built-in defaults: good\n"
     (imc.folder / "imc.toml").write_text("[imc]\nhash_size = 5\n")
