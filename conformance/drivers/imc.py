@@ -187,7 +187,7 @@ class ImcTarget(SipTarget):
         return {actor: (actor, user.password or "") for actor, user in self._accounts().items()}
 
     async def restart(self, server: Server, *, kill: bool) -> None:
-        for daemon in self._daemons.values():
+        for daemon in list(self._daemons.values()):
             if daemon.server is server:
                 await daemon.restart(server, kill=kill)
 
@@ -199,7 +199,7 @@ class ImcTarget(SipTarget):
 
     async def stop(self) -> None:
         """All of them."""
-        for daemon in self._daemons.values():
+        for daemon in list(self._daemons.values()):
             await daemon.stop()
 
 
