@@ -38,7 +38,7 @@ _BASE: dict[str, dict[str, object]] = {
     "log": {"level": "warning"},
     "manage": {"listen": ""},
 }
-_MATE = "mary"  # of wire cases: who gets what "alice" sends
+_WIRE_ACTORS = ("alice", "mary")
 
 
 class _Kind(NamedTuple):
@@ -47,6 +47,9 @@ class _Kind(NamedTuple):
     settings: str
     asks_passwords: bool
     is_alone: bool
+
+
+_PLAIN = _Kind("{}", asks_passwords=False, is_alone=False)
 
 
 def config(kind: _Kind, port: int) -> str:
@@ -89,8 +92,12 @@ class _Daemon:
     async def _start(self) -> None:
         if self.accounts:
             self.command(0)  # the configuration, for the accounts
-            for user in self.accounts.values():
-                await self._add(user)
+            try:
+                async with trio.open_nursery() as nursery:
+                    for user in self.accounts.values():
+                        nursery.start_soon(self._add, user)
+            except* CannotStart as group:
+                raise CannotStart("\n".join(map(str, group.exceptions))) from None
         try:
             await self.spawned.start()
         except NotStarted as error:
@@ -142,12 +149,17 @@ class ImcTarget(SipTarget):
     concurrency: int = CONCURRENCY
     _daemons: dict[_Kind, _Daemon] = field(default_factory=dict)
     _left: Counter[_Kind] = field(default_factory=Counter)
-    _actors: set[str] = field(default_factory=lambda: {SENTINEL, "alice", _MATE})
+    _people: dict[_Kind, set[str]] = field(default_factory=dict)
 
     def take(self, cases: Sequence[Case]) -> None:
         super().take(cases)
-        self._left.update(map(kind_of, cases))
-        self._actors.update(actor for case in cases if kind_of(case).asks_passwords for actor in case.people)
+        for case in cases:
+            self._left[kind_of(case)] += 1
+            self._people.setdefault(kind_of(case), set()).update(case.people)
+
+    async def begin(self) -> None:
+        """The daemon of cases without settings. CannotStart."""
+        self.pid = (await self._daemon(_PLAIN).start()).pid
 
     @asynccontextmanager
     async def serving(self, case: Case | WireCase) -> AsyncIterator[Server]:
@@ -169,22 +181,24 @@ class ImcTarget(SipTarget):
         if kind not in self._daemons:
             folder = self.folder / f"imc-{len(self._daemons) + 1}"
             folder.mkdir()
-            self._daemons[kind] = _Daemon(kind, folder, self._accounts() if kind.asks_passwords else {})
+            self._daemons[kind] = _Daemon(kind, folder, self._accounts(kind))
         return self._daemons[kind]
 
-    def _accounts(self) -> dict[str, User]:
-        return {each: User(address=f"{each}@{DOMAIN}", password=f"{each} secret") for each in sorted(self._actors)}
+    def _accounts(self, kind: _Kind) -> dict[str, User]:
+        """Those of all cases that such a daemon plays, room cases and byte-exact ones."""
+        if not kind.asks_passwords:
+            return {}
+        actors = self._people.get(kind, set()) | {SENTINEL, *_WIRE_ACTORS}
+        return {actor: User(address=f"{actor}@{DOMAIN}", password=f"{actor} secret") for actor in sorted(actors)}
 
     def account(self, case: Case, actor: str) -> User:
-        return self._accounts()[actor] if self.shares_accounts(case) else super().account(case, actor)
+        return self._accounts(kind_of(case))[actor] if self.shares_accounts(case) else super().account(case, actor)
 
     def shares_accounts(self, case: Case) -> bool:
         return kind_of(case).asks_passwords
 
     def wire_accounts(self, case: WireCase) -> Mapping[str, tuple[str, str]]:
-        if not kind_of(case).asks_passwords:
-            return {}
-        return {actor: (actor, user.password or "") for actor, user in self._accounts().items()}
+        return {actor: (actor, user.password or "") for actor, user in self._accounts(kind_of(case)).items()}
 
     async def restart(self, server: Server, *, kill: bool) -> None:
         for daemon in list(self._daemons.values()):
@@ -225,6 +239,7 @@ class ImcDriver(Driver):
             )
             target.take(cases)
             try:
+                await target.begin()
                 yield target
             finally:
                 with trio.CancelScope(shield=True):
