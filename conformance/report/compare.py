@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from conformance.report.plain import visible
-from conformance.report.text import count, heading
+from conformance.report.text import count, heading, headline
 from conformance.suite.verdict import CaseVerdict, RunVerdict
 
 Change = Literal["worse", "better", "otherwise"]
@@ -73,8 +73,9 @@ def render(comparison: Comparison) -> str:
         case = each.case
         words = f"{_word(each.before)} -> {_word(each.after)}"
         lines.append(visible(f"{each.change:<9}  {case.id}  ({case.clause}, {case.level})  {words}"))
-        why = each.after.why if each.after else ""
-        lines += [f"{'':<9}  {visible(line)}" for line in why.splitlines()]
+        why = headline(each.after) if each.after else ""
+        if why:
+            lines.append(f"{'':<9}  {visible(why)}")
     counts = Counter(each.change for each in comparison.differences)
     lines.append(", ".join(f"{counts[change]} {change}" for change in CHANGES) + f", {comparison.same} as before.")
     return "".join(line + "\n" for line in lines)

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from conformance.report.drawing import Drawing, lay_out
 from conformance.report.plain import Piece, pieces, visible
+from conformance.report.text import headline, remarks
 from conformance.suite.conversation import Arrow
 from conformance.suite.verdict import CaseVerdict, RunVerdict
 
@@ -53,6 +54,15 @@ class Result:
     def is_open(self) -> bool:
         return self.kind in ("failed", "error", "gone")
 
+    @property
+    def headline(self) -> str:
+        return headline(self.verdict)
+
+    @property
+    def remarks(self) -> str:
+        """What neither the headline nor the steps tell of the reason."""
+        return "\n".join(line for line in remarks(self.verdict) if line != self.headline)
+
     def drawing(self) -> Drawing | None:
         return lay_out(self.verdict.ladder)
 
@@ -77,8 +87,7 @@ class CaseView:
     @property
     def kind(self) -> str:
         """The gravest of its results."""
-        found = {result.kind for result in self.results if result}
-        return next(kind for kind in KINDS if kind in found)
+        return _gravest(result.kind for result in self.results if result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +99,15 @@ class ClauseView:
     @property
     def kind(self) -> str:
         """The gravest of its cases."""
-        found = {case.kind for case in self.cases}
-        return next(kind for kind in KINDS if kind in found)
+        return _gravest(case.kind for case in self.cases)
 
     @property
-    def quotations(self) -> list[str]:
-        return list(dict.fromkeys(case.verdict.quotation for case in self.cases if case.verdict.quotation))
+    def quoted(self) -> list[tuple[str, str, list[CaseView]]]:
+        """Its words, each with the gravest of the cases that quote them, and these."""
+        found: dict[str, list[CaseView]] = {}
+        for case in self.cases:
+            found.setdefault(case.verdict.quotation, []).append(case)
+        return [(quotation, _gravest(case.kind for case in cases), cases) for quotation, cases in found.items()]
 
     def cell(self, column: int) -> list[tuple[str, int, str]]:
         """Kind, how often, and the anchor of the first such case."""
@@ -152,6 +164,11 @@ def safe_link(link: str) -> str | None:
     except ValueError:
         return None
     return link if parts.scheme in ("http", "https") and parts.netloc and link.isprintable() else None
+
+
+def _gravest(kinds: Iterable[str]) -> str:
+    found = set(kinds)
+    return next(kind for kind in KINDS if kind in found)
 
 
 def _column(run: RunVerdict) -> Column:

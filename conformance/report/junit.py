@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 
 from conformance.report.plain import visible
-from conformance.report.text import case_text
+from conformance.report.text import case_text, headline, remarks
 from conformance.suite.verdict import CaseVerdict, RunVerdict
 
 _ELEMENTS = {"failed": "failure", "deviation-gone": "failure", "error": "error", "skipped": "skipped"}
@@ -52,7 +52,7 @@ def _remarks(cases: Iterable[CaseVerdict]) -> Iterable[tuple[str, str]]:
         if case.outcome == "deviates":
             yield f"deviates:{case.id}", " ".join(filter(None, (case.why, case.link)))
         elif case.level == "should" and case.outcome in ("failed", "error"):
-            yield f"should:{case.id}", case.why
+            yield f"should:{case.id}", headline(case)
 
 
 def _testcase(run: RunVerdict, case: CaseVerdict, is_strict: bool) -> ET.Element:
@@ -62,7 +62,7 @@ def _testcase(run: RunVerdict, case: CaseVerdict, is_strict: bool) -> ET.Element
     element = ET.Element("testcase", name=visible(case.id), classname=visible(where), time=_time(case.seconds))
     kind = _element(case, is_strict)
     if kind:
-        message = case.why or _problem(case) or case.outcome
+        message = headline(case) or case.outcome
         if kind == "skipped" and case.outcome != "skipped":
             message = f"should: {message}"
         result = ET.SubElement(element, kind, message=visible(f"{case.clause}: {message}"))
@@ -82,12 +82,8 @@ def _element(case: CaseVerdict, is_strict: bool) -> str | None:
     return "skipped" if is_wish and not is_strict else kind
 
 
-def _problem(case: CaseVerdict) -> str:
-    return next((problem for step in case.steps for problem in step.problems), "")
-
-
 def _details(case: CaseVerdict) -> str:
-    lines = [case.title]
+    lines = [case.title, *remarks(case)]
     for step in case.steps:
         lines += [f"step {step.number}: {problem}" for problem in step.problems]
     return "\n".join(lines)

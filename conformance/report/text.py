@@ -30,12 +30,25 @@ def count(run: RunVerdict) -> str:
     return f"{len(run.cases)} cases: {', '.join(parts)}" if parts else "no cases"
 
 
+def headline(case: CaseVerdict) -> str:
+    """In one line, why it came to that; "" where it passed."""
+    problems = (problem for step in case.steps for problem in step.problems)
+    return next((line for text in (case.why, *problems) for line in text.splitlines()), "")
+
+
+def remarks(case: CaseVerdict) -> list[str]:
+    """What of the reason the steps do not tell anyway, line by line."""
+    told = {line for step in case.steps for problem in step.problems for line in problem.splitlines()}
+    return [line for line in case.why.splitlines() if line not in told]
+
+
 def case_text(case: CaseVerdict) -> str:
     """A case with its quotation, reason, steps and ladder."""
     lines = [visible(f"{case.id}  {case.outcome}  ({case.clause}, {case.level})"), *_wrapped(case.title, "  ")]
     if case.quotation:
         lines += _wrapped(f"“{case.quotation}”", "  ")
-    lines += _wrapped(case.why, "  ")
+    for remark in remarks(case):
+        lines += _wrapped(remark, "  ")
     if case.link:
         lines.append("  " + visible(case.link))
     for step in case.steps:

@@ -68,7 +68,6 @@ def test_the_worse_come_first() -> None:
         "   3 cases: 2 passed, 1 failed\n"
         "worse      a/2  (R-INVITE-1, must)  passed -> failed\n"
         "           Two\n"
-        "           lines\n"
         "worse      a/3  (R-INVITE-1, must)  passed -> not run\n"
         "better     a/1  (R-INVITE-1, must)  failed -> passed\n"
         "2 worse, 1 better, 0 otherwise, 1 as before.\n"

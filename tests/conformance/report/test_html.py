@@ -82,6 +82,13 @@ def test_a_column_for_each_server() -> None:
     assert "invite/passes Title of invite/passes must · invite ✓ imc 0.1.0 ✗ kamailio 5.6.3" in text
 
 
+def test_cases_stand_by_the_words_that_they_quote() -> None:
+    quoting = [case(f"a/{number}", "passed", quotation=("All.", "Some.")[number % 2], tags=[]) for number in range(4)]
+    text = Page(render([run(*quoting)])).text
+    cases = [f"a/{number} Title of a/{number} must ✓ passed" for number in range(4)]
+    assert f"R-INVITE-1 All. {cases[0]} {cases[2]} Some. {cases[1]} {cases[3]}" in text
+
+
 def test_clauses_stand_by_their_document() -> None:
     names = ["RFC 4475 §3.1.2.10", "RFC 4475 §3.1.2.9", "S-READ-1", "R-MSG-1", "R-MSG-2.1"]
     page = Page(render([run(*(case(f"a/{number}", "passed", clause=name) for number, name in enumerate(names)))]))
@@ -101,6 +108,13 @@ def test_what_passed_or_was_skipped_is_a_line_and_the_rest_has_its_ladder() -> N
     ]
     ladders = [values for tag, values in page.tags if tag == "svg" and values.get("role") == "group"]
     assert len(ladders) == 5
+
+
+def test_a_reason_is_told_once() -> None:
+    told = case("a/b", "failed", why="status 403, not 200\nthe server ended")
+    text = Page(render([run(told)])).text
+    assert text.count("status 403, not 200") == 2  # the headline, and at its step
+    assert text.count("the server ended") == 1
 
 
 def test_arrows_lead_to_their_octets() -> None:

@@ -108,6 +108,13 @@ def test_what_a_failure_tells() -> None:
     assert (lacks.get("message"), lacks.text) == ("R-JOIN-10: It has no #modify.", None)
 
 
+def test_a_reason_of_several_lines() -> None:
+    told = case("a/b", "failed", why="status 403, not 200\nrita got nothing\nthe server ended")
+    (failure,) = ET.fromstring(render([run(told)])).iter("failure")
+    assert failure.get("message") == "R-INVITE-1: status 403, not 200"
+    assert failure.text == "Title of a/b\nrita got nothing\nthe server ended\nstep 1: status 403, not 200"
+
+
 def test_properties_tell_deviations_and_should_cases() -> None:
     root = ET.fromstring(render([every_outcome()]))
     assert {each.get("name"): each.get("value") for each in root.iter("property")} == {
