@@ -120,7 +120,10 @@ class Expected(Model):
         yield from (each for each in self.headers.values() if isinstance(each, str))
 
 
-Gets = Annotated[tuple[Annotated[Expected, BeforeValidator(_event_alone)], ...], BeforeValidator(one_or_more)]
+AnEvent = Annotated[Expected, BeforeValidator(_event_alone, json_schema_input_type=str | Expected)]
+Gets = Annotated[
+    tuple[AnEvent, ...], BeforeValidator(one_or_more, json_schema_input_type=AnEvent | tuple[AnEvent, ...])
+]
 
 
 class Step(Model):
@@ -145,7 +148,11 @@ class Step(Model):
         Field(description="How actors answer what they get in this step; all others 200."),
     ] = {}
     status: Annotated[
-        tuple[Status, ...] | None, BeforeValidator(lambda value: None if value is None else one_or_more(value))
+        tuple[Status, ...] | None,
+        BeforeValidator(
+            lambda value: None if value is None else one_or_more(value),
+            json_schema_input_type=Status | tuple[Status, ...],
+        ),
     ] = None
     response: Annotated[dict[str, HeaderCheck], Field(description="Headers of the final response.")] = {}
     gets: Annotated[dict[str, Gets], Field(description="EXHAUSTIVE: who is not listed must get nothing.")] = {}

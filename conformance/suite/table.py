@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Standing = Literal["owner", "admin", "member", "invited", "outsider", "hidden", "none"]
 _INSIDE: tuple[Standing, ...] = ("owner", "admin", "member", "invited")
@@ -38,7 +38,13 @@ def read_cell(text: str) -> Cell:
     return Cell(int(head[0]), head[1], gets)
 
 
-AsCell = Annotated[Cell, BeforeValidator(lambda value: read_cell(str(value)))]
+AsCell = Annotated[
+    Cell,
+    BeforeValidator(
+        lambda value: read_cell(str(value)),
+        json_schema_input_type=Annotated[str, Field(pattern=r"^[1-6][0-9]{2} [RS]-[A-Z]+-[0-9]+( \| .+)*$")],
+    ),
+]
 
 
 class Row(BaseModel):
