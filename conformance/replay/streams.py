@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -28,6 +29,20 @@ _TAIL = 4200  # octets in which a start line may have begun
 _MOD = 2**32
 
 
+# Behind a body that was not seen whole there is no line end.
+_AFTER_A_BODY = re.compile(
+    rb"(?:ACK|BYE|CANCEL|INFO|INVITE|MESSAGE|NOTIFY|OPTIONS|PRACK|PUBLISH|REFER|REGISTER|SUBSCRIBE|UPDATE) "
+    rb"[^\s]{1,4096} SIP/2\.0\r\n|SIP/2\.0 [1-6][0-9]{2} "
+)
+
+
+def _starts(data: bytes) -> list[int]:
+    """Where a message may begin."""
+    at_line = {match.start() for match in START_LINE.finditer(data)}
+    found = {at for at in at_line if at == 0 or data[at - 1 : at] == b"\n"}
+    return sorted(found | {match.start() for match in _AFTER_A_BODY.finditer(data)})
+
+
 class Splitter:
     """Cuts octets into SIP messages; it may begin, and begin again, in the middle of one."""
 
@@ -42,7 +57,7 @@ class Splitter:
         if self._framer is None:
             data = self._tail + data
             self._tail = b""
-        starts = [match.start() for match in START_LINE.finditer(data) if self._is_start(data, match.start())]
+        starts = _starts(data)
         cuts = sorted({0, *starts, len(data)})
         for begin, end in pairwise(cuts):
             if self._framer is None and begin in starts:
@@ -63,10 +78,6 @@ class Splitter:
         except BadMessage as error:
             self._framer = None
             self.faults.append(str(error))
-
-    @staticmethod
-    def _is_start(data: bytes, at: int) -> bool:
-        return at == 0 or data[at - 1 : at] == b"\n"
 
     def lose(self) -> bool:
         """Octets are missing here. Whether a message was begun."""

@@ -1,0 +1,1 @@
+"""Reading, replaying, recording and making anonymous."""
