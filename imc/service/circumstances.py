@@ -58,9 +58,13 @@ class Circumstances:
     async def learn(self, aor: Aor) -> bool:
         """Whether a live room has this address; from now on known."""
         known = self._is_room.get(aor)
-        if known is None:
-            known = await self._facts.room_exists(aor)
-            self.note_room(aor, is_there=known)
+        if known is not None:
+            return known
+        read = await self._facts.room_exists(aor)
+        known = self._is_room.get(aor)
+        if known is None:  # else the room was made, or ended, while the database was asked: that is newer
+            self.note_room(aor, is_there=read)
+            return read
         return known
 
     def of_sender(self, inbound: Inbound) -> Context | None:

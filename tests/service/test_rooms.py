@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -12,6 +13,7 @@ import trio
 import trio.testing
 from immutables import Map
 
+from conformance.model.validate import validate
 from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
@@ -27,6 +29,7 @@ from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.rooms import Rooms
 from imc.service.shards import Shards, Slot
+from imc.service.spec_trace import SpecTrace, TraceOptions
 from imc.sip.ids import Ids
 from imc.store.guard import Guard
 from imc.store.ops import Op
@@ -143,7 +146,13 @@ class FakeEngine:
 class Play:
     """The use case with all around it. ``log`` is what left, in order: answers to senders, and copies."""
 
-    def __init__(self, nursery: trio.Nursery, options: RoomOptions, writer: WriterOptions | None) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        options: RoomOptions,
+        writer: WriterOptions | None,
+        trace: SpecTrace | None,
+    ) -> None:
         self.nursery = nursery
         self.base = Base()
         self.facts = FakeFacts(self.base)
@@ -172,6 +181,7 @@ class Play:
             can_carry=self._can_carry,
             on_count=self._count,
             rates=None,
+            trace=trace,
         )
         self._answered: dict[str, trio.Event] = {}
 
@@ -233,9 +243,11 @@ class Play:
 
 
 @asynccontextmanager
-async def play(options: RoomOptions | None = None, writer: WriterOptions | None = None) -> AsyncIterator[Play]:
+async def play(
+    options: RoomOptions | None = None, writer: WriterOptions | None = None, trace: SpecTrace | None = None
+) -> AsyncIterator[Play]:
     async with trio.open_nursery() as nursery:
-        on = Play(nursery, options or RoomOptions(), writer)
+        on = Play(nursery, options or RoomOptions(), writer, trace)
         nursery.start_soon(on.writer.run)
         yield on
         nursery.cancel_scope.cancel()
@@ -470,6 +482,26 @@ async def test_copies_of_what_failed_are_withdrawn() -> None:
         assert on.base.tables.outbox == {}
 
 
+async def test_a_trace_holds_what_is_committed_and_nothing_else(tmp_path: Path) -> None:
+    """Spec R-DURABLE-2: a decision whose commit failed did not happen, and what the room is then is not known."""
+    path = tmp_path / "trace"
+    trace = SpecTrace(TraceOptions(path=path, version="1"), lambda: WALL)
+    async with play(trace=trace) as on:
+        on.nursery.start_soon(trace.run)
+        await on.set_up("alice", "bob")
+        on.base.gate, on.base.errors = trio.Event(), [StoreUnavailable("gone")]
+        name = on.post("alice", "#modify bob owner")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "modify" not in path.read_text()
+        on.base.gate.set()
+        assert (await on.wait(name)).status == 503
+        assert (await on.send("alice", "#destroy")).status == 200
+    text = path.read_text()
+    assert "modify" not in text
+    figures = validate(text.splitlines())
+    assert (figures.decisions, figures.unknown) == (3, 1)
+
+
 async def test_full_writer_refuses_and_leaves_the_room() -> None:
     async with play(writer=WriterOptions(max_waiting=1)) as on:
         await on.set_up("alice", "bob")
@@ -562,6 +594,23 @@ async def test_facts_that_cannot_be_read() -> None:
         assert on.roles() == {"alice": "owner", "bob": "member"}
 
 
+async def test_a_room_that_is_made_while_its_address_is_looked_up_stays_known() -> None:
+    """Spec R-ADDR-8: the answer of the database is older than what was noted meanwhile."""
+    async with play() as on:
+        on.facts.gate = trio.Event()
+        found: list[bool] = []
+
+        async def learn() -> None:
+            found.append(await on.circumstances.learn(OTHER))
+
+        on.nursery.start_soon(learn)
+        await trio.testing.wait_all_tasks_blocked()
+        on.circumstances.note_room(OTHER, is_there=True)
+        on.facts.gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (found, on.circumstances.known(OTHER)) == ([True], True)
+
+
 async def test_gathering_is_bounded() -> None:
     """Founding a room, `rooms`, large texts and unknown senders: each goes on in a task, and tasks are counted."""
     async with play(RoomOptions(max_gathering=2)) as on:
@@ -646,10 +695,12 @@ async def test_undelivered_invitation_is_withdrawn() -> None:
     async with play() as on:
         await on.set_up("alice")
         failed = await pending_invitation(on)
+        on.base.tables.outbox.clear()
         on.rooms.invitation_failed(ROOM, failed)
         await on.writer.drain()
         assert on.roles() == {"alice": "owner"}
         assert on.log == ["alice <- invitation-failed"]
+        assert [put.recipients for put in on.base.tables.outbox.values()] == [b"alice@example.com"]  # spec S-LANE-6
 
 
 async def test_late_failure_changes_nothing() -> None:

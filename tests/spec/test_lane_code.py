@@ -203,7 +203,7 @@ class Lane(RuleBasedStateMachine):
         if self.packets:
             self.packets.append(self.packets[which % len(self.packets)])
 
-    @rule(seconds=st.sampled_from([0.1, 0.5, 1.0, 4.0, 33.0]))
+    @rule(seconds=st.sampled_from([0.1, 0.5, 1.0, 3.5, 4.0, 33.0]))
     def wait(self, seconds: float) -> None:
         self._run(self.now + seconds)
 
@@ -335,6 +335,40 @@ def test_a_repeat_after_a_crash_is_known_by_its_call_id() -> None:
     assert [part(first, name) for name in names] == [part(again, name) for name in names]
     lane.deliver(0)
     assert lane.packets[0][2].startswith(b"SIP/2.0 482")
+    lane.teardown()
+
+
+def test_a_provisional_answer_settles_nothing() -> None:
+    """Spec S-LANE-1, S-LANE-4. The recipient has it, and is slow: 100, and the next one still waits for the 200."""
+    lane = Lane()
+    for _ in range(2):
+        lane.send()
+        lane.commit(is_failure=False)
+    lane.deliver(0)
+    lane.packets.clear()
+    lane.wait(3.5)  # RFC 4320 §4.1: a 100 leaves after Timer E has reached T2
+    while not any(data.startswith(b"SIP/2.0 100") for _, _, data in lane.packets):
+        assert lane.packets, "no 100 came"
+        lane.deliver(0)
+    lane.deliver(next(n for n, (_, _, data) in enumerate(lane.packets) if data.startswith(b"SIP/2.0 100")))
+    lane.one_is_in_flight()
+    assert lane.started == {0}
+    assert len(lane.rows) == 2
+    lane.teardown()
+    assert lane.got == {0: 1, 1: 1}
+
+
+def test_a_row_that_could_not_be_deleted_is_deleted_later() -> None:
+    """Spec S-LANE-6."""
+    lane = Lane()
+    lane.send()
+    lane.commit(is_failure=False)
+    lane.deliver(0)
+    lane.answer(0, 200)
+    lane.deliver(0)
+    assert lane.daemon.engine.is_idle
+    lane.commit(is_failure=True)
+    assert lane.rows
     lane.teardown()
 
 

@@ -12,7 +12,7 @@ from conformance.model import core, graph, traces
 from conformance.model.graph import NONE, Edge, Outcome
 from conformance.model.tour import Walk, tour
 from imc.aor import Aor
-from imc.rooms.model import Room
+from imc.rooms.model import Role, Room
 from imc.rooms.outcome import Decision
 from tests.conformance.model.test_graph import of_rules
 
@@ -79,6 +79,7 @@ def check(edge: Edge, outcome: Outcome, before: Room | None, decision: Decision)
     assert bool(decision.changes) == (decision.room != before), edge
     for notice in decision.notices:
         assert (notice.user, notice.by) == named(notice.event, edge), edge
+        assert (notice.role, notice.is_private) == said(notice.event, edge, before, decision.room), edge
 
 
 def named(event: str, edge: Edge) -> tuple[Aor | None, Aor | None]:
@@ -93,6 +94,18 @@ def named(event: str, edge: Edge) -> tuple[Aor | None, Aor | None]:
     if event in ("member-joined", "member-left"):
         return subject, actor if name in ("add", "remove") else None
     return None, actor if event == "room-destroyed" else None
+
+
+def said(event: str, edge: Edge, before: Room | None, after: Room | None) -> tuple[Role | None, bool]:
+    """Which role a notice must name, and whether it must call the room private."""
+    name, *rest = edge.request.partition(" @")[0].split()
+    role: Role | None = None
+    if event in ("role-changed", "role-unchanged"):
+        role = Role[rest[1].upper()]
+    elif event == "you-were-removed" and before is not None and before.role(core.user(rest[0])) is Role.INVITED:
+        role = Role.INVITED
+    is_private = event in ("room-created", "invitation") and after is not None and after.is_private
+    return role, is_private and (name in ("create", "invite", "add") or event == "invitation")
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
