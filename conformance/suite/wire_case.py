@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -49,6 +49,9 @@ class Expect(Model):
     headers: dict[str, Patterns] = Field(
         default={}, description="header of the answer → regular expressions, each found in one of its values"
     )
+    when: dict[str, dict[str, Patterns]] = Field(
+        default={}, description="status, or 2xx → headers as above, for an answer of that status"
+    )
     without: tuple[str, ...] = Field(default=(), description="headers that the answer must not have")
     to_tag: bool | None = Field(default=None, description="whether the answer's To has a tag")
     copied: bool = Field(default=False, description="From, Call-ID, CSeq and all of Via but the topmost are as sent")
@@ -64,6 +67,12 @@ class Expect(Model):
         default=None, description="how many MESSAGEs that hold {token} {mate} has received since the case began"
     )
     is_intact: bool = Field(default=False, description="each of them has the body that this step sent, to the octet")
+
+    def patterns(self) -> Iterator[tuple[str, str, str]]:
+        """Status ("" for any), header, and regular expression."""
+        for status, headers in ("", self.headers), *self.when.items():
+            for name, texts in headers.items():
+                yield from ((status, name, text) for text in texts)
 
     def allowed(self, transport: str) -> tuple[Result, ...]:
         return self.tcp if self.tcp is not None and transport == "tcp" else self.status
@@ -146,7 +155,7 @@ class WireCase(Model):
             for other in (step.again, step.expect.same_as):
                 if other is not None and not 1 <= other < number:
                     raise ValueError(f"{self.id}: step {number} names step {other}")
-            for text in (text for texts in step.expect.headers.values() for text in texts):
+            for _, _, text in step.expect.patterns():
                 try:
                     re.compile(text)
                 except re.error as error:

@@ -11,6 +11,9 @@ from conformance.suite.wire_case import NOT_WELL_FORMED, ChallengeRule, Expect, 
 from conformance.suite.wire_digest import STRENGTH, algorithm, params
 from conformance.suite.wire_reply import Reply, read
 
+Pattern = tuple[str, str, str]
+"""Of `Expect.patterns`, filled in."""
+
 
 @dataclass(slots=True)
 class Seen:
@@ -42,7 +45,7 @@ class Seen:
         return ", then ".join(words)
 
 
-def fits(status: int, allowed: Sequence[Result]) -> bool:
+def fits(status: int, allowed: Sequence[Result | str]) -> bool:
     """Whether a status is one of these."""
     return any(
         one == status or one == f"{status // 100}xx" or (one == "well-formed" and status not in NOT_WELL_FORMED)
@@ -54,9 +57,7 @@ def words(allowed: Sequence[Result]) -> str:
     return " or ".join(str(one) for one in allowed)
 
 
-def compare(
-    expect: Expect, transport: str, patterns: list[tuple[str, str]], seen: Seen, earlier: Sequence[Seen]
-) -> list[str]:
+def compare(expect: Expect, transport: str, patterns: list[Pattern], seen: Seen, earlier: Sequence[Seen]) -> list[str]:
     """What is wrong, in words. ``patterns`` are the expected headers, filled in; ``earlier`` the steps before."""
     allowed = expect.allowed(transport)
     problems = _result(allowed, seen)
@@ -95,9 +96,11 @@ def _result(allowed: Sequence[Result], seen: Seen) -> list[str]:
     return problems
 
 
-def _headers(expect: Expect, patterns: list[tuple[str, str]], reply: Reply) -> list[str]:
+def _headers(expect: Expect, patterns: list[Pattern], reply: Reply) -> list[str]:
     problems = []
-    for name, pattern in patterns:
+    for status, name, pattern in patterns:
+        if status and not fits(reply.status or 0, [int(status) if status.isdigit() else status]):
+            continue
         values = reply.all(name)
         if not any(re.search(pattern, value) for value in values):
             problems.append(f"{name}: {' | '.join(values) or 'missing'}; not as {pattern}")

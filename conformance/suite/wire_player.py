@@ -143,7 +143,7 @@ class _Run:
         start = len(self._bench.arrived)
         problems = await self._exchange(step, channel, data, start)
         self._collect(seen, start, step.socket)
-        patterns = [(name, fill_pattern(text, names)) for name, texts in step.expect.headers.items() for text in texts]
+        patterns = [(status, name, fill_pattern(text, names)) for status, name, text in step.expect.patterns()]
         problems += compare(step.expect, self._transport, patterns, seen, self._seen)
         if self._mate is not None and step.expect.delivered is not None:
             problems += await self._mate.check(step.expect, data)

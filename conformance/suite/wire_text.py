@@ -10,7 +10,7 @@ In a message each line end of the file is a CRLF. ``{{`` and ``}}`` are braces, 
 {local}               the sending socket, ``ip:port``; {local_host}, {local_port}; {local:NAME} is another socket
 {branch} {branch:x}   a branch of the case, and others; so {call_id}, {tag}
 {length}              the octets of the body
-{long:700}            so many letters; {repeat:20:long} repeats
+{long:700}            so many letters; {repeat:20:long} repeats, {lines:20:X: y} repeats a line
 {hex:00 ff}           octets
 {upper:mate}          another placeholder in upper case; {escaped:mate}: its first character as an escape
 {authorization}       the header that answers a challenge, see `conformance.suite.wire_case.Credentials`
@@ -101,9 +101,9 @@ def _value(name: str, argument: str, names: Names) -> bytes:
             return _fill(_USUAL % argument, names)
         case "long":
             return b"abcdefghij" * (int(argument) // 10) + b"k" * (int(argument) % 10)
-        case "repeat":
+        case "repeat" | "lines":
             count, _, text = argument.partition(":")
-            return text.encode() * int(count)
+            return (text if name == "repeat" else f"{text}\r\n").encode() * int(count)
         case "local" | "local_host" | "local_port":
             return _place(name.removeprefix("local"), names.local(argument or names.socket))
         case "server" | "server_host" | "server_port":

@@ -12,7 +12,8 @@ from imc.aor import Aor
 class Outcome:
     """The answer to the sender's request. ``code`` is what imc_manager() returns (spec R-ANSWER-5).
 
-    ``warning`` are the words of a refusal, for the Warning header (spec R-ANSWER-7); ``retry_after`` is in seconds.
+    ``warning`` are the words of a refusal, for the Warning header (spec R-ANSWER-7); ``retry_after`` is in seconds;
+    ``accept`` is the media type that would be taken in place of what was refused.
     """
 
     status: int
@@ -20,6 +21,7 @@ class Outcome:
     event: str = ""
     warning: str = ""
     retry_after: int | None = None
+    accept: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

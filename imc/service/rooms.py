@@ -30,7 +30,7 @@ from imc.rooms.policy import Policy
 from imc.rooms.replies import warning
 from imc.service.access import Access, RoomOptions
 from imc.service.circumstances import Circumstances
-from imc.service.copies import Copies, TextRefused, command_text, is_momentary
+from imc.service.copies import PLAIN_UTF8, Copies, TextRefused, command_text, is_momentary
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
@@ -152,7 +152,10 @@ class Rooms:
         try:
             copy = self._copies.of_message(slot.room, inbound, decision.recipients)
         except TextRefused as refused:
-            inbound.answer(Outcome(status=refused.status, code=-200, event="text-refused", warning=str(refused)))
+            accept = PLAIN_UTF8 if refused.status == 415 else ""
+            inbound.answer(
+                Outcome(status=refused.status, code=-200, event="text-refused", warning=str(refused), accept=accept)
+            )
             return
         is_too_fast = self.rates is not None and not self.rates.may_speak(inbound.to)
         if is_too_fast or not self._engine.has_room_for(len(decision.recipients)):

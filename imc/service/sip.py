@@ -204,6 +204,8 @@ class Sip:
             headers.append(("IMC-Event", outcome.event))
         if outcome.retry_after is not None:
             headers.append(("Retry-After", str(outcome.retry_after)))
+        if outcome.accept:  # RFC 3261 §21.4.13
+            headers.append(("Accept", outcome.accept))
         response = self._stack.build(event.request, outcome.status, headers=headers)
         self._stack.respond(event, response, self._clock())
         self._wake()

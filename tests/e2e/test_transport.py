@@ -482,7 +482,9 @@ async def test_charsets_and_nul(tmp_path: Path) -> None:
             ("text/plain;charset=us-ascii;charset", b"\xff", 400),
             ("text/plain", b"\xff\xfe", 400),
         ):
-            assert (await alice.message(ROOM, body, content_type=content_type)).status == status, content_type
+            response = await alice.message(ROOM, body, content_type=content_type)
+            accept = "text/plain;charset=utf-8" if status == 415 else None  # RFC 3261 §21.4.13
+            assert (response.status, response.headers.get("Accept")) == (status, accept), content_type
         # a command in another charset is a command
         utf16 = "#help".encode("utf-16-le")
         assert (await alice.message(ROOM, utf16, content_type="text/plain;charset=utf-16le")).status == 200

@@ -33,8 +33,7 @@ def answer(
 
 def problems(expect: dict[str, Any], *answers: Arrived, transport: str = "udp", **seen: Any) -> list[str]:
     model = Expect.model_validate(expect)
-    patterns = [(name, text) for name, texts in model.headers.items() for text in texts]
-    return compare(model, transport, patterns, Seen(REQUEST, "first", list(answers), **seen), [])
+    return compare(model, transport, list(model.patterns()), Seen(REQUEST, "first", list(answers), **seen), [])
 
 
 @pytest.mark.parametrize(
@@ -79,6 +78,9 @@ def test_the_end_of_a_connection() -> None:
         ({"headers": {"Allow": "MESSAGE"}}, answer(200, "Allow: OPTIONS"), ["Allow: OPTIONS; not as MESSAGE"]),
         ({"headers": {"Allow": ""}}, answer(), ["Allow: missing; not as "]),
         ({"headers": {"Contact": ["a", "b"]}}, answer(200, "m: a", "Contact: b"), []),
+        ({"when": {"405": {"Allow": ""}, "4xx": {"Allow": ""}}}, answer(), []),
+        ({"when": {"200": {"Allow": "[A-Z]"}}}, answer(), ["Allow: missing; not as [A-Z]"]),
+        ({"when": {"2xx": {"Allow": "[A-Z]"}}}, answer(), ["Allow: missing; not as [A-Z]"]),
         ({"without": ["Contact"]}, answer(200, "m: <sip:a>"), ["Contact must not be there"]),
         ({"to_tag": True}, answer(to="sip:c; Tag = 9"), ["To has no tag"]),
         ({"to_tag": True}, answer(to="sip:c; tag = 9"), []),

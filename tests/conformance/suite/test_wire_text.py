@@ -29,6 +29,7 @@ NAMES = Names(
         ("{upper:mate} {escaped:mate} {upper:domain}", b"MARY %6Dary EXAMPLE.COM"),
         ("{branch} {branch:b} {call_id} {tag:x}", b"z9hG4bKt0k3n z9hG4bKt0k3nb t0k3n@wire.invalid t0k3nx"),
         ("{long:12}{repeat:3:ab}", b"abcdefghijkkababab"),
+        ("{lines:2:a: b}\n", b"a: b\r\na: b\r\n\r\n"),
         ("{hex:0a 00 ff}é", b"\n\0\xff\xc3\xa9"),
         ("Content-Length: {length}\n\na{hex:ff}b\n", b"Content-Length: 5\r\n\r\na\xffb\r\n"),
         ("\n\nl: {length}\n\nab", b"\r\n\r\nl: 2\r\n\r\nab"),
