@@ -29,6 +29,8 @@ CONFIG = Path(__file__).with_name("kamailio.cfg")
 IP = "127.0.0.1"
 DOMAIN = "example.com"
 CONCURRENCY = 8
+SHARED_MEMORY = "512"
+"""MB: a transaction stays for 5 s after its answer (RFC 3261 timer K), and there are thousands a second."""
 GIVES_UP = 8.0
 """Seconds: tm's fr_timer in kamailio.cfg, for the way to the proxy and the way from it, and some more."""
 PATIENCE = 0.2
@@ -172,7 +174,7 @@ class KamailioTarget(SipTarget):
             **dict(setup.defines),
         }
         options = [part for name, value in defines.items() for part in ("-A", f"{name}={value}")]
-        return [binary, "-f", str(CONFIG), "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder), *options]
+        return [binary, "-f", str(CONFIG), "-DD", "-E", "-m", SHARED_MEMORY, "-M", "8", "-Y", str(folder), *options]
 
     # --- rooms that stand beforehand ---------------------------------------------------------------------------------
 
