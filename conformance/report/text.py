@@ -70,7 +70,7 @@ def _run(run: RunVerdict) -> str:
         if case.outcome == "skipped":
             skipped.setdefault(case.why, []).append(case.id)
     lines = [heading(run), count(run)]
-    for why, ids in skipped.items():
+    for why, ids in sorted(skipped.items(), key=lambda each: -len(each[1])):
         lines += _wrapped(f"skipped {len(ids)}: {why}", "  ", "    ")
     return "".join(line + "\n" for line in lines) + "".join("\n" + case_text(case) for case in shown)
 
