@@ -105,6 +105,7 @@ class _Run:
                 await self._one(case, nursery)
 
     async def _one(self, case: AnyCase, nursery: trio.Nursery) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
         verdict = judge(await play(case, self._target), self._profile.deviation_of(case.id))
         self._found[case.id] = verdict
         self._tell(verdict)
