@@ -176,9 +176,11 @@ def _as_sent(lines: list[bytes]) -> bytes:
         del lines[0]
     while lines and not lines[-1].strip():
         del lines[-1]
-    if lines and re.search(rb"SIP/2\.0\.\r?\n|^SIP/2\.0 [^\n]*\.\r?\n", lines[0]) and b".\n" in lines:
-        lines = [*(re.sub(rb"\.(?=\r?\n)", b"\r", line) for line in lines[:-1]), lines[-1]]  # ngrep's dot for CR
-        lines = [line.replace(b"\r\r\n", b"\r\n") for line in lines]
+    if lines and re.match(rb"[^\n]*SIP/2\.0\.\r?\n|SIP/2\.0 [^\n]*\.\r?\n", lines[0]) and b".\n" in lines:
+        body = lines.index(b".\n") + 1
+        # ngrep shows CR as a dot; the last line of a body has none.
+        dotted = len(lines) if body == len(lines) else len(lines) - 1
+        lines = [re.sub(rb"\.\r?\n", b"\r\n", line) for line in lines[:dotted]] + lines[dotted:]
     end = next((at for at, line in enumerate(lines) if not line.strip(b"\r\n")), len(lines))
     start = b"\r\n".join(line.rstrip(b"\r\n") for line in lines[:end])
     body = b"".join(lines[end + 1 :])

@@ -94,13 +94,13 @@ def pcap(packets: Iterable[Packet], link: int = ETHERNET, *, order: str = "<", i
     """A pcap file; ``data`` of the packets is that of frames."""
     magic = 0xA1B23C4D if is_nano else 0xA1B2C3D4
     ticks = 10**9 if is_nano else 10**6
-    out = struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262144, link)
+    out = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262144, link)]
     for packet in packets:
         size = len(packet.data) if packet.size is None else packet.size
         seconds = int(packet.at)
-        out += struct.pack(order + "IIII", seconds, round((packet.at - seconds) * ticks), len(packet.data), size)
-        out += packet.data
-    return out
+        out.append(struct.pack(order + "IIII", seconds, round((packet.at - seconds) * ticks), len(packet.data), size))
+        out.append(packet.data)
+    return b"".join(out)
 
 
 def block(kind: int, body: bytes, order: str = "<") -> bytes:
