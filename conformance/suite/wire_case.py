@@ -67,6 +67,9 @@ class Expect(Model):
         default=None, description="how many MESSAGEs that hold {token} {mate} has received since the case began"
     )
     is_intact: bool = Field(default=False, description="each of them has the body that this step sent, to the octet")
+    carries: dict[str, Patterns] = Field(default={}, description="header of each of them → as for headers")
+    carries_no: tuple[str, ...] = Field(default=(), description="headers that none of them has")
+    provisional: int | None = Field(default=None, description="how many provisional answers come")
 
     def patterns(self) -> Iterator[tuple[str, str, str]]:
         """Status ("" for any), header, and regular expression."""

@@ -25,6 +25,7 @@ class Seen:
     request: bytes
     socket: str
     answers: list[Arrived] = field(default_factory=list)
+    provisional: int = 0
     pongs: int = 0
     is_closed: bool = False
     challenges: list[dict[str, str]] = field(default_factory=list)
@@ -63,6 +64,8 @@ def compare(expect: Expect, transport: str, patterns: list[Pattern], seen: Seen,
     problems = _result(allowed, seen)
     if expect.pongs is not None and seen.pongs != expect.pongs:
         problems.append(f"{seen.pongs} single CRLFs came back, not {expect.pongs}")
+    if expect.provisional is not None and seen.provisional != expect.provisional:
+        problems.append(f"{seen.provisional} provisional answers came, not {expect.provisional}")
     if not seen.answers:
         return problems
     if expect.at is not None and transport == "udp" and (where := seen.answers[0].socket) != expect.at:
@@ -99,17 +102,36 @@ def _result(allowed: Sequence[Result], seen: Seen) -> list[str]:
 def _headers(expect: Expect, patterns: list[Pattern], reply: Reply) -> list[str]:
     problems = []
     for status, name, pattern in patterns:
-        if status and not fits(reply.status or 0, [int(status) if status.isdigit() else status]):
-            continue
-        values = reply.all(name)
-        if not any(re.search(pattern, value) for value in values):
-            problems.append(f"{name}: {' | '.join(values) or 'missing'}; not as {pattern}")
+        if not status or fits(reply.status or 0, [int(status) if status.isdigit() else status]):
+            problems += missing(reply, name, pattern)
     problems += [f"{name} must not be there" for name in expect.without if reply.all(name)]
     has_tag = any(re.search(r";\s*tag\s*=", value) for value in reply.all("To"))
     if expect.to_tag is not None and has_tag != expect.to_tag:
         problems.append(f"To has {'no' if expect.to_tag else 'a'} tag")
     if expect.is_empty and reply.body:
         problems.append("the answer has a body")
+    return problems
+
+
+def missing(message: Reply, name: str, pattern: str) -> list[str]:
+    """What is wrong where no value of this header is so."""
+    values = message.all(name)
+    if any(re.search(pattern, value) for value in values):
+        return []
+    return [f"{name}: {' | '.join(values) or 'missing'}; not as {pattern}"]
+
+
+def check_carried(expect: Expect, messages: Sequence[Reply], sent: bytes) -> list[str]:
+    """What is wrong with what was delivered for a step whose body was ``sent``."""
+    problems = []
+    if len(messages) != expect.delivered:
+        problems.append(f"delivered {len(messages)} times, not {expect.delivered}")
+    for message in messages:
+        if expect.is_intact and message.body != sent:
+            problems.append("the body was delivered, but not as sent")
+        for name, texts in expect.carries.items():
+            problems += [f"delivered with {each}" for text in texts for each in missing(message, name, text)]
+        problems += [f"delivered with {name}" for name in expect.carries_no if message.all(name)]
     return problems
 
 

@@ -20,8 +20,9 @@ from conformance.suite.features import Feature
 from conformance.suite.verdict import CaseVerdict, StepSeen
 from conformance.suite.wire_bench import Arrived, Bench, Channel, summary
 from conformance.suite.wire_case import Expect, Split, WireCase, WireStep
-from conformance.suite.wire_check import Seen, challenges, compare, words
+from conformance.suite.wire_check import Seen, challenges, check_carried, compare, words
 from conformance.suite.wire_digest import NoChallenge, authorization, params
+from conformance.suite.wire_reply import read
 from conformance.suite.wire_text import Names, body_of, cut, fill_pattern, render
 
 PATIENCE = 5.0  # seconds
@@ -207,7 +208,11 @@ class _Run:
                 seen.is_closed |= each.socket == socket
             elif each.kind == "pong":
                 seen.pongs += 1
-            elif each.is_final and not self._bench.is_barrier(each) and not _is_again(each, seen):
+            elif not each.is_response or self._bench.is_barrier(each):
+                continue
+            elif not each.is_final:
+                seen.provisional += 1
+            elif not _is_again(each, seen):
                 seen.answers.append(each)
 
     # The mate
@@ -274,11 +279,5 @@ class _Mate:
         if response.status not in (200, 202):
             return [f"the barrier's message was answered {response.status} {response.reason}"]
         await self._client.wait_message(matches=lambda received: received.text.endswith(text))
-        bodies = [each.request.body for each in self._client.messages if self._token in each.request.body]
-        problems = []
-        if len(bodies) != expect.delivered:
-            problems.append(f"delivered {len(bodies)} times, not {expect.delivered}")
-        sent = body_of(data)
-        if expect.is_intact and any(body != sent for body in bodies):
-            problems.append("the body was delivered, but not as sent")
-        return problems
+        found = [each.request.render() for each in self._client.messages if self._token in each.request.body]
+        return check_carried(expect, [read(each) for each in found], body_of(data))

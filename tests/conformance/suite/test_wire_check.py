@@ -93,6 +93,7 @@ def test_the_end_of_a_connection() -> None:
         ({"at": "first"}, answer(), []),
         ({"at": "second"}, answer(), ["answered at the socket first, not at second"]),
         ({"pongs": 1}, answer(), ["0 single CRLFs came back, not 1"]),
+        ({"provisional": 1}, answer(), ["0 provisional answers came, not 1"]),
     ],
 )
 def test_the_rest(expect: dict[str, Any], arrived: Arrived, why: list[str]) -> None:

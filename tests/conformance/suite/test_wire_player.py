@@ -112,6 +112,9 @@ async def test_an_answer() -> None:
 async def test_provisional_answers_are_not_looked_at() -> None:
     verdict, _ = await play(make({"status": 200}), lambda data: [reply(data, "100 Trying"), reply(data)])
     assert verdict.outcome == "passed"
+    case = make({"status": 200, "provisional": 0})
+    verdict, _ = await play(case, lambda data: [reply(data, "100 Trying"), reply(data)])
+    assert verdict.why == "udp step 1: 1 provisional answers came, not 0"
 
 
 async def test_another_answer_and_a_second_one() -> None:
@@ -234,10 +237,10 @@ async def test_credentials_answer_the_challenge() -> None:
     assert (verdict.outcome, verdict.why) == ("passed", "")
 
 
-async def delivered(times: int, more: bytes = b"") -> CaseVerdict:
+async def delivered(times: int, more: bytes = b"", expect: dict[str, Any] | None = None) -> CaseVerdict:
     """The verdict on a server that sends a message so often to its recipient, with ``more`` at its end."""
     text = {"message": "MESSAGE sip:{mate}@{domain} SIP/2.0\n{usual}\nCSeq: 1 MESSAGE\n\nhi {token}"}
-    step = {**text, "expect": {"status": 200, "delivered": 1, "is_intact": True}}
+    step = {**text, "expect": {"status": 200, "delivered": 1, "is_intact": True, **(expect or {})}}
     case = WireCase.model_validate({**make({"status": 200}).model_dump(), "step": [step], "transport": ["udp"]})
     contact: list[bytes] = []
     sock = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -279,4 +282,8 @@ async def test_what_is_delivered() -> None:
     assert (verdict.outcome, verdict.why) == ("passed", "")
     assert (await delivered(0)).why == "udp step 1: delivered 0 times, not 1"
     assert (await delivered(2)).why == "udp step 1: delivered 2 times, not 1"
+    wrong = "udp step 1: delivered with Subject: missing; not as x; udp step 1: delivered with Max-Forwards"
+    expect = {"carries": {"To": "^<sip:mary"}, "carries_no": ["Contact"]}
+    assert (await delivered(1, expect=expect)).outcome == "passed"
+    assert (await delivered(1, expect={"carries": {"Subject": "x"}, "carries_no": ["Max-Forwards"]})).why == wrong
     assert (await delivered(1, b"!")).why == "udp step 1: the body was delivered, but not as sent"
