@@ -83,6 +83,36 @@ def test_import_config_of_what_is_none(imc: Imc) -> None:
     assert imc("import-config", "no.cfg").err == "imc: no.cfg: cannot be read: No such file or directory\n"
 
 
+def test_backup_and_restore(imc: Imc) -> None:
+    assert imc("user", "add", "sip:alice@127.0.0.1", "--password-stdin", stdin="a secret\n").status == 0
+    counts = "0 rooms, 0 members, 0 invitations, 1 accounts, 0 registrations, 0 deliveries under way\n"
+    assert imc("db", "backup", "kept").out == f"kept: {counts}"
+    assert imc("user", "remove", "sip:alice@127.0.0.1").status == 0
+    assert imc("db", "restore", "kept").out == f"database imc.db: {counts}"
+    assert imc("user", "list").out == "sip:alice@127.0.0.1\n"
+    refused = imc("db", "restore", "kept")
+    assert (refused.status, refused.err) == (
+        1,
+        "imc: database imc.db is not empty (table subscriber); --replace removes all that is in it\n",
+    )
+    assert imc("db", "restore", "kept", "--replace").status == 0
+
+
+def test_restore_of_what_is_none_makes_no_database(imc: Imc) -> None:
+    (imc.folder / "text").write_text("no backup")
+    assert "Not a gzipped file" in imc("db", "restore", "text").err
+    assert imc("db", "restore", "nothing").err == "imc: nothing: No such file or directory\n"
+    assert not (imc.folder / "imc.db").exists()
+
+
+def test_restore_beside_a_daemon_is_refused(imc: Imc) -> None:
+    assert imc("db", "backup", "kept").status == 0
+    with Store.open(StoreOptions(url="sqlite:///imc.db", base=imc.folder, is_exclusive=True)):
+        refused = imc("db", "restore", "kept")
+    assert refused.status == 1
+    assert "another" in refused.err
+
+
 def test_config_check_of_a_good_file(imc: Imc) -> None:
     assert imc("config", "check").out == "built-in defaults: good\n"
     (imc.folder / "imc.toml").write_text("[imc]\nhash_size = 5\n")
