@@ -16,6 +16,7 @@ from typing import Literal
 import trio
 
 from conformance.suite.conversation import Arrow
+from conformance.suite.wire_websocket import WebSocket, send_all
 
 Address = tuple[str, int]
 _CONTENT_LENGTH = re.compile(rb"\r\n(?:Content-Length|l)[ \t]*:[ \t]*([0-9]+)", re.IGNORECASE)
@@ -51,38 +52,47 @@ class Barrier:
 class Channel:
     """One socket, or one connection, to the server."""
 
-    def __init__(self, bench: Bench, name: str, sock: trio.socket.SocketType) -> None:
+    def __init__(self, bench: Bench, name: str, sock: trio.socket.SocketType, web: WebSocket | None) -> None:
         self.name = name
         self.is_open = True
         self.local: Address = sock.getsockname()[:2]
         self._bench = bench
         self._sock = sock
+        self._web = web
         self._is_stream = sock.type == socket.SOCK_STREAM
 
     async def send(self, pieces: Sequence[bytes]) -> None:
         """Write them one after the other. A connection that the server has closed takes them silently."""
         with suppress(OSError, trio.ClosedResourceError):
             for piece in pieces:
-                if not self._is_stream:
+                if self._web is not None:
+                    await self._web.send(piece)
+                elif self._is_stream:
+                    await send_all(self._sock, piece)
+                else:
                     await self._sock.sendto(piece, self._bench.server)
-                    continue
-                rest = memoryview(piece)
-                while rest:
-                    rest = rest[await self._sock.send(rest) :]
 
     async def read(self) -> None:
         """Take what comes, until the server ends the connection, or for ever."""
-        buffer = bytearray()
         with self._sock:
             while not self._is_stream:
                 data, source = await self._sock.recvfrom(65535)
                 self._bench.take(Arrived(self.name, "message", data, source[:2] == self._bench.server))
             with suppress(OSError):  # a reset is an end as well
-                while data := await self._sock.recv(65535):
-                    buffer += data
-                    self._cut(buffer)
+                await (self._read_stream() if self._web is None else self._read_web(self._web))
             self.is_open = False
             self._bench.take(Arrived(self.name, "end"))
+
+    async def _read_web(self, web: WebSocket) -> None:
+        while (data := await web.receive()) is not None:
+            is_pong = data == b"\r\n"
+            self._bench.take(Arrived(self.name, "pong") if is_pong else Arrived(self.name, "message", data))
+
+    async def _read_stream(self) -> None:
+        buffer = bytearray()
+        while data := await self._sock.recv(65535):
+            buffer += data
+            self._cut(buffer)
 
     def _cut(self, buffer: bytearray) -> None:
         while buffer:
@@ -124,7 +134,9 @@ class Bench:
         """The channel of this name; a new one where there is none, or where the server closed it. OSError."""
         known = self._channels.get(name)
         if known is None or not known.is_open:
-            known = self._channels[name] = Channel(self, name, await _socket(self.server, self.transport))
+            sock = await _socket(self.server, self.transport)
+            web = await WebSocket.shake_hands(sock, self.server) if self.transport == "ws" else None
+            known = self._channels[name] = Channel(self, name, sock, web)
             self._nursery.start_soon(known.read)
         return known
 
@@ -203,7 +215,7 @@ def summary(data: bytes) -> str:
 
 async def _socket(server: Address, transport: str) -> trio.socket.SocketType:
     family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
-    if transport == "tcp":
+    if transport in ("tcp", "ws"):
         sock = trio.socket.socket(family, socket.SOCK_STREAM)
         try:
             await sock.connect(server)

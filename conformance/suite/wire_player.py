@@ -222,7 +222,7 @@ class _Run:
         if not self._case.needs_mate:
             yield
             return
-        transport = "udp" if "udp" in self._place.addresses else self._transport
+        transport = "udp" if "udp" in self._place.addresses else "tcp"
         self._mate = await _Mate.open(nursery, self._place, transport, self._user(MATE), self._token)
         try:
             yield
