@@ -259,8 +259,8 @@ class Player:
         return answer
 
     def _find(self, agent: Agent, request: Request) -> _Expected | None:
-        """What was recorded for this one: the same; else, of what is due and of the same sender, what has the same
-        event, or is a copy of the same text, or a notice as it is."""
+        """What was recorded for this one: the same; else, of what is due and of the same sender, what is a copy of
+        the same text, or a notice as it is, and best of the same event; else what has the same event."""
         waiting = [
             each
             for each in self._expected
@@ -279,6 +279,7 @@ class Player:
             (waiting, lambda old: self._comparison.is_same(old, request) and is_copy(old, request)),
             (due, lambda old: event is not None and event == old.headers.get("IMC-Event") and is_copy(old, request)),
             (due, lambda old: is_copy(old, request)),
+            (due, lambda old: event is not None and event == old.headers.get("IMC-Event")),
         ]
         for candidates, test in tests:
             for each in candidates:

@@ -177,9 +177,9 @@ def _as_sent(lines: list[bytes]) -> bytes:
     while lines and not lines[-1].strip():
         del lines[-1]
     if lines and re.match(rb"[^\n]*SIP/2\.0\.\r?\n|SIP/2\.0 [^\n]*\.\r?\n", lines[0]) and b".\n" in lines:
-        body = lines.index(b".\n") + 1
+        after = lines.index(b".\n") + 1
         # ngrep shows CR as a dot; the last line of a body has none.
-        dotted = len(lines) if body == len(lines) else len(lines) - 1
+        dotted = len(lines) if after == len(lines) else len(lines) - 1
         lines = [re.sub(rb"\.\r?\n", b"\r\n", line) for line in lines[:dotted]] + lines[dotted:]
     end = next((at for at, line in enumerate(lines) if not line.strip(b"\r\n")), len(lines))
     start = b"\r\n".join(line.rstrip(b"\r\n") for line in lines[:end])

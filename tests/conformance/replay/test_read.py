@@ -51,7 +51,7 @@ def files(draw: st.DrawFn) -> bytes:
             if place < len(data):
                 data[place] = octet
         packets.append(Packet(float(at), bytes(data)))
-    file = bytearray(draw(st.sampled_from([pcap, pcapng]))(packets, link))
+    file = bytearray(pcap(packets, link) if draw(st.booleans()) else pcapng(packets, link))
     for place, octet in draw(st.lists(st.tuples(st.integers(4, 200), st.integers(0, 255)), max_size=3)):
         if place < len(file):
             file[place] = octet
