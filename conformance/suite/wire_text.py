@@ -111,8 +111,8 @@ def _value(name: str, argument: str, names: Names) -> bytes:
         case "upper":
             return _value(argument, "", names).upper()
         case "escaped":
-            text = _value(argument, "", names)
-            return b"%%%02X" % text[0] + text[1:]
+            plain = _value(argument, "", names)
+            return b"%%%02X" % plain[0] + plain[1:]
         case "branch":
             return f"z9hG4bK{names.token}{argument}".encode()
         case "call_id":
