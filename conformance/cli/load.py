@@ -96,9 +96,12 @@ def load(
         is_registered = reach is Reach.REGISTRAR or (reach is None and is_external)
         if is_external and not is_registered and not sink_port:
             raise Usage("--reach proxy needs --sink-port: the server's outbound proxy must be there")
+        if is_registered and sink_port:
+            raise Usage("--sink-port is for --reach proxy")
         name = Names(domain or _domain(target), _prefix(user_prefix), f"{_prefix(room_prefix)}{secrets.token_hex(3)}-")
         options = Options(sinks=sinks, is_registered=is_registered, sink_port=sink_port, limit=limit, names=name)
         chosen = _works(works or [], users, messages, servers)
+        _check_writable(as_json)
     except Usage as error:
         print(f"imc-conformance: {error}", file=sys.stderr)
         raise typer.Exit(WRONG) from None
@@ -125,19 +128,31 @@ def _run(
     except (CannotStart, SinkDied, OSError) as error:
         print(f"imc-conformance: {error}", file=sys.stderr)
         raise typer.Exit(NOT_STARTED) from None
-    if as_json is not None:
-        text = json.dumps(found.to_json(), indent=1) + "\n"
-        try:
-            _ = sys.stdout.write(text) if str(as_json) == "-" else as_json.write_text(text, encoding="utf-8")
-        except OSError as error:
-            print(f"imc-conformance: {as_json}: {error.strerror}", file=sys.stderr)
-            raise typer.Exit(WRONG) from None
-    if str(as_json) != "-":
+    text = json.dumps(found.to_json(), indent=1) + "\n"
+    if as_json is not None and not _is_stdout(as_json):
+        as_json.write_text(text, encoding="utf-8")
+    if _is_stdout(as_json):
+        sys.stdout.write(text)
+    else:
         Console().print(table.render(found))
     for doubt in table.doubts(found):
         notes.print(doubt, highlight=False)
     if not all(result.is_complete(servers[0].name) for result in found.results):
         raise typer.Exit(INCOMPLETE)
+
+
+def _is_stdout(path: Path | None) -> bool:
+    return str(path) == "-"
+
+
+def _check_writable(path: Path | None) -> None:
+    """Beforehand, since a load takes its time."""
+    if path is None or _is_stdout(path):
+        return
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise Usage(f"{path}: {error.strerror}") from None
 
 
 def _servers(target: str, vs: str | None, pid: int | None, *, may: bool) -> list[Server]:

@@ -167,8 +167,8 @@ def _clear(stage: _Stage, work: Work) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cpu:
-    """Seconds so far."""
+class _Used:
+    """CPU seconds of the server, of each sink, of ourselves and of the whole machine, and when (monotonic)."""
 
     server: float
     sinks: list[float]
@@ -177,7 +177,7 @@ class _Cpu:
     at: float
 
     @classmethod
-    def now(cls, stage: _Stage) -> _Cpu:
+    def now(cls, stage: _Stage) -> _Used:
         return cls(
             proc.cpu_seconds(stage.pids),
             stage.sinks.cpu_seconds(),
@@ -186,56 +186,70 @@ class _Cpu:
             time.monotonic(),
         )
 
+    def since(self, before: _Used) -> _Used:
+        return _Used(
+            self.server - before.server,
+            [end - begin for begin, end in zip(before.sinks, self.sinks, strict=True)],
+            self.sender - before.sender,
+            self.machine - before.machine,
+            self.at - before.at,
+        )
+
+    @property
+    def foreign(self) -> float:
+        """Cores that others used."""
+        return max(0.0, (self.machine - self.server - self.sender - sum(self.sinks)) / self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What is counted from."""
+
+    repeated: int
+    drops: int
+    pss: float
+
+    @classmethod
+    def now(cls, stage: _Stage) -> _Beginning:
+        return cls(stage.tally.repeated, stage.sinks.dropped(), proc.memory(stage.pids).pss)
+
 
 def _measure(stage: _Stage, work: Work) -> Figures:
-    idle = proc.memory(stage.pids)
-    repeated = stage.tally.repeated
-    stage.tally.forget()
-    drops = stage.sinks.dropped()
-    before = _Cpu.now(stage)
+    begin, before = _Beginning.now(stage), _Used.now(stage)
     sent, asked = stage.play(work.asks, work.told, work.outstanding)
     time.sleep(AFTERWARDS)
-    after = _Cpu.now(stage)
+    used = _Used.now(stage).since(before)
     stage.tally.add(stage.sinks.collect())
     memory = proc.memory(stage.pids)
     result = heard(stage.tally, asked, work.told)
     answers = [each.answered - each.at for each in sent if each.status]
-    began = {each.number: each.at for each in sent}
-    lasts = [at - began[number] for number, at in result.last.items()]
-    statuses = Counter(str(each.status) for each in sent if each.status)
-    first = sent[0].at
-    whole = after.at - before.at
-    wall = whole - AFTERWARDS
-    shares = [(end - begin) / wall for begin, end in zip(before.sinks, after.sinks, strict=True)]
-    sender_share = (after.sender - before.sender) / wall
-    server = after.server - before.server
-    is_known = stage.server.pid is not None
+    sent_at = {each.number: each.at for each in sent}
+    lasts = [at - sent_at[number] for number, at in result.last.items()]
+    is_known, busy_for = stage.server.pid is not None, used.at - AFTERWARDS
     return Figures(
         requests=len(work.asks),
         answered=len(answers),
-        statuses=dict(statuses),
+        statuses=dict(Counter(str(each.status) for each in sent if each.status)),
         deliveries=result.deliveries,
-        seconds=max(stage.tally.last, stage.sender.last_answer) - first,
-        answer_seconds=stage.sender.last_answer - first,
-        cpu_seconds=server if is_known else None,
+        seconds=max(stage.tally.last, stage.sender.last_answer) - sent[0].at,
+        answer_seconds=stage.sender.last_answer - sent[0].at,
+        cpu_seconds=used.server if is_known else None,
         answer_p50=quantile(answers, 0.5),
         answer_p99=quantile(answers, 0.99),
         last_p50=quantile(lasts, 0.5),
         last_p99=quantile(lasts, 0.99),
         resent_by_us=sum(each.again for each in sent),
-        resent_by_server=stage.tally.repeated - repeated,
+        resent_by_server=stage.tally.repeated - begin.repeated,
         lost=result.lost,
         unexpected=result.unexpected,
         duplicates=result.duplicates,
         refused=sum(1 for each in sent if each.status >= 300),
         rss_peak=memory.rss_peak if is_known else None,
-        pss_idle=idle.pss if is_known else None,
+        pss_idle=begin.pss if is_known else None,
         pss=memory.pss if is_known else None,
         start_seconds=stage.server.start_seconds,
-        sink_shares=shares,
-        sender_share=sender_share,
-        sink_drops=stage.sinks.dropped() - drops,
-        foreign_cores=max(
-            0.0, (after.machine - before.machine - server) / whole - (sum(shares) + sender_share) * wall / whole
-        ),
+        sink_shares=[seconds / busy_for for seconds in used.sinks],
+        sender_share=used.sender / busy_for,
+        sink_drops=stage.sinks.dropped() - begin.drops,
+        foreign_cores=used.foreign,
     )

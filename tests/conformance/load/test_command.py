@@ -35,6 +35,7 @@ def test_works_are_listed() -> None:
         (["--pid", "1"], "--pid is for a target that runs already"),
         (["--target", "sip:127.0.0.1:5060", "--pid", "4194305"], "no such process"),
         (["--target", "sip:127.0.0.1:5060", "--reach", "proxy"], "--sink-port"),
+        (["--reach", "registrar", "--sink-port", "5070"], "--sink-port is for --reach proxy"),
         (["--target", "sip:127.0.0.1:5060", "fan-out-10000"], "to fill the rooms by joins"),
         (["fan-out-100", "--users", "100000", "--messages", "100000"], "is the most"),
         (["small-rooms", "--users", "2"], "needs 5 users"),
@@ -73,7 +74,8 @@ def test_json_on_stdout_is_nothing_but_json() -> None:
     assert json.loads(found.stdout)["works"][0]["name"] == "commands"
 
 
-def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    found = load("commands", "--users", "5", "--messages", "5", "--repeat", "1", "--json", str(tmp_path))
+def test_a_file_that_cannot_be_written_is_told_beforehand(tmp_path: Path) -> None:
+    found = load("commands", "--json", str(tmp_path))
     assert found.exit_code == 2
     assert "Is a directory" in found.stderr
+    assert "1 of 2" not in found.stderr
