@@ -75,6 +75,10 @@ def run(
     ] = None,
     domain: Annotated[str | None, typer.Option(help="The part behind @ of users and rooms.")] = None,
     manager: Annotated[str | None, typer.Option(help="user@host of the conference manager.")] = None,
+    as_outbound_proxy: Annotated[
+        str | None,
+        typer.Option(metavar="IP:PORT", help="Be the proxy, there, that the server at a URI sends everything to."),
+    ] = None,
     room_prefix: Annotated[str, typer.Option(help="How the names of rooms begin.")] = "chat-",
     transport: Annotated[_Transport, typer.Option(help="Of the users' requests.")] = _Transport.UDP,
     patience: Annotated[float | None, typer.Option(min=0.1, help="Seconds for a message that must come.")] = None,
@@ -92,12 +96,12 @@ def run(
         users=accounts,
         domain=domain,
         manager=manager,
+        as_proxy=_address(as_outbound_proxy),
         room_prefix=room_prefix,
         patience=patience,
         concurrency=jobs,
     )
-    if page is not None:
-        _check_pages()
+    _check_outputs(junit, json_file, page)
     verdict = _run(driver, options, cases, is_fail_fast=fail_fast, is_strict=strict)
     _write(verdict, junit=junit, json_file=json_file, page=page, is_strict=strict)
     if verdict.failing(is_strict=strict):
@@ -142,8 +146,23 @@ def _target(name: str, profile_name: str | None, users: Path | None) -> tuple[Dr
         raise _stop(str(error)) from None
 
 
-def _check_pages() -> None:
+def _address(text: str | None) -> tuple[str, int] | None:
+    """``IP:PORT``, or ``[IP]:PORT`` of IPv6."""
+    if text is None:
+        return None
+    ip, _, port = text.rpartition(":")
+    if not ip or not port.isdecimal() or int(port) > 65535:
+        raise _stop(f"{text}: no IP:PORT")
+    return ip.strip("[]"), int(port)
+
+
+def _check_outputs(junit: Path | None, json_file: Path | None, page: Path | None) -> None:
     """Before the run, so that it is not in vain."""
+    for path in (junit, json_file, page):
+        if path is not None and not path.parent.is_dir():
+            raise _stop(f"{path}: there is no such folder")
+    if page is None:
+        return
     try:
         import conformance.report.html  # noqa: F401
     except ModuleNotFoundError as error:

@@ -36,12 +36,10 @@ async def play(case: Case, target: Target, *, within: float = WITHIN) -> CaseVer
                 await playing.play(conversation)
         problems = [problem for step in playing.steps for problem in step.problems]
         outcome, why = ("failed", "\n".join(problems)) if problems else ("passed", "")
-    except Lacks as lack:
-        outcome, why = "skipped", str(lack)
     except trio.TooSlowError:
         why = f"not at its end after {within:g} s, in step {len(playing.steps) + 1}"
     except Exception as error:
-        why = _reason(error)
+        outcome, why = what_broke(error)
     return CaseVerdict(
         id=case.id,
         clause=case.clause,
@@ -57,11 +55,11 @@ async def play(case: Case, target: Target, *, within: float = WITHIN) -> CaseVer
     )
 
 
-def _reason(error: BaseException) -> str:
-    """An exception's words; of a group, its first one's."""
+def what_broke(error: BaseException) -> tuple[Outcome, str]:
+    """What an exception makes of a case, and its words; of a group, its first one."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return ("skipped", str(error)) if isinstance(error, Lacks) else ("error", f"{type(error).__name__}: {error}")
 
 
 @dataclass

@@ -19,7 +19,7 @@ import trio
 
 from conformance.suite import room_case
 from conformance.suite.case import Case
-from conformance.suite.conversation import CannotStart, Driver, Lacks, Options, Target
+from conformance.suite.conversation import Driver, Options, Target
 from conformance.suite.features import Feature
 from conformance.suite.profile import Deviation, Profile
 from conformance.suite.selection import AnyCase, needs
@@ -120,10 +120,9 @@ async def play(case: AnyCase, target: Target) -> CaseVerdict:
     try:
         async with target.wire_place(case) as place:
             return await play_wire(case, place)
-    except Lacks as lack:
-        return replace(_blank(case), outcome="skipped", why=str(lack))
-    except CannotStart as error:
-        return replace(_blank(case), outcome="error", why=str(error))
+    except Exception as error:
+        outcome, why = room_case.what_broke(error)
+        return replace(_blank(case), outcome=outcome, why=why)
 
 
 def judge(verdict: CaseVerdict, deviation: Deviation | None) -> CaseVerdict:

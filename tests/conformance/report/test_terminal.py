@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from conformance.report.terminal import Live, print_summary
+from tests.conformance.report.samples import HOSTILE, case, run
+
+
+def played(*, is_terminal: bool) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=is_terminal, width=60, color_system=None, _environ={})
+    with Live(4, console) as live:
+        live.tell(case("invite/passes", "passed"))
+        live.tell(case("invite/fails", "failed", why="status 403, not 200\nnobody is told"))
+        live.tell(case("invite/should", "failed", level="should", why=HOSTILE))
+        live.tell(case("invite/lacks", "skipped", why="modify: has none"))
+    return out.getvalue()
+
+
+def test_where_there_is_no_terminal_each_case_has_a_line() -> None:
+    lines = played(is_terminal=False).splitlines()
+    assert lines[:4] == [
+        "passed         invite/passes",
+        "failed         invite/fails",
+        "    status 403, not 200",
+        "    nobody is told",
+    ]
+    assert lines[4] == "failed         invite/should (should)"
+    assert lines[-2:] == ["skipped        invite/lacks", "    modify: has none"]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_on_a_terminal_only_what_is_bad_has_one() -> None:
+    said = played(is_terminal=True)
+    assert "failed         invite/fails" in said
+    assert "invite/passes" not in said
+    assert "invite/lacks" not in said
+    assert "4/4" in said
+
+
+def test_the_end() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=40)
+    print_summary(run(case("a/b", "passed")), console, is_strict=False)
+    one = run(case("a/b", "failed", level="should"), case("a/c", "deviates"))
+    print_summary(one, console, is_strict=False)
+    print_summary(one, console, is_strict=True)
+    lines = out.getvalue().splitlines()
+    assert lines[1::2] == [
+        "1 cases: 1 passed: as declared",
+        "2 cases: 1 failed, 1 deviates: as declared",
+        "2 cases: 1 failed, 1 deviates: 1 not as declared",
+    ]
