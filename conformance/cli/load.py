@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from conformance.load.servers import Server
     from conformance.load.works import Work
 
+_WIDTH = 110  # of a table that goes to a file
 _MAX_PORT = 65_535
 INCOMPLETE, WRONG, NOT_STARTED = 1, 2, 3
 _TARGET = re.compile(r"sip:(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?(?:;transport=udp)?")
@@ -134,7 +135,7 @@ def _run(
     if _is_stdout(as_json):
         sys.stdout.write(text)
     else:
-        Console().print(table.render(found))
+        Console(width=None if sys.stdout.isatty() else _WIDTH).print(table.render(found))
     for doubt in table.doubts(found):
         notes.print(doubt, highlight=False)
     if not all(result.is_complete(servers[0].name) for result in found.results):

@@ -19,7 +19,7 @@ from types import TracebackType
 from conformance.load import proc
 from conformance.load.sink import COUNTERS, WORD, Seen
 
-_WANTED_BUFFER = 64 << 20
+_WANTED_BUFFER = 256 << 20
 _WITHIN = 30.0
 # Hashes of Via lines are compared between processes.
 _ENV = {"PYTHONHASHSEED": "0"}

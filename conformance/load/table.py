@@ -79,9 +79,9 @@ def _table(comparison: Comparison, result: Result) -> Table:
     )
     table.add_column("", no_wrap=True)
     for server in servers:
-        table.add_column(Text(comparison.versions[server]), justify="right", no_wrap=True)
+        table.add_column(Text(comparison.versions[server]), justify="right")
     if len(servers) > 1:
-        table.add_column("ratio", justify="right", no_wrap=True)
+        table.add_column("ratio", justify="right", min_width=6)
     for row in ROWS:
         if cells := _cells(row, result, servers):
             table.add_row(row.title, *cells)

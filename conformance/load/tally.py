@@ -69,7 +69,10 @@ class Heard:
 
 
 def heard(tally: Tally, asked: Mapping[int, Ask], told: int) -> Heard:
-    """Hold deliveries against what had to be; ``asked`` by the numbers of the requests, ``told`` as in `Work`."""
+    """Hold deliveries against what had to be; ``asked`` by the numbers of the requests, ``told`` as in `Work`.
+
+    Notices that do not name their command make up for those that commands lack.
+    """
     deliveries, lost, unexpected, duplicates = 0, 0, 0, 0
     rest, last = told, {}
     for number, ask in asked.items():
@@ -83,13 +86,15 @@ def heard(tally: Tally, asked: Mapping[int, Ask], told: int) -> Heard:
                 last[number] = max(users.values())
             continue
         times = [users[user] for user in ask.audience if user in users]
-        lost += len(ask.audience) - len(times)
         if ask.command is None:
+            lost += len(ask.audience) - len(times)
             unexpected += len(users) - len(times)
+        else:
+            rest += len(ask.audience) - len(times)
         if times and len(times) == len(ask.audience):
             last[number] = max(times)
-    rest -= tally.unattributed if told else 0
-    return Heard(deliveries + tally.unattributed, lost + max(0, rest), unexpected, duplicates, last)
+    lost += max(0, rest - tally.unattributed)
+    return Heard(deliveries + tally.unattributed, lost, unexpected, duplicates, last)
 
 
 def _counts(ask: Ask, user: int) -> bool:

@@ -65,6 +65,13 @@ def test_notices_that_name_no_command_count_where_only_their_number_matters() ->
     assert (found.deliveries, found.lost) == (2, 1)
 
 
+def test_a_command_that_was_answered_without_its_name_is_not_lost() -> None:
+    tally = Tally()
+    tally.add([seen((1.0, 3, UNKNOWN, 100))])
+    asked = {7: Ask(3, 0, "#members", (3,)), 8: Ask(4, 0, "#members", (4,)), 9: TEXT}
+    assert heard(tally, asked, 0).lost == 1 + len(TEXT.audience or ())
+
+
 def test_a_list_in_pages_is_no_duplicate() -> None:
     tally = Tally()
     tally.add([seen((1.0, 3, 7, 100), (1.1, 3, 7, 101))])
