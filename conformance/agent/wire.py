@@ -39,20 +39,27 @@ class Wire:
         self.server = server
         self.send = _send_to(self._datagrams, server)
 
-    async def serve(self, ip: str, takes_tcp: bool, *, task_status: trio.TaskStatus[None]) -> None:
-        """Open on ``ip`` and read until `close`; over UDP with ``takes_tcp`` accept on the same port of TCP too."""
+    async def serve(self, ip: str, takes_tcp: bool, port: int = 0, *, task_status: trio.TaskStatus[None]) -> None:
+        """Open on ``ip`` and read until `close`; over UDP with ``takes_tcp`` accept on the same port of TCP too.
+
+        ``port`` is for UDP; 0 is any. OSError where it is taken.
+        """
+        listener = None
+        if self.transport == "udp":
+            if takes_tcp:
+                self._datagrams, listener = _bind_both(ip, port)
+            else:
+                self._datagrams = _bind(ip, socket.SOCK_DGRAM, port)
         try:
             async with trio.open_nursery() as self._nursery:
-                if self.transport == "tcp":
+                if self._datagrams is None:
                     stream = await _connect(ip, self.server)
                     self.local = stream.socket.getsockname()[:2]
                     self.send = self._start_stream(stream, is_main=True)
                 else:
-                    datagrams, listener = _bind_both(ip) if takes_tcp else (_bind(ip, socket.SOCK_DGRAM), None)
-                    self._datagrams = datagrams
-                    self.local = datagrams.getsockname()[:2]
-                    self.send = _send_to(datagrams, self.server)
-                    self._nursery.start_soon(self._read_datagrams, datagrams)
+                    self.local = self._datagrams.getsockname()[:2]
+                    self.send = _send_to(self._datagrams, self.server)
+                    self._nursery.start_soon(self._read_datagrams, self._datagrams)
                     if listener is not None:
                         self._nursery.start_soon(self._accept, listener)
                 self.is_connected = True
@@ -135,14 +142,16 @@ def _bind(ip: str, kind: socket.SocketKind, port: int = 0) -> socket.socket:
     return sock
 
 
-def _bind_both(ip: str) -> tuple[socket.socket, socket.socket]:
-    """UDP and a listening TCP on one port: another one is tried where TCP's is taken."""
+def _bind_both(ip: str, port: int = 0) -> tuple[socket.socket, socket.socket]:
+    """UDP and a listening TCP on one port: where any will do, another one is tried where TCP's is taken."""
     while True:
-        datagrams = _bind(ip, socket.SOCK_DGRAM)
+        datagrams = _bind(ip, socket.SOCK_DGRAM, port)
         try:
             listener = _bind(ip, socket.SOCK_STREAM, datagrams.getsockname()[1])
         except OSError:
             datagrams.close()
+            if port:
+                raise
             continue
         listener.listen()
         return datagrams, listener

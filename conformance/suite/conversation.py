@@ -188,7 +188,8 @@ class User:
 class Options:
     """What a run tells its driver. ``uri`` is that of an external server, ``folder`` where a spawned one may write.
 
-    ``patience``: seconds for an awaited message, None for the target's own. ``users``: actor → account.
+    ``patience``: seconds for an awaited message, None for the target's own. ``users``: actor → account. ``as_proxy``: IP
+    and port where we are the proxy that an external server sends everything to, and that vouches for its users.
     """
 
     profile: Profile
@@ -197,6 +198,7 @@ class Options:
     users: Mapping[str, User] = field(default_factory=dict)
     domain: str | None = None
     manager: str | None = None
+    as_proxy: tuple[str, int] | None = None
     room_prefix: str = "chat-"
     patience: float | None = None
     concurrency: int | None = None

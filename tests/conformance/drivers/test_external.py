@@ -1,0 +1,179 @@
+"""The driver of servers that run already, against imc in a process of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.drivers.external import ExternalDriver, ExternalTarget
+from conformance.drivers.spawn import free_port
+from conformance.suite import runner
+from conformance.suite.conversation import CannotStart, Options, User
+from conformance.suite.profile import Lack, Profile
+from conformance.suite.selection import all_cases, select
+from conformance.suite.users import SENTINEL
+from tests.daemon import Daemon, running
+
+DOMAIN = "example.com"
+MANAGER = f"chat-manager@{DOMAIN}"
+CONFIG = """
+[imc]
+domains = ["{domain}"]
+manager_uri = "sip:{manager}"
+db_url = "sqlite:///imc.db"
+room_pattern = "chat-*"
+{imc}
+[sip]
+listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]
+[auth]
+mode = "{mode}"
+{auth}
+[registrar]
+enabled = {registrar}
+[limits]
+enabled = false
+[manage]
+listen = ""
+"""
+PLAIN = Profile(target="sip")
+
+
+def _config(mode: str, *, imc: str = "", auth: str = "", registrar: str = "true") -> str:
+    return CONFIG.format(domain=DOMAIN, manager=MANAGER, mode=mode, imc=imc, auth=auth, registrar=registrar)
+
+
+@pytest.fixture
+def anyone(tmp_path: Path) -> Iterator[Daemon]:
+    """imc that takes everybody's word."""
+    with running(tmp_path, _config("none")) as daemon:
+        yield daemon
+
+
+def _uri(daemon: Daemon, transport: str = "udp") -> str:
+    ip, port = daemon.address(transport)
+    return f"sip:{ip}:{port}" + (";transport=tcp" if transport == "tcp" else "")
+
+
+def _options(uri: str, **more: Any) -> Options:
+    return Options(**{"profile": PLAIN, "uri": uri, "domain": DOMAIN, "manager": MANAGER, **more})
+
+
+async def _outcomes(options: Options, *selectors: str) -> dict[str, tuple[str, str]]:
+    """Case id → outcome and why."""
+    verdict = await runner.run(ExternalDriver(), options, select(all_cases(), selectors))
+    return {each.id: (each.outcome, each.why) for each in verdict.cases}
+
+
+CASES = (
+    "source/private-only-by-invitation",
+    "source/message-to-all",
+    "message/long",
+    "join/former-admin-comes-back-as-member",
+    "join/create-on-join-off",
+    "durable/private-flag",
+)
+LACKING = {
+    "join/create-on-join-off": ("skipped", "the driver can start it with the settings of a case"),
+    "durable/private-flag": ("skipped", "the driver can end it, also by kill -9, and start it again"),
+}
+PASSING = dict.fromkeys(CASES, ("passed", ""))
+
+
+async def test_a_server_by_its_uri(anyone: Daemon) -> None:
+    assert await _outcomes(_options(_uri(anyone)), *CASES) == {**PASSING, **LACKING}
+
+
+async def test_over_tcp(anyone: Daemon) -> None:
+    found = await _outcomes(_options(_uri(anyone, "tcp")), *CASES[:4])
+    assert found == dict.fromkeys(CASES[:4], ("passed", ""))
+
+
+async def test_wire_cases_too(anyone: Daemon) -> None:
+    found = await _outcomes(_options(_uri(anyone)), "rfc3261/20.14-length-is-hex", "rfc3261/8.1.1-no-cseq")
+    assert set(found.values()) == {("passed", "")}
+
+
+async def test_accounts_with_passwords(tmp_path: Path) -> None:
+    names = ("alice", "mary", "rita", "adam", "x1", SENTINEL)
+    addresses = {name: f"{name}-of-ours@{DOMAIN}" for name in names}
+    users = {name: User(address=address, password=f"secret of {name}") for name, address in addresses.items()}
+    accounts = {f"sip:{user.address}": user.password or "" for user in users.values()}
+    with running(tmp_path, _config("digest"), accounts) as daemon:
+        found = await _outcomes(_options(_uri(daemon), users=users, domain=None), *CASES[:4], "message/label-escaped")
+    assert found == {
+        **dict.fromkeys(CASES[:4], ("passed", "")),
+        "message/label-escaped": ("skipped", "an account whose user part is 'm%C3%A4ry'"),
+    }
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_we_are_its_proxy(tmp_path: Path, transport: str) -> None:
+    address = "127.0.0.1", free_port("127.0.0.1")
+    config = _config(
+        "trusted",
+        imc=f'outbound_proxy = "sip:127.0.0.1:{address[1]}"',
+        auth='trusted_peers = ["127.0.0.1/32"]',
+        registrar="false",
+    )
+    with running(tmp_path, config) as daemon:
+        found = await _outcomes(
+            _options(_uri(daemon, transport), as_proxy=address), *CASES, "identity/anonymous", "invite/not-registered"
+        )
+    assert found == {
+        **PASSING,
+        **LACKING,
+        "identity/anonymous": ("passed", ""),
+        "invite/not-registered": ("skipped", "it has a registrar"),
+    }
+
+
+async def test_a_proxys_address_that_is_taken() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        options = _options("sip:127.0.0.1:9", as_proxy=taken.getsockname())
+        with pytest.RaisesGroup(pytest.RaisesExc(CannotStart, match="no proxy on 127.0.0.1")):
+            async with ExternalDriver().open(options, []):
+                pass
+
+
+@pytest.mark.parametrize("uri", ["sip:", "sips:127.0.0.1", "tel:+1234"])
+async def test_what_is_no_sip_uri(uri: str) -> None:
+    with pytest.raises(CannotStart, match=uri.partition(":")[0]):
+        async with ExternalDriver().open(_options(uri), []):
+            pass
+
+
+async def test_a_host_that_is_nowhere() -> None:
+    with pytest.raises(CannotStart, match=r"sip:nowhere\.invalid"):
+        async with ExternalDriver().open(_options("sip:nowhere.invalid"), []):
+            pass
+
+
+def test_the_domain_is_told_or_that_of_the_accounts_or_the_host() -> None:
+    from conformance.drivers.external import _domain, _parse
+
+    user = {"alice": User(address="alice@chat.example.org")}
+    for more, domain in (
+        ({}, DOMAIN),
+        ({"domain": None, "users": user}, "chat.example.org"),
+        ({"domain": None}, "h.t"),
+    ):
+        options = _options("sip:h.t:5080", **more)
+        assert _domain(options, _parse(options)) == domain
+
+
+def test_without_modify_no_room_can_have_admins_beforehand() -> None:
+    profile = Profile(target="sip", lacks=(Lack(feature="modify", reason="none"),))
+    target = ExternalTarget(name="sip", options=_options("sip:h.t", profile=profile), domain=DOMAIN)
+    assert not {"modify", "admins", "owners"} & target.features
+    assert "list" in target.features
+
+
+def test_cases_with_shared_accounts_are_played_one_at_a_time() -> None:
+    users = {"alice": User(address="alice@example.com")}
+    target = ExternalTarget(name="sip", options=_options("sip:h.t", users=users, concurrency=8), domain=DOMAIN)
+    assert target.concurrency == 1
