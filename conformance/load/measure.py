@@ -25,6 +25,7 @@ from conformance.load.works import Ask, Work
 
 AFTERWARDS = 0.25
 _AT_ONCE, _OUTSTANDING = 64, 16
+_SILENCE = 1.0  # longer than the first retransmission takes, RFC 3261 §17.1.2.2
 
 
 class SetupFailed(Exception):
@@ -160,10 +161,18 @@ def _prepare(stage: _Stage, work: Work, *, is_furnished: bool) -> None:
 
 
 def _clear(stage: _Stage, work: Work) -> None:
-    """Destroy what was made on a server that goes on."""
+    """Destroy what was made on a server that goes on, and hear it out: it is not left with copies for nobody."""
     made = {room.number: room.members[0] for room in work.rooms}
     made |= {ask.room: ask.sender for ask in (*work.warm_up, *work.asks) if ask.command == "#create"}
     stage.play([Ask(owner, room, "#destroy") for room, owner in made.items()], 0, _OUTSTANDING)
+    stage.sender.run(
+        (),
+        outstanding=1,
+        seconds=stage.options.limit,
+        quiet=_SILENCE,
+        progress=lambda: stage.sinks.deliveries,
+        is_done=lambda: False,
+    )
 
 
 @dataclass(frozen=True, slots=True)
