@@ -18,6 +18,7 @@ Invariants
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import socket
 from collections import OrderedDict
@@ -261,16 +262,16 @@ def _bind(listen: Address) -> tuple[socket.socket, socket.socket]:
             datagrams.bind(listen)
             listener.bind((listen.ip, datagrams.getsockname()[1]))
             listener.listen()
-        except OSError:
+        except OSError as error:
             datagrams.close()
             listener.close()
-            if listen.port:
+            if listen.port or error.errno != errno.EADDRINUSE:
                 raise
             continue
         datagrams.setblocking(False)
         listener.setblocking(False)
         return datagrams, listener
-    raise OSError("no port is free for UDP and TCP")
+    raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
 
 
 async def _write_stream(stream: trio.SocketStream, outgoing: trio.MemoryReceiveChannel[bytes]) -> None:

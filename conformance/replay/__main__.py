@@ -1,0 +1,5 @@
+"""``python -m conformance.replay``: the command imc-replay."""
+
+from conformance.replay.cli import main
+
+main()
