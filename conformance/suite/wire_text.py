@@ -7,7 +7,8 @@ In a message each line end of the file is a CRLF. ``{{`` and ``}}`` are braces, 
 {domain}              the domain that the server serves
 {user} {mate}         user parts: who sends, and who is registered and counts what is delivered; {token} is unique too
 {transport}           UDP or TCP
-{local}               the sending socket, ``ip:port``; {local_host}, {local_port}; {local:NAME} is another socket
+{local}               the sending socket, ``ip:port``; {local_host}, {local_port}; {local:NAME} is another socket's;
+                      {local_ip} is without brackets where it is IPv6
 {branch} {branch:x}   a branch of the case, and others; so {call_id}, {tag}
 {length}              the octets of the body
 {long:700}            so many letters; {repeat:20:long} repeats, {lines:20:X: y} repeats a line
@@ -104,7 +105,7 @@ def _value(name: str, argument: str, names: Names) -> bytes:
         case "repeat" | "lines":
             count, _, text = argument.partition(":")
             return (text if name == "repeat" else f"{text}\r\n").encode() * int(count)
-        case "local" | "local_host" | "local_port":
+        case "local" | "local_host" | "local_ip" | "local_port":
             return _place(name.removeprefix("local"), names.local(argument or names.socket))
         case "server" | "server_host" | "server_port":
             return _place(name.removeprefix("server"), names.server)
@@ -126,7 +127,7 @@ def _value(name: str, argument: str, names: Names) -> bytes:
 
 def _place(part: str, address: tuple[str, int]) -> bytes:
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return {"": f"{host}:{address[1]}", "_host": host, "_port": str(address[1])}[part].encode()
+    return {"": f"{host}:{address[1]}", "_host": host, "_ip": address[0], "_port": str(address[1])}[part].encode()
 
 
 def cut(data: bytes, split: Split) -> list[bytes]:

@@ -24,7 +24,7 @@ NAMES = Names(
         ("{{x}}", b"{x}"),
         ("{server} {server_host} {server_port}", b"192.0.2.9:5060 192.0.2.9 5060"),
         ("{local} {local_host} {local_port:second}", b"192.0.2.1:5070 192.0.2.1 5071"),
-        ("{local:six}", b"[2001:db8::1]:5072"),
+        ("{local:six} {local_host:six} {local_ip:six}", b"[2001:db8::1]:5072 [2001:db8::1] 2001:db8::1"),
         ("{user}@{domain} {mate} {transport} {token}", b"alice@example.com mary UDP t0k3n"),
         ("{upper:mate} {escaped:mate} {upper:domain}", b"MARY %6Dary EXAMPLE.COM"),
         ("{branch} {branch:b} {call_id} {tag:x}", b"z9hG4bKt0k3n z9hG4bKt0k3nb t0k3n@wire.invalid t0k3nx"),

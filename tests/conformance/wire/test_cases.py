@@ -20,12 +20,13 @@ CONFIG = """
 domains = ["example.com"]
 manager_uri = "sip:chat-manager@example.com"
 [sip]
-listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]
+listen = ["udp:{ip}:0", "tcp:{ip}:0"]
 [auth]
 mode = "{mode}"
 [manage]
 listen = ""
 """
+IP = "127.0.0.1"
 ACCOUNTS = {"alice": ("alice", "secret of alice"), "mary": ("mary", "secret of mary")}
 DEPARTURES = {  # should-cases in which imc departs from the RFC, and its clause says why
     "rfc3261/9.2-stray-cancel": "S-READ-5",
@@ -97,19 +98,19 @@ def test_they_are_renderings_of_our_own() -> None:
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, WirePlace]]:
-    """imc that believes From, and imc that asks for passwords."""
+    """imc that believes From, imc that asks for passwords, and the former over IPv6."""
     daemons: list[Daemon] = []
     found: dict[str, WirePlace] = {}
     try:
-        for mode in ("none", "digest"):
-            folder: Path = tmp_path_factory.mktemp(mode)
-            daemon = Daemon(folder, CONFIG.format(mode=mode))
+        for name, mode, ip in (("none", "none", IP), ("digest", "digest", IP), ("ipv6", "none", "[::1]")):
+            folder: Path = tmp_path_factory.mktemp(name)
+            daemon = Daemon(folder, CONFIG.format(mode=mode, ip=ip))
             daemons.append(daemon)
             accounts = ACCOUNTS if mode == "digest" else {}
             for user, password in accounts.values():
                 daemon.add_user(f"{user}@example.com", password)
             daemon.start()
-            found[mode] = WirePlace(
+            found[name] = WirePlace(
                 domain="example.com",
                 addresses={transport: daemon.address(transport) for transport in ("udp", "tcp")},
                 features=frozenset(FEATURES) - {"ws"},
@@ -133,3 +134,12 @@ async def test_imc(case: WireCase, places: dict[str, WirePlace]) -> None:
         assert (verdict.level, verdict.outcome) == ("should", "failed")
     else:
         assert (verdict.outcome, verdict.why) == ("passed", "")
+
+
+OVER_IPV6 = [case for case in CASES if case.rfc in (3581, 5118, 5626) or case.section.startswith("18.2")]
+
+
+@pytest.mark.parametrize("case", OVER_IPV6, ids=lambda case: case.id)
+async def test_imc_over_ipv6(case: WireCase, places: dict[str, WirePlace]) -> None:
+    verdict = await play_wire(case, places["ipv6"])
+    assert (verdict.outcome, verdict.why) == ("passed", "")
