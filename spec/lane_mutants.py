@@ -115,11 +115,12 @@ FAIR = _lane(keeps=True, messages=2, troubles=1, is_live=True)
 ONE = _lane(keeps=True, messages=1, troubles=3)
 TWO = _lane(keeps=True, messages=2, troubles=2)
 TWO_GIVEN_UP = _lane(keeps=False, messages=2, troubles=2)
+THREE = _lane(keeps=True, messages=3, troubles=1)
 RUNS = (
     EXCHANGE,
     ONE,
     TWO,
-    _lane(keeps=True, messages=3, troubles=1),
+    THREE,
     _lane(keeps=False, messages=1, troubles=3),
     TWO_GIVEN_UP,
     _lane(keeps=False, messages=3, troubles=1),
@@ -364,6 +365,20 @@ MUTANTS = (
         TWO,
         "order",
         (text(LANE, ":: true -> skip   ", ":: true -> queue ! m; current = NOBODY   "),),
+    ),
+    Mutant(
+        "newest-first-of-those-that-wait",
+        "of two messages that wait while one is in flight, the later goes first",
+        THREE,
+        "order",
+        (
+            text(
+                LANE,
+                "assert(!LOST(m) || p_kept);\n	queue ! m\n",
+                "assert(!LOST(m) || p_kept);\n	queue ! m;\n	if\n	:: current != NOBODY && len(queue) > 1 ->"
+                " queue ? other; queue ! other; other = 0\n	:: else -> skip\n	fi\n",
+            ),
+        ),
     ),
     Mutant(
         "silence-settles",
