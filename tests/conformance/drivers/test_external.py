@@ -28,7 +28,7 @@ db_url = "sqlite:///imc.db"
 room_pattern = "chat-*"
 {imc}
 [sip]
-listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]
+listen = ["udp:127.0.0.1:{port}", "tcp:127.0.0.1:{port}"]
 [auth]
 mode = "{mode}"
 {auth}
@@ -43,7 +43,8 @@ PLAIN = Profile(target="sip")
 
 
 def _config(mode: str, *, imc: str = "", auth: str = "", registrar: str = "true") -> str:
-    return CONFIG.format(domain=DOMAIN, manager=MANAGER, mode=mode, imc=imc, auth=auth, registrar=registrar)
+    port = free_port("127.0.0.1")  # a URI names one, for both transports
+    return CONFIG.format(domain=DOMAIN, manager=MANAGER, mode=mode, imc=imc, auth=auth, registrar=registrar, port=port)
 
 
 @pytest.fixture
