@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import trio
 
+from imc.errors import BadMessage
 from imc.sip.framing import PONG, Ping, StreamFramer
 
 _MAX_MESSAGE = 262_144
@@ -97,7 +98,8 @@ class Wire:
     ) -> None:
         framer = StreamFramer(_MAX_MESSAGE)
         async with stream, to_write:
-            with suppress(trio.BrokenResourceError):
+            # What is no SIP ends the connection, as its loss does: where the next message begins is not known.
+            with suppress(trio.BrokenResourceError, BadMessage):
                 async for data in stream:
                     for item in framer.feed(bytes(data)):
                         if isinstance(item, Ping):

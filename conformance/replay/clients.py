@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -40,7 +41,7 @@ class Clients:
         """How the request of an exchange goes to the target. NotReachable."""
         agent = exchange.agent
         if transport == "udp":
-            return self._homes[agent].send
+            return _forgiving(self._homes[agent].send)
         key = agent, exchange.recorded.source
         wire = self._connections.get(key)
         if wire is None or not wire.is_connected:
@@ -48,20 +49,25 @@ class Clients:
                 wire = self._connections[key] = await self._open(agent, "tcp")
             except OSError as error:
                 raise NotReachable(f"tcp:{self._target}: {error.strerror or error}") from None
-        return wire.send
-
-    def close(self) -> None:
-        for wire in (*self._homes.values(), *self._connections.values()):
-            if wire.is_connected:
-                wire.close()
+        return _forgiving(wire.send)
 
     async def _open(self, agent: Agent, transport: str) -> Wire:
         def take(data: bytes, send: Send, _source: str) -> None:
-            self._take(agent, data, send)
+            self._take(agent, data, _forgiving(send))
 
         wire = Wire((self._target.ip, self._target.port), transport, take, lambda: None)
         await self._nursery.start(wire.serve, self._ip, transport == "udp")
         return wire
+
+
+def _forgiving(send: Send) -> Send:
+    """What cannot be sent is as if it were lost: the target has closed the connection, or it is too large for UDP."""
+
+    def attempt(data: bytes) -> None:
+        with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.WouldBlock):
+            send(data)
+
+    return attempt
 
 
 def _local_ip(target: Address) -> str:

@@ -65,6 +65,7 @@ class Comparison:
         texts = (text_of(each.request) for each in script.exchanges)
         lines = {text.splitlines()[0].strip() for text in texts if text and text.strip() and not text.startswith("#")}
         self._said = sorted((line.encode("utf-8", "surrogateescape") for line in lines), key=len, reverse=True)
+        self._said_now: list[bytes] | None = None
 
     def responses(self, recorded: Response, seen: Response) -> list[str]:
         """What is otherwise than recorded, in words."""
@@ -93,13 +94,12 @@ class Comparison:
 
     def is_copy_of_same(self, recorded: Request, seen: Request) -> bool:
         """Whether both hold the same text that a client sent, or both hold none: a notice is no copy."""
-        ours = self._copied(recorded.body)
-        return any(self._renaming.body(said) in seen.body for said in self._said) == (ours is not None) and (
-            ours is None or self._renaming.body(ours) in seen.body
-        )
-
-    def _copied(self, body: bytes) -> bytes | None:
-        return next((said for said in self._said if said in body), None)
+        if self._said_now is None:
+            self._said_now = [self._renaming.body(said) for said in self._said]
+        place = next((at for at, said in enumerate(self._said) if said in recorded.body), None)
+        if place is not None:
+            return self._said_now[place] in seen.body
+        return not any(said in seen.body for said in self._said_now)
 
     def _headers(self, recorded: Message, seen: Message) -> Iterable[str]:
         for name in _VALUES:
@@ -124,7 +124,7 @@ class Comparison:
     def _content(self, recorded: Message, seen: Message) -> Iterable[str]:
         if "content-type" not in self._ignored:
             yield from _differs("Content-Type", _type(recorded), _type(seen))
-        if "body" in self._ignored or (self._is_anonymous and self._copied(recorded.body) is None):
+        if "body" in self._ignored or (self._is_anonymous and not any(said in recorded.body for said in self._said)):
             return
         expected = self._renaming.body(recorded.body)
         if seen.body != expected:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from conformance.replay.script import Script
 from conformance.replay.vocabulary import read_command
+from imc.errors import BadMessage
 from imc.sip.message import Request
 from imc.sip.uri import SipUri, Uri
 
@@ -32,7 +33,10 @@ def aor(uri: Uri) -> str | None:
 
 def text_of(request: Request) -> str | None:
     """The body of a text/plain MESSAGE, None for any other."""
-    kind = request.content_type
+    try:
+        kind = request.content_type
+    except BadMessage:
+        return None
     if request.method != "MESSAGE" or (kind is not None and kind.essence != "text/plain"):
         return None
     return request.body.decode("utf-8", "surrogateescape")

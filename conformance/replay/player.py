@@ -85,6 +85,7 @@ class Player:
         self._comparison = Comparison(script, self._renaming, options.ignored)
         self._events = script.events()
         self._position = 0
+        self._last_request = self._events[0].at if self._events else 0.0
         self._outs: dict[Exchange, _Out] = {}
         self._by_branch: dict[str, _Out] = {}
         self._expected = [
@@ -93,6 +94,9 @@ class Player:
             if isinstance(event.what, Incoming) and event.what.request.method in _COMPARED_METHODS
         ]
         self._by_incoming = {each.incoming: each for each in self._expected}
+        self._waiting: dict[Agent, list[_Expected]] = {}
+        for each in self._expected:
+            self._waiting.setdefault(each.incoming.agent, []).append(each)
         self._answered: dict[tuple[str, str, str], bytes | None] = {}
         self._drawing = Drawing(lane_names(script.agents))
         self._patience = options.patience
@@ -122,6 +126,7 @@ class Player:
         if event.kind == "request":
             assert isinstance(event.what, Exchange)
             await self._wait_time(event.at)
+            self._last_request = event.at
             send = await self._clients.way(event.what, self._rewriter.transport_of(event.what))
             out = _Out(event.what, self._rewriter.request(event.what))
             self._outs[event.what] = out
@@ -132,7 +137,7 @@ class Player:
             await self._wait(self._outs[event.what].done, took)
         elif event.what in self._by_incoming:
             expected = self._by_incoming[event.what]
-            await self._wait(expected.came, self._since_last_request(event.at))
+            await self._wait(expected.came, event.at - self._last_request)
             expected.waited_until = self._now()
 
     async def _wait_time(self, at: float) -> None:
@@ -147,10 +152,6 @@ class Player:
             await event.wait()
             return
         self._patience = max(self._patience / 2, min(_SHORTEST_PATIENCE, self._options.patience))
-
-    def _since_last_request(self, at: float) -> float:
-        before = [each.at for each in self._events[: self._position] if each.kind == "request"]
-        return at - before[-1] if before else 0.0
 
     def _now(self) -> float:
         return trio.current_time() - self._began
@@ -253,6 +254,7 @@ class Player:
                 agent, request, is_up=False, mark=Mark("differs", "; ".join(problems)) if problems else None
             )
             expected.came.set()
+            self._waiting[agent].remove(expected)
             answer = self._rewriter.response(expected.incoming, request)
         if answer is not None:
             self._drawing.draw(agent, answer, is_up=True)
@@ -261,11 +263,7 @@ class Player:
     def _find(self, agent: Agent, request: Request) -> _Expected | None:
         """What was recorded for this one: the same; else, of what is due and of the same sender, what is a copy of
         the same text, or a notice as it is, and best of the same event; else what has the same event."""
-        waiting = [
-            each
-            for each in self._expected
-            if not each.came.is_set() and each.incoming.agent is agent and self._is_for(each.incoming, request)
-        ]
+        waiting = [each for each in self._waiting.get(agent, ()) if self._is_for(each.incoming, request)]
         sender = aor(request.from_.uri)
         event = request.headers.get("IMC-Event")
         is_copy = self._comparison.is_copy_of_same

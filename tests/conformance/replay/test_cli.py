@@ -5,8 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from conformance.replay import trace
 from conformance.replay.cli import app

@@ -149,3 +149,34 @@ async def test_nobody_there() -> None:
     for transport in ("udp", "tcp"):
         with pytest.raises(NotReachable, match=rf"{transport}:127\.0\.0\.1:\d+: "):
             await play(script, PlayOptions(target=free, transport=transport))
+
+
+async def test_a_target_that_speaks_no_sip_over_tcp() -> None:
+    """It answers once, so that it can be reached; then it sends nonsense, and closes."""
+    script = build(recording(*asked(0.0, request(body="#create", transport="TCP"))))
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            data = await stream.receive_some()
+            await stream.send_all(b"\r\rno SIP" if b"MESSAGE" in data else b"SIP/2.0 200 OK\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        target = Address(*listener.socket.getsockname())
+        played = await play(script, PlayOptions(target=target, transport="tcp", patience=0.2, linger=0.0))
+        nursery.cancel_scope.cancel()
+    assert played.differences == ["server > alice: missing: 200 OK (MESSAGE): did not come"]
+
+
+async def test_a_large_conversation_is_compared_in_time(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    """Two thousand requests of forty clients, each answered: what is looked at for one does not grow with all."""
+    messages = []
+    for number in range(2000):
+        client = Address("192.0.2.7", 6000 + number % 40)
+        data = request("OPTIONS", "sip:example.com", via=client, branch=f"z9hG4bK-{number}", call_id=f"c{number}")
+        messages += asked(float(number), data, client=client)
+    async with echo() as target:
+        played = await play(build(recording(*messages)), PlayOptions(target=target, linger=0.0))
+    assert played.differences == []
+    assert played.responses == 2000

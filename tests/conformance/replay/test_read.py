@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.replay import recording as module
+from conformance.replay.anonymize import anonymize
 from conformance.replay.ladder import arrows_of
 from conformance.replay.read import read
 from conformance.replay.recording import Unreadable
@@ -67,6 +68,8 @@ def test_hostile_captures(file: bytes) -> None:
         return
     arrows, _ = arrows_of(found)
     assert len(arrows) == len(found.messages)
+    clean, notes = anonymize(found)
+    assert len(clean.messages) + len(notes) == len(found.messages)
 
 
 def test_no_such_file(tmp_path: Path) -> None:
