@@ -135,12 +135,15 @@ def _row(case: AnyCase) -> dict[str, object]:
 def _target(name: str, profile_name: str | None, users: Path | None) -> tuple[Driver, Profile, dict[str, User]]:
     from conformance.drivers import NoDriver, driver
     from conformance.suite.profile import BadProfile, Profile, load_profile
+    from conformance.suite.selection import all_cases
     from conformance.suite.users import BadUsers, load_users
 
     try:
         found = driver(name)
         wanted = profile_name or found.profile
         profile = load_profile(wanted) if wanted is not None else Profile(target=name)
+        for stale in profile.unused(case.id for case in all_cases()):
+            print(f"imc-conformance: {profile.name}: deviation: {stale} is no case", file=sys.stderr)
         return found, profile, load_users(users) if users is not None else {}
     except (NoDriver, BadProfile, BadUsers) as error:
         raise _stop(str(error)) from None

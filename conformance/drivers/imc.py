@@ -158,8 +158,9 @@ class ImcTarget(SipTarget):
             self._people.setdefault(kind_of(case), set()).update(case.people)
 
     async def begin(self) -> None:
-        """The daemon of the first case. CannotStart."""
-        self.pid = (await self._daemon(next(iter(self._left), _PLAIN)).start()).pid
+        """The daemon of cases without settings, where there are any. CannotStart."""
+        if self._left[_PLAIN] or not self._left:
+            self.pid = (await self._daemon(_PLAIN).start()).pid
 
     @asynccontextmanager
     async def serving(self, case: Case | WireCase) -> AsyncIterator[Server]:

@@ -264,10 +264,9 @@ class SipConversation(Conversation):
         return [one for one in self.clients[actor].take_unread() if self._counts(one)]
 
     async def wait_arrived(self, awaited: Mapping[str, int]) -> None:
-        for actor, count in awaited.items():
-            came = self._came.setdefault(actor, [])
-            patience = self.target.patience + (self.target.gives_up if self._stuck else 0)
-            with trio.move_on_after(patience):
+        with trio.move_on_after(self.target.patience + (self.target.gives_up if self._stuck else 0)):
+            for actor, count in awaited.items():
+                came = self._came.setdefault(actor, [])
                 while len(came) < count:
                     came.append(await self.clients[actor].wait_message(matches=self._counts, within=math.inf))
 

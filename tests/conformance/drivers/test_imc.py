@@ -116,17 +116,6 @@ async def test_the_ladder_has_what_passed_and_nothing_of_the_barrier() -> None:
     assert len(answers) * 2 == len(drawn)
 
 
-async def test_requests_are_repeated_byte_by_byte_and_as_by_another_way() -> None:
-    one = case(
-        JOIN,
-        {"do": "retransmit", "by": "rita", "status": 200},
-        {"do": "merge", "by": "rita", "status": 482},
-        room={"alice": "owner"},
-    )
-    async with imc(one) as target:
-        await passes(target, one)
-
-
 async def test_a_daemon_is_started_again_on_what_it_kept() -> None:
     told = {**SAYS, "gets": {"adam": "message"}}
     one = case({"do": "restart"}, told, {"do": "kill"}, told, room=ROOM)
@@ -141,33 +130,41 @@ async def test_a_restart_over_tcp_is_lacking() -> None:
     assert verdict.outcome == "skipped"
 
 
-async def test_who_refuses_what_they_get() -> None:
-    refused = {
-        "by": "alice",
-        "text": "#invite {rita}",
-        "status": 200,
-        "answers": {"rita": 486},
-        "gets": {"rita": "invitation", "alice": ["invitation-sent", "invitation-failed"]},
-    }
-    overlooked = {**refused, "gets": {"rita": "invitation", "alice": "invitation-sent"}}
-    one, other = case(refused, room={"alice": "owner"}), case(overlooked, name="a/c", room={"alice": "owner"})
-    async with imc(one, other) as target:
-        await passes(target, one)
-        verdict = await play(other, target)
+REFUSED = {
+    "by": "alice",
+    "text": "#invite {rita}",
+    "status": 200,
+    "answers": {"rita": 486},
+    "gets": {"rita": "invitation", "alice": ["invitation-sent", "invitation-failed"]},
+}
+STEPS: dict[str, tuple[dict[str, Any], ...]] = {
+    "repeated": (
+        {**JOIN, "gets": {"rita": "member-joined", "alice": "member-joined", "adam": "member-joined"}},
+        {"do": "retransmit", "by": "rita", "status": 200},
+        {"do": "merge", "by": "rita", "status": 482},
+    ),
+    "refused": (REFUSED,),
+    "away": ({"do": "unregister", "by": "adam"}, SAYS, {"do": "register", "by": "adam"}),
+    "too-large-for-a-datagram": ({**SAYS, "text": "{long:60000}", "gets": {"adam": "message"}},),
+    "between-users": ({**SAYS, "to": "user:rita", "status": 200, "gets": {"rita": "relayed"}},),
+    "to-the-server": ({**SAYS, "to": "server", "status": 404},),
+    "claims": ({**SAYS, "claims": "ivan", "status": 403},),
+    "no-type": ({**SAYS, "body_type": "", "gets": {"adam": "message"}},),
+    "at-the-end": (SAYS, {**SAYS, "gets": {"adam": ["message", "message"]}}),
+}
+
+
+async def test_what_a_step_can_be() -> None:
+    cases = [
+        case(*steps, name=f"a/{name}", room=ROOM, barrier="end" if name == "at-the-end" else "each")
+        for name, steps in STEPS.items()
+    ]
+    overlooked = case({**REFUSED, "gets": {"rita": "invitation", "alice": "invitation-sent"}}, room=ROOM)
+    async with imc(*cases, overlooked) as target:
+        await passes(target, *cases)
+        verdict = await play(overlooked, target)
     assert verdict.outcome == "failed"
     assert "alice gets what they must not: invitation-failed" in verdict.why
-
-
-async def test_who_is_away_gets_nothing() -> None:
-    one = case({"do": "unregister", "by": "adam"}, SAYS, {"do": "register", "by": "adam"}, room=ROOM)
-    async with imc(one) as target:
-        await passes(target, one)
-
-
-async def test_texts_that_no_datagram_takes_go_over_tcp() -> None:
-    one = case({**SAYS, "text": "{long:60000}", "gets": {"adam": "message"}}, room=ROOM)
-    async with imc(one) as target:
-        await passes(target, one)
 
 
 async def test_passwords() -> None:
