@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from conformance.replay import containers, trace
-from conformance.replay.packets import Datagram, Packets
 from conformance.replay.recording import START_LINE, Notes, Recorded, Recording, Unreadable
 from conformance.replay.streams import Streams
+
+if TYPE_CHECKING:
+    from conformance.replay.packets import Datagram
 
 
 def read(path: Path) -> Recording:
@@ -51,6 +53,10 @@ def _read_capture(file: BinaryIO, recording: Recording) -> None:
 
 def capture_messages(file: BinaryIO, notes: Notes) -> Iterator[Recorded]:
     """The SIP messages of a capture, as they became whole."""
+    try:
+        from conformance.replay.packets import Datagram, Packets
+    except ImportError:
+        raise Unreadable("captures need the package dpkt: pip install 'imc[conformance]'") from None
     packets, streams = Packets(notes), Streams(notes)
     for frame in containers.frames(file, notes):
         found = packets.take(frame)

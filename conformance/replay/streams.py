@@ -15,11 +15,14 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from conformance.replay.packets import Segment
 from conformance.replay.recording import START_LINE, Address, Notes, Recorded
 from imc.errors import BadMessage
 from imc.sip.framing import Ping, StreamFramer
+
+if TYPE_CHECKING:
+    from conformance.replay.packets import Segment
 
 _MAX_WAITING = 1024 * 1024
 _MAX_SEGMENTS = 4096

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.replay import recording as module
+from conformance.replay import trace
 from conformance.replay.anonymize import anonymize
 from conformance.replay.ladder import arrows_of
 from conformance.replay.read import read
-from conformance.replay.recording import Unreadable
+from conformance.replay.recording import Recorded, Unreadable
 from tests.conformance.replay.pcaps import (
     ETHERNET,
     NULL,
@@ -28,7 +30,7 @@ from tests.conformance.replay.pcaps import (
     tcp,
     udp,
 )
-from tests.conformance.replay.talks import request, response
+from tests.conformance.replay.talks import ALICE, SERVER, request, response
 
 LINKS = [ETHERNET, NULL, RAW, SLL, SLL2]
 MESSAGE = request(body="hello")
@@ -90,3 +92,12 @@ def test_octets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_OCTETS", 2 * len(MESSAGE) + 1)
     found = read_bytes(pcap([Packet(float(at), udp(MESSAGE)) for at in range(4)], RAW))
     assert len(found.messages) == 2
+
+
+def test_without_dpkt_only_traces_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is of an extra."""
+    monkeypatch.setitem(sys.modules, "dpkt", None)
+    monkeypatch.delitem(sys.modules, "conformance.replay.packets")
+    with pytest.raises(Unreadable, match=r"test: captures need the package dpkt: pip install 'imc\[conformance\]'"):
+        read_bytes(pcap([Packet(1.0, udp(MESSAGE))], RAW))
+    assert len(read_bytes(trace.render(Recorded(1.0, "udp", ALICE, SERVER, MESSAGE, ""))).messages) == 1
