@@ -1,7 +1,7 @@
 """A server that a driver starts: on a port of its own, in a process group of its own, ended by its process id.
 
-The port is one that the system had free a moment before. Should somebody else have taken it by then, the server ends at
-once, and is started on another one. Ready is what answers OPTIONS; nothing sleeps.
+The port is one that was free a moment before. Should somebody else have taken it by then, the server ends at once, and is
+started on another one. Ready is what answers OPTIONS; nothing sleeps.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import trio
 READY_WITHIN = 20.0
 ENDS_WITHIN = 10.0
 _TRIES = 5
+_LOWEST = 10_000
+_GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _ASK_AGAIN = 0.1  # seconds; a server under way to be ready answers the next OPTIONS
 _LOG_SHOWN = 4000
 
@@ -37,15 +39,26 @@ def find_binary(name: str) -> str | None:
 
 
 def free_port(ip: str) -> int:
-    """A port that is free for UDP and for TCP at this moment."""
+    """A port that is free for UDP and for TCP at this moment, and none that the system gives to whoever asks for any.
+
+    So no user agent of ours takes it before the server does, or while the server is started again.
+    """
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     while True:
+        port = _LOWEST + secrets.randbelow(_first_given() - _LOWEST)
         with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
-            udp.bind((ip, 0))
-            port: int = udp.getsockname()[1]
             with suppress(OSError):
+                udp.bind((ip, port))
                 tcp.bind((ip, port))
                 return port
+
+
+def _first_given() -> int:
+    """The lowest port that the system gives to whoever asks for any (Linux; elsewhere what IANA names, RFC 6335 §6)."""
+    try:
+        return max(int(_GIVEN.read_text().split()[0]), 2 * _LOWEST)
+    except (OSError, ValueError, IndexError):
+        return 49152
 
 
 class Spawned:

@@ -106,6 +106,20 @@ def test_a_free_port_is_free_for_both_transports() -> None:
             sock.bind(("127.0.0.1", port))
 
 
+@pytest.mark.parametrize(
+    ("text", "first"), [("32768\t60999\n", 32768), ("1024 65535", 20000), ("", 49152), (None, 49152)]
+)
+def test_no_port_is_taken_that_the_system_gives_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, first: int
+) -> None:
+    path = tmp_path / "range"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setattr(spawn, "_GIVEN", path)
+    assert spawn._first_given() == first
+    assert 10_000 <= spawn.free_port("127.0.0.1") < first
+
+
 def test_binaries_of_administrators_are_found() -> None:
     assert spawn.find_binary("sh") is not None
     assert spawn.find_binary("no-such-program") is None
