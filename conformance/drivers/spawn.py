@@ -1,7 +1,7 @@
 """A server that a driver starts: on a port of its own, in a process group of its own, ended by its process id.
 
-The port is one that was free a moment before. Should somebody else have taken it by then, the server ends at once, and is
-started on another one. Ready is what answers OPTIONS; nothing sleeps.
+The port is one that was free a moment before. Should somebody else have taken it by then, the server ends at once, and
+is started on another one. Ready is what answers OPTIONS; nothing sleeps.
 """
 
 from __future__ import annotations
@@ -46,11 +46,14 @@ def free_port(ip: str) -> int:
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     while True:
         port = _LOWEST + secrets.randbelow(_first_given() - _LOWEST)
-        with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
-            with suppress(OSError):
-                udp.bind((ip, port))
-                tcp.bind((ip, port))
-                return port
+        with (
+            socket.socket(family, socket.SOCK_DGRAM) as udp,
+            socket.socket(family, socket.SOCK_STREAM) as tcp,
+            suppress(OSError),
+        ):
+            udp.bind((ip, port))
+            tcp.bind((ip, port))
+            return port
 
 
 def _first_given() -> int:
