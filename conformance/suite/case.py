@@ -326,6 +326,8 @@ def _needs(step: Step) -> set[Feature]:
         found.add("relay")
     if step.credentials != "own":
         found.add("digest")
+    if any(one.event not in (MESSAGE, RELAYED) for all_of_one in step.gets.values() for one in all_of_one):
+        found.add("events")
     return found
 
 
