@@ -104,8 +104,13 @@ class Renaming:
     def _uri(self, match: re.Match[str], agent: Agent | None) -> str:
         user, port = match["user"], match["port"]
         host = canonical_ip(match["host"])
-        is_domain = host in self.domains
-        place = self._place(Address(host, int(port or 5060)), agent, is_name=user is not None and is_domain)
+        is_domain = host in self.domains or host == self.people.domain
+        address = Address(host, int(port or 5060))
+        place = None
+        if not is_domain or port is not None:  # a client may call itself by the name of its domain in Via
+            place = self._place_of_client(address, agent)
+        if place is None and address == self.server and (user is None or not is_domain):
+            place = str(self.target)
         if place is None:
             new_host = self.domains.get(host)
             if new_host is None:
@@ -121,10 +126,7 @@ class Renaming:
         name = self.users.get(name, name)
         return f"{match['scheme']}{name}{colon}{rest}@{place}"
 
-    def _place(self, address: Address, agent: Agent | None, *, is_name: bool) -> str | None:
-        """Where a recorded address of a socket is now; None for what is none."""
+    def _place_of_client(self, address: Address, agent: Agent | None) -> str | None:
+        """Where a recorded address of a client is now; None for what is none."""
         agents: Iterable[Agent] = [agent, *self.live] if agent is not None else self.live
-        for each in agents:
-            if address in each.addresses and each in self.live:
-                return str(self.live[each])
-        return str(self.target) if address == self.server and not is_name else None
+        return next((str(self.live[each]) for each in agents if address in each.addresses and each in self.live), None)

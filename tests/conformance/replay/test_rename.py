@@ -76,6 +76,14 @@ def test_a_domain_that_is_the_servers_address() -> None:
     assert found.uris("<sip:192.0.2.1:5060;lr>") == "<sip:127.0.0.1:15060;lr>"
 
 
+def test_a_client_that_calls_itself_by_its_domain() -> None:
+    found = renaming()
+    (agent,) = found.live
+    agent.addresses.add(Address("example.com", 5060))
+    assert found.uris("sip:alice@example.com", agent) == "sip:alice@example.com"
+    assert found.uris("sip:alice@example.com:5060", agent) == "sip:alice@127.0.0.1:40000"
+
+
 def test_tokens_stay_the_same() -> None:
     found = renaming()
     assert found.call_id("c") == found.call_id("c") != found.call_id("d")
