@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.load import measure as module
 from conformance.load.figures import Figures
 from conformance.load.measure import Options, SetupFailed, measure
 from conformance.load.servers import External
@@ -14,6 +15,12 @@ USERS = 5
 MEMBERS = range(1, USERS)  # user0 is outside
 ASKS = [Ask(1, 0, audience=(2, 3, 4)) for _ in range(4)]
 WORK = Work("texts", "four texts to a room of four", USERS, [Room(0, MEMBERS)], ASKS, 1)
+
+
+@pytest.fixture(autouse=True)
+def _no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server does not send anything by itself."""
+    monkeypatch.setattr(module, "_SILENCE", 0.05)
 
 
 def load(server: FaultyServer, work: Work = WORK) -> Figures:
