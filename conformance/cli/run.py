@@ -60,7 +60,7 @@ def run(
     select: Selectors = None,
     *,
     target: Annotated[
-        str, typer.Option(help="core, imc, kamailio, opensips, or sip:HOST:PORT of a running one.")
+        str, typer.Option(help="core, imc, kamailio, opensips, sip:HOST:PORT of a running one, or a driver's PATH.py.")
     ] = "imc",
     profile: Annotated[
         str | None, typer.Option(help="A profile's name, or a path that ends in .toml. Default: the target's own.")

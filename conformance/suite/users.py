@@ -1,11 +1,13 @@
 """A file of users: the accounts by which the actors of a case speak to a server that somebody else runs.
 
 TOML, an actor each: ``alice = "alice@example.com"``, or with a password
-``alice = { address = "alice@example.com", password = "secret" }``. ``sentinel`` is one of them: it sends the barriers.
+``alice = { address = "alice@example.com", password = "secret" }``. Or CSV, a line each:
+``alice,alice@example.com,secret``. ``sentinel`` is one of them: it sends the barriers.
 """
 
 from __future__ import annotations
 
+import csv
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -42,10 +44,19 @@ _FILE = TypeAdapter(
 )
 
 
+def _rows(text: str) -> dict[str, dict[str, str]]:
+    """Of lines ``actor,address,password``; a first line that says so is passed over, and so are empty ones."""
+    rows = [[each.strip() for each in row] for row in csv.reader(text.splitlines()) if any(row)]
+    if rows and rows[0][:2] == ["actor", "address"]:
+        del rows[0]
+    return {row[0]: dict(zip(("address", "password"), filter(None, row[1:]), strict=False)) for row in rows}
+
+
 def load_users(path: Path) -> dict[str, User]:
     """Actor → account. BadUsers."""
     try:
-        found = _FILE.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        found = _FILE.validate_python(_rows(text) if path.suffix == ".csv" else tomllib.loads(text))
     except OSError as error:
         raise BadUsers(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

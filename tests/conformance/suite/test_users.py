@@ -48,3 +48,23 @@ def test_what_is_wrong_is_told(tmp_path: Path, text: str, words: str) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(BadUsers, match=r"users\.toml: No such file"):
         load_users(tmp_path / "users.toml")
+
+
+def test_lines_of_csv(tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text(
+        "actor,address,password\nalice,alice@example.com,a secret\n\n"
+        "mary , sip:mary@example.com\nsentinel,s@example.com,\n"
+    )
+    assert load_users(path) == {
+        "alice": User(address="alice@example.com", password="a secret"),
+        "mary": User(address="mary@example.com"),
+        "sentinel": User(address="s@example.com"),
+    }
+
+
+def test_a_line_of_csv_without_an_address(tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("sentinel,s@example.com\nalice\n")
+    with pytest.raises(BadUsers, match="alice"):
+        load_users(path)
