@@ -79,6 +79,12 @@ def test_only_the_first_that_fails(tmp_path: Path) -> None:
     assert done.output.splitlines()[-1].endswith("1 deviation-gone: 1 not as declared")
 
 
+def test_a_deviation_of_no_case_is_told(tmp_path: Path) -> None:
+    done = core("R-JOIN-5", "--profile", profile(tmp_path, DEVIATION.replace("join", "jion")))
+    assert done.exit_code == 0
+    assert "imc-conformance: mine: deviation: jion/* is no case" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
