@@ -31,58 +31,58 @@ from conformance.replay.player import PlayOptions, play
 from conformance.replay.script import NoServer, Script, build
 from conformance.replay.targets import BadTarget, opened
 
+TargetOption = Annotated[
+    str, typer.Option("--target", metavar="sip:HOST:PORT|imc|kamailio", help="Whom to replay it against.")
+]
+DomainOption = Annotated[
+    list[str] | None,
+    typer.Option("--domain", metavar="[OLD=]NEW", help="The domain of the target; without OLD, for the usual one."),
+]
+UserOption = Annotated[
+    list[str] | None,
+    typer.Option("--user", metavar="OLD=NEW", help="A user, or the manager, has another name at the target."),
+]
+SuffixOption = Annotated[
+    str, typer.Option("--room-suffix", metavar="TEXT", help="Put behind the names of rooms, so that they are new.")
+]
+UsersOption = Annotated[
+    Path | None,
+    typer.Option("--users", metavar="FILE", help="Passwords: an address, a blank, the password, on each line."),
+]
+SpeedOption = Annotated[
+    str, typer.Option("--speed", metavar="N|max", help="1 as recorded, 10 ten times as fast, max without waiting.")
+]
+PatienceOption = Annotated[
+    float, typer.Option("--patience", min=0.0, metavar="SECONDS", help="What may take longer than recorded.")
+]
+IgnoreOption = Annotated[
+    list[str] | None, typer.Option("--ignore", metavar="NAME", help=f"Do not compare it: {', '.join(NAMES)}.")
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what came of it as JSON, too.")]
+CharOption = Annotated[str, typer.Option("--command-char", metavar="CHAR", help="With which the commands in it begin.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print no ladder, only what differs.")]
+
 
 def run(  # noqa: PLR0917 - typer's options
     file: File,
-    target: Annotated[
-        str, typer.Option("--target", metavar="sip:HOST:PORT|imc|kamailio", help="Whom to replay it against.")
-    ],
+    target: TargetOption,
     server: Server = None,
-    domain: Annotated[
-        list[str] | None,
-        typer.Option("--domain", metavar="[OLD=]NEW", help="The domain of the target; without OLD, for the usual one."),
-    ] = None,
-    user: Annotated[
-        list[str] | None,
-        typer.Option("--user", metavar="OLD=NEW", help="A user, or the manager, has another name at the target."),
-    ] = None,
-    room_suffix: Annotated[
-        str, typer.Option("--room-suffix", metavar="TEXT", help="Put behind the names of rooms, so that they are new.")
-    ] = "",
-    users: Annotated[
-        Path | None,
-        typer.Option("--users", metavar="FILE", help="Passwords: an address, a blank, the password, on each line."),
-    ] = None,
-    speed: Annotated[
-        str, typer.Option("--speed", metavar="N|max", help="1 as recorded, 10 ten times as fast, max without waiting.")
-    ] = "max",
-    patience: Annotated[
-        float, typer.Option("--patience", min=0.0, metavar="SECONDS", help="What may take longer than recorded.")
-    ] = 2.0,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option("--ignore", metavar="NAME", help=f"Do not compare it: {', '.join(NAMES)}."),
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write what came of it as JSON, too.")
-    ] = None,
-    command_char: Annotated[
-        str, typer.Option("--command-char", metavar="CHAR", help="With which the commands in it begin.")
-    ] = "#",
-    is_quiet: Annotated[bool, typer.Option("--quiet", help="Print no ladder, only what differs.")] = False,
+    domain: DomainOption = None,
+    user: UserOption = None,
+    room_suffix: SuffixOption = "",
+    users: UsersOption = None,
+    speed: SpeedOption = "max",
+    patience: PatienceOption = 2.0,
+    ignore: IgnoreOption = None,
+    json_file: JsonOption = None,
+    command_char: CharOption = "#",
+    is_quiet: QuietOption = False,
 ) -> None:
     """Play the clients of a recording against a server, and compare what comes with the recording.
 
     Exit status: 0 the same, 1 something differs, 2 unreadable, 3 the target cannot be reached.
     """
-    recording = load(file)
-    try:
-        script = build(recording, address(server, "--server"))
-    except NoServer as error:
-        fail(f"{file}: it cannot be told who is the server: {error}")
-    if not script.exchanges:
-        fail(f"{file}: no client sends {script.server} anything; name the server with --server")
-    tell(script.notes)
+    script = _script(file, server)
     people = people_of(script, command_char)
     options = PlayOptions(
         target=script.server,
@@ -106,6 +106,18 @@ def run(  # noqa: PLR0917 - typer's options
     _print(played, is_quiet=is_quiet)
     if played.differences:
         raise typer.Exit(DIFFERS)
+
+
+def _script(file: Path, server: str | None) -> Script:
+    recording = load(file)
+    try:
+        script = build(recording, address(server, "--server"))
+    except NoServer as error:
+        fail(f"{file}: it cannot be told who is the server: {error}")
+    if not script.exchanges:
+        fail(f"{file}: no client sends {script.server} anything; name the server with --server")
+    tell(script.notes)
+    return script
 
 
 async def _run(script: Script, target: str, people: People, options: PlayOptions) -> Played:

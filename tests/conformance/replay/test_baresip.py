@@ -32,6 +32,7 @@ mode = "digest"
 [manage]
 listen = ""
 """
+SURE = ["--quiet", "--patience", 5]  # seconds, on a busy machine
 REPLAY = [sys.executable, "-m", "conformance.replay"]
 
 
@@ -110,21 +111,21 @@ async def test_a_capture_of_baresip_is_replayed(tmp_path: Path, transport: str) 
         users = tmp_path / "users"
         await trio.Path(users).write_text("".join(f"{user} {password}\n" for user, password in USERS.items()))
         target = f"sip:{server[0]}:{server[1]};transport={transport}"
-        options = ["--target", target, "--users", users, "--room-suffix", "-2", "--quiet"]
+        options = ["--target", target, "--users", users, "--room-suffix", "-2", *SURE]
         status, printed, said = await imc_replay("run", file, *options)
         assert (status, said) == (0, ""), printed
         assert re.fullmatch(r"\d+ requests, 9 responses, 7 MESSAGEs: the same as recorded\n", printed)
     status, printed, said = await imc_replay("show", file)
     assert (status, said) == (0, "")
     assert "MESSAGE and what the guest says" in printed
-    status, printed, said = await imc_replay("run", file, "--target", "imc", "--quiet")
+    status, printed, said = await imc_replay("run", file, "--target", "imc", *SURE)
     assert (status, printed, said) == (0, "9 requests, 9 responses, 7 MESSAGEs: the same as recorded\n", "")
     clean = tmp_path / "clean.trace"
     assert (await imc_replay("anonymize", file, clean))[0] == 0
     text = await trio.Path(clean).read_text()
     for name in ("alice", "bob", DOMAIN, "owner says", "chat-a", "127.0.0.1"):
         assert name not in text
-    status, printed, said = await imc_replay("run", clean, "--target", "imc", "--quiet")
+    status, printed, said = await imc_replay("run", clean, "--target", "imc", *SURE)
     assert (status, printed, said) == (0, "9 requests, 9 responses, 7 MESSAGEs: the same as recorded\n", "")
 
 
@@ -136,13 +137,13 @@ async def test_a_capture_of_baresip_against_kamailio(tmp_path: Path) -> None:
     with running(folder, CONFIG, {f"sip:{user}@{DOMAIN}": password for user, password in USERS.items()}) as daemon:
         async with captured(file, daemon.address()[1]):
             await talk(tmp_path, daemon.address(), "udp")
-    status, printed, said = await imc_replay("run", file, "--target", "kamailio", "--quiet")
+    status, printed, said = await imc_replay("run", file, "--target", "kamailio", *SURE)
     assert (status, said) == (1, "")
     assert "missing: MESSAGE [invitation-sent]" in printed
     assert "body '*** Room was created'; recorded: 'The private room" in printed
     assert not re.search(r"\(MESSAGE\)|\(REGISTER\)", printed)
     options = ["--ignore", "body", "--ignore", "IMC-Event", "--ignore", "In-Reply-To", "--ignore", "display-name"]
-    status, printed, _ = await imc_replay("run", file, "--target", "kamailio", "--quiet", *options)
+    status, printed, _ = await imc_replay("run", file, "--target", "kamailio", *SURE, *options)
     assert (status, printed.count("\n")) == (1, 2), printed
     assert "missing: MESSAGE [invitation-sent]" in printed
 
@@ -161,5 +162,5 @@ async def test_baresip_through_the_recorder(tmp_path: Path, transport: str) -> N
             recorder.process.send_signal(signal.SIGINT)
             assert await recorder.wait_end() == 0
             assert re.search(r"\d+ messages written\n", recorder.output)
-    status, printed, said = await imc_replay("run", file, "--target", "imc", "--quiet")
+    status, printed, said = await imc_replay("run", file, "--target", "imc", *SURE)
     assert (status, printed, said) == (0, "9 requests, 9 responses, 7 MESSAGEs: the same as recorded\n", "")

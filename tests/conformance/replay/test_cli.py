@@ -128,7 +128,7 @@ def test_run_same_and_otherwise(file: Path, tmp_path: Path) -> None:
     folder.mkdir()
     with running(folder, CONFIG.format(mode="digest"), {"sip:alice@example.com": "wonder land"}) as daemon:
         target = "sip:{}:{}".format(*daemon.address())
-        options = ["--target", target, "--users", users, "--patience", 1]
+        options = ["--target", target, "--users", users, "--patience", 5]
         done = imc_replay("run", file, *options, "--json", result)
         assert done.exit_code == 1, done.stderr
         assert "+ " in done.stdout
@@ -140,7 +140,7 @@ def test_run_same_and_otherwise(file: Path, tmp_path: Path) -> None:
         registered = written(tmp_path / "register.trace", recording(*asked(0.0, REGISTER)))
         done = imc_replay("run", registered, *options, "--quiet")
         assert (done.exit_code, done.stdout) == (0, "2 requests, 1 responses, 0 MESSAGEs: the same as recorded\n")
-        done = imc_replay("run", registered, "--target", target, "--quiet", "--patience", 1)
+        done = imc_replay("run", registered, "--target", target, "--quiet", "--patience", 5)
         assert done.exit_code == 1
         assert "401 Unauthorized; recorded: 200 OK" in done.stdout
         assert "give it with --users" in done.stderr
