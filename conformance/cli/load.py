@@ -72,6 +72,9 @@ def load(
     ] = None,
     room_prefix: Annotated[str, typer.Option(help="What names of rooms begin with.")] = "chat-",
     user_prefix: Annotated[str, typer.Option(help="What names of users begin with; a number follows.")] = "user",
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its first line is the password of all users.")
+    ] = None,
     limit: Annotated[float, typer.Option(min=1, max=3600, help="Seconds for a work, at most.")] = 120.0,
     as_json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
@@ -100,7 +103,14 @@ def load(
         if is_registered and sink_port:
             raise Usage("--sink-port is for --reach proxy")
         name = Names(domain or _domain(target), _prefix(user_prefix), f"{_prefix(room_prefix)}{secrets.token_hex(3)}-")
-        options = Options(sinks=sinks, is_registered=is_registered, sink_port=sink_port, limit=limit, names=name)
+        options = Options(
+            sinks=sinks,
+            is_registered=is_registered,
+            sink_port=sink_port,
+            limit=limit,
+            names=name,
+            password=_password(password_file, is_external=is_external),
+        )
         chosen = _works(works or [], users, messages, servers)
         _check_writable(as_json)
     except Usage as error:
@@ -140,6 +150,20 @@ def _run(
         notes.print(doubt, highlight=False)
     if not all(result.is_complete(servers[0].name) for result in found.results):
         raise typer.Exit(INCOMPLETE)
+
+
+def _password(path: Path | None, *, is_external: bool) -> str | None:
+    if path is None:
+        return None
+    if not is_external:
+        raise Usage("--password-file is for a server that runs already: sip:HOST:PORT")
+    try:
+        line = path.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise Usage(f"{path}: {error.strerror if isinstance(error, OSError) else 'not UTF-8'}") from None
+    if not line:
+        raise Usage(f"{path}: the first line is empty")
+    return line
 
 
 def _is_stdout(path: Path | None) -> bool:

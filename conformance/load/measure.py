@@ -17,7 +17,8 @@ from pathlib import Path
 
 from conformance.load import proc
 from conformance.load.figures import Figures, quantile
-from conformance.load.sender import Names, Prepared, Sender, Sent
+from conformance.load.message import Outgoing
+from conformance.load.sender import Names, Sender, Sent
 from conformance.load.servers import External, Running, Server, local_ip
 from conformance.load.sinks import Sinks
 from conformance.load.tally import Tally, heard
@@ -37,6 +38,7 @@ class Options:
     """``is_registered``: users register where their sink is; else the server sends all copies to the sinks' address.
 
     ``limit``: seconds for a work. ``quiet``: seconds without a delivery after which what is missing is lost.
+    ``password``: of all users, for a server that asks for it.
     """
 
     sinks: int = 2
@@ -45,6 +47,7 @@ class Options:
     limit: float = 120.0
     quiet: float = 10.0
     names: Names = field(default_factory=Names)
+    password: str | None = None
 
 
 @dataclass(slots=True)
@@ -65,11 +68,11 @@ class _Stage:
         """Ask all of it, and wait until everybody heard of it."""
         asked: dict[int, Ask] = {}
 
-        def prepared() -> Iterable[Prepared]:
+        def prepared() -> Iterable[Outgoing]:
             for ask in asks:
-                number, data = self.sender.ask(ask)
-                asked[number] = ask
-                yield number, data
+                request = self.sender.ask(ask)
+                asked[request.number] = ask
+                yield request
 
         wanted = self.sinks.deliveries + told + sum(len(ask.audience) for ask in asks if ask.audience is not None)
         done = self._when_heard(asked, told, wanted)
@@ -97,13 +100,13 @@ class _Stage:
             raise SetupFailed(f"{what}: {refused or 'all granted'}, {lost} deliveries lost")
         self.tally.forget()
 
-    def request(self, prepared: Iterable[Prepared], what: str) -> None:
+    def request(self, prepared: Iterable[Outgoing], what: str) -> None:
         """Requests that must be granted. SetupFailed."""
         sent = self._run(prepared, _AT_ONCE, lambda: True)
         if refused := refusals(sent):
             raise SetupFailed(f"{what}: {refused}")
 
-    def _run(self, prepared: Iterable[Prepared], outstanding: int, is_done: Callable[[], bool]) -> list[Sent]:
+    def _run(self, prepared: Iterable[Outgoing], outstanding: int, is_done: Callable[[], bool]) -> list[Sent]:
         return self.sender.run(
             prepared,
             outstanding=outstanding,
@@ -133,7 +136,7 @@ def measure(work: Work, server: Server, options: Options) -> Figures:
         proxy = None if options.is_registered else (ip, sinks.port(0))
         rooms = work.rooms if server.holds_rooms else ()
         with server.running(Path(folder), rooms, options.names, proxy) as running:
-            sender = Sender(running.address, options.names, ip=ip)
+            sender = Sender(running.address, options.names, ip=ip, password=options.password)
             try:
                 stage = _Stage(running, sender, sinks, options)
                 _prepare(stage, work, is_furnished=server.holds_rooms)

@@ -1,6 +1,6 @@
 """The bytes of a load: requests are filled into a form, deliveries are answered by copying lines.
 
-Invariants: a request is known by its number, which is its CSeq, the beginning of its Call-ID and, in a text, the last
+Invariants: a request is known by its number, which is the beginning of its Call-ID and, in a text, the last
 ``~NNNNNNNN`` of the body. So a copy of a text names the text, and a notice names the command by In-Reply-To. A
 delivery's recipient is the number in the user part of its Request-URI.
 """
@@ -8,6 +8,7 @@ delivery's recipient is the number in the user part of its Request-URI.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
 UNKNOWN = -1
@@ -39,25 +40,28 @@ def text(number: int, size: int) -> bytes:
     return filled + b"~%08d" % number
 
 
-def request(
-    method: str,
-    uri: str,
-    *,
-    number: int,
-    run: str,
-    sender: str,
-    to: str,
-    via: str,
-    headers: str = "",
-    body: bytes = b"",
-) -> bytes:
-    """A request's bytes. ``via`` is our HOST:PORT, ``headers`` whole lines, ``sender`` and ``to`` URIs."""
-    head = (
-        f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {via};rport;branch=z9hG4bK{run}.{number}\r\n"
-        f"From: <{sender}>;tag=t{number}\r\nTo: <{to}>\r\nCall-ID: {number}.{run}\r\n"
-        f"CSeq: {number} {method}\r\nMax-Forwards: 70\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A request to be sent: ``sender`` and ``to`` are URIs, ``headers`` whole lines; ``user`` is the sender."""
+
+    number: int
+    method: str
+    uri: str
+    user: int
+    sender: str
+    to: str
+    headers: str = ""
+    body: bytes = b""
+
+    def render(self, *, cseq: int, run: str, via: str, credentials: str = "") -> bytes:
+        """Its bytes. ``via`` is our HOST:PORT; ``cseq`` is another one where it is asked again with ``credentials``."""
+        head = (
+            f"{self.method} {self.uri} SIP/2.0\r\nVia: SIP/2.0/UDP {via};rport;branch=z9hG4bK{run}.{cseq}\r\n"
+            f"From: <{self.sender}>;tag=t{self.number}\r\nTo: <{self.to}>\r\nCall-ID: {self.number}.{run}\r\n"
+            f"CSeq: {cseq} {self.method}\r\nMax-Forwards: 70\r\n{self.headers}{credentials}"
+            f"Content-Length: {len(self.body)}\r\n\r\n"
+        )
+        return head.encode() + self.body
 
 
 def take(data: bytes, prefix: int) -> Incoming | None:

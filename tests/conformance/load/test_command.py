@@ -41,6 +41,9 @@ def test_works_are_listed() -> None:
         (["small-rooms", "--users", "2"], "needs 5 users"),
         (["commands", "--user-prefix", "a b"], "a prefix has letters"),
         (["--users", "1"], "Invalid value"),
+        (["--password-file", "/dev/null"], "--password-file is for a server that runs already"),
+        (["--target", "sip:127.0.0.1:5060", "--password-file", "/dev/null"], "the first line is empty"),
+        (["--target", "sip:127.0.0.1:5060", "--password-file", "/nowhere"], "No such file"),
     ],
 )
 def test_wrong_usage(args: list[str], said: str) -> None:

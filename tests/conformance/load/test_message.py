@@ -22,20 +22,21 @@ PREFIX = len("sip:user")
 
 def test_a_request_is_sip() -> None:
     body = message.text(7, 50)
-    data = message.request(
-        "MESSAGE",
-        "sip:chat-1@example.com",
+    outgoing = message.Outgoing(
         number=7,
-        run="abcd",
+        method="MESSAGE",
+        uri="sip:chat-1@example.com",
+        user=3,
         sender="sip:user3@example.com",
         to="sip:chat-1@example.com",
-        via="127.0.0.1:9",
         headers="Content-Type: text/plain\r\n",
         body=body,
     )
+    data = outgoing.render(cseq=9, run="abcd", via="127.0.0.1:9", credentials="Authorization: Digest a=b\r\n")
     found = parse_message(data, is_datagram=True)
     assert isinstance(found, Request)
-    assert (found.method, found.cseq.number, found.call_id, found.body) == ("MESSAGE", 7, "7.abcd", body)
+    assert (found.method, found.cseq.number, found.call_id, found.body) == ("MESSAGE", 9, "7.abcd", body)
+    assert found.headers.get("Authorization") == "Digest a=b"
 
 
 @pytest.mark.parametrize("size", [9, 50, 1000])
