@@ -16,6 +16,7 @@ from imc.errors import BadMessage
 from imc.sip.uri import SipUri, parse_uri
 
 SPAWNED = ("imc", "kamailio")
+_PREFIX = "chat-"  # with which the names of rooms begin, where nothing else is said
 
 
 class BadTarget(ValueError):
@@ -67,16 +68,22 @@ async def _spawned(name: str, people: People) -> AsyncIterator[Place]:
     from conformance.suite.conversation import CannotStart, Options
     from conformance.suite.profile import Profile
 
+    prefix = _common_prefix(people.rooms)
+    settings: dict[str, object] = {}
+    if name == "imc":
+        settings = {"limits.enabled": False}
+        if people.rooms and not prefix.startswith(_PREFIX):
+            settings["room_pattern"] = f"{prefix}*"
     case = Case(
         id="replay/recording",
         clause="R-ORDER-1",
         quotation="-",
         level="must",
         title="What was recorded",
-        settings={"limits.enabled": False} if name == "imc" else {},
+        settings=settings,
         step=(Step(do="settle"),),
     )
-    options = Options(profile=Profile(target=name, events={}), room_prefix=_common_prefix(people.rooms) or "chat-")
+    options = Options(profile=Profile(target=name, events={}), room_prefix=prefix or _PREFIX)
     try:
         async with driver(name).open(options, [case]) as target:
             assert isinstance(target, SipTarget)

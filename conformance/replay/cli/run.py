@@ -102,7 +102,7 @@ def run(  # noqa: PLR0917 - typer's options
     except NotReachable as error:
         fail(str(error), NOT_REACHABLE)
     if json_file is not None:
-        json_file.write_text(json.dumps(plain(played), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(json_file, played)
     _print(played, is_quiet=is_quiet)
     if played.differences:
         raise typer.Exit(DIFFERS)
@@ -129,6 +129,13 @@ async def _run(script: Script, target: str, people: People, options: PlayOptions
             domains.setdefault(script.server.ip, place.address.ip)
         place_options = replace(options, target=place.address, transport=place.transport, domains=domains)
         return await play(script, place_options)
+
+
+def _write(path: Path, played: Played) -> None:
+    try:
+        path.write_text(json.dumps(plain(played), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        fail(f"--json: {path}: {error.strerror or error}")
 
 
 def plain(played: Played) -> dict[str, object]:
