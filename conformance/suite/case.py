@@ -156,6 +156,7 @@ class Step(Model):
     ] = None
     response: Annotated[dict[str, HeaderCheck], Field(description="Headers of the final response.")] = {}
     gets: Annotated[dict[str, Gets], Field(description="EXHAUSTIVE: who is not listed must get nothing.")] = {}
+    prompt: Annotated[tuple[str, ...], Field(description="Who must not have to wait for those who are silent.")] = ()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -186,8 +187,7 @@ class Step(Model):
     def people(self) -> Iterator[str]:
         """The actors it names, as they are written."""
         yield from (self.by,) if self.by is not None else ()
-        yield from self.answers
-        yield from self.gets
+        yield from (*self.answers, *self.prompt, *self.gets)
         yield from (self.to.removeprefix("user:"),) if self.to.startswith("user:") else ()
         if self.claims is not None and self.claims not in PLACES and not is_uri(self.claims):
             yield self.claims

@@ -20,6 +20,8 @@ from conformance.suite.template import render
 from conformance.suite.verdict import CaseVerdict, Outcome, StepSeen
 from imc.aor import Aor
 
+PROMPT = 16.0
+"""Seconds within which somebody gets theirs who does not wait until a silent one is given up, after 32 s."""
 WITHIN = 120.0
 """Seconds for a whole case. Silence alone takes 32 of them (RFC 3261 §17.1.2.2, Timer F)."""
 
@@ -107,6 +109,7 @@ class _Player:
         problems = [] if answer is None else answer_problems(answer, self._allowed(), self._response())
         for actor, expected in step.gets.items():
             self._wanted[actor] += [self._resolve(one) for one in expected]
+        problems += await self._waited()
         got: dict[str, list[Delivery]] = {}
         if is_settled:
             got = await self._on.settle({actor: len(wanted) for actor, wanted in self._wanted.items()})
@@ -126,6 +129,14 @@ class _Player:
             problems=problems,
             status=None if answer is None else answer.status,
         )
+
+    async def _waited(self) -> list[str]:
+        """What is wrong where somebody waits for those who are silent (spec R-ORDER-2)."""
+        began = trio.current_time()
+        await self._on.wait_arrived({actor: len(self._wanted[actor]) for actor in self._step.prompt})
+        took = trio.current_time() - began
+        names = " and ".join(self._step.prompt)
+        return [f"{names} must not have to wait for who is silent, and waited {took:.0f} s"] if took > PROMPT else []
 
     def _allowed(self) -> Sequence[Status]:
         return self._step.status if self._step.status is not None else ("2xx",)

@@ -237,3 +237,32 @@ async def test_a_case_has_its_time(autojump_clock: trio.testing.MockClock) -> No
     async with CoreDriver().open(OPTIONS, [INVITE]) as target:
         verdict = await play(INVITE, HangingTarget(target, Lies()), within=7)
     assert (verdict.outcome, verdict.why) == ("error", "not at its end after 7 s, in step 1")
+
+
+class Dawdles(Tampered):
+    """Nobody gets anything before a silent one is given up."""
+
+    async def wait_arrived(self, awaited: Mapping[str, int]) -> None:
+        await trio.sleep(32 if awaited else 0)
+
+
+class DawdlingTarget(TamperedTarget):
+    @asynccontextmanager
+    async def conversation(self, case: Case) -> AsyncIterator[Conversation]:
+        async with self.inner.conversation(case) as inner:
+            yield Dawdles(inner, self.lies)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problems"),
+    [([], []), (["mary"], ["mary must not have to wait for who is silent, and waited 32 s"])],
+)
+async def test_nobody_waits_for_the_silent(
+    autojump_clock: trio.testing.MockClock, prompt: list[str], problems: list[str]
+) -> None:
+    """Spec R-ORDER-2."""
+    case = INVITE.model_copy(update={"step": (INVITE.step[0].model_copy(update={"prompt": tuple(prompt)}),)})
+    async with CoreDriver().open(OPTIONS, [case]) as target:
+        verdict = await play(case, DawdlingTarget(target, Lies()))
+    assert verdict.steps[0].problems == problems
+    assert (await played(case)).outcome == "passed"
