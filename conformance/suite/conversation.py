@@ -188,8 +188,8 @@ class User:
 class Options:
     """What a run tells its driver. ``uri`` is that of an external server, ``folder`` where a spawned one may write.
 
-    ``patience``: seconds for an awaited message, None for the target's own. ``users``: actor → account. ``as_proxy``: IP
-    and port where we are the proxy that an external server sends everything to, and that vouches for its users.
+    ``patience``: seconds for an awaited message, None for the target's own. ``users``: actor → account. ``as_proxy``:
+    IP and port where we are the proxy that an external server sends everything to, and that vouches for its users.
     """
 
     profile: Profile
