@@ -94,6 +94,7 @@ class Player:
             if isinstance(event.what, Incoming) and event.what.request.method in _COMPARED_METHODS
         ]
         self._by_incoming = {each.incoming: each for each in self._expected}
+        self._last_place: dict[tuple[Agent, str | None, str | None], int] = {}
         self._waiting: dict[Agent, list[_Expected]] = {}
         for each in self._expected:
             self._waiting.setdefault(each.incoming.agent, []).append(each)
@@ -250,6 +251,7 @@ class Player:
             answer: Response | None = answer_ok(request)
         else:
             problems = self._comparison.requests(expected.incoming.request, request)
+            problems += self._order(expected, request)
             self._drawing.draw(
                 agent, request, is_up=False, mark=Mark("differs", "; ".join(problems)) if problems else None
             )
@@ -259,6 +261,13 @@ class Player:
         if answer is not None:
             self._drawing.draw(agent, answer, is_up=True)
         return answer
+
+    def _order(self, expected: _Expected, request: Request) -> list[str]:
+        """Whether one of the same sender to the same recipient has come that was recorded behind it."""
+        key = expected.incoming.agent, aor(request.to.uri), aor(request.from_.uri)
+        last = self._last_place.get(key, -1)
+        self._last_place[key] = max(last, expected.place)
+        return ["came behind one that was recorded after it"] if expected.place < last else []
 
     def _find(self, agent: Agent, request: Request) -> _Expected | None:
         """What was recorded for this one: the same; else, of what is due and of the same sender, what is a copy of

@@ -13,7 +13,16 @@ from conformance.replay.player import PlayOptions, play
 from conformance.replay.recording import Address, Recording
 from conformance.replay.script import build
 from tests.conformance.replay.live import echo, recorded_talk, replayed, served
-from tests.conformance.replay.talks import asked, recording, request
+from tests.conformance.replay.talks import (
+    ALICE,
+    SERVER,
+    asked,
+    copy_for,
+    recording,
+    request,
+    response,
+    told,
+)
 
 
 def edited(of: Recording, old: bytes, new: bytes) -> Recording:
@@ -180,3 +189,33 @@ async def test_a_large_conversation_is_compared_in_time(tmp_path: Path, autojump
         played = await play(build(recording(*messages)), PlayOptions(target=target, linger=0.0))
     assert played.differences == []
     assert played.responses == 2000
+
+
+async def test_order_of_one_sender_to_one_recipient() -> None:
+    """The target sends two texts of a room the other way round, and one of another room in between."""
+    texts = [("chat-a", "first"), ("chat-a", "second"), ("chat-b", "elsewhere")]
+    copies = {
+        text: copy_for("alice", text, to=ALICE, branch=f"z9hG4bK{text}", call_id=text).replace(b"chat-a", room.encode())
+        for room, text in texts
+    }
+    messages = asked(0.0, request(body="#join"))
+    for at, data in enumerate(copies.values(), 1):
+        messages += told(0.1 * at, data, client=ALICE)
+    with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as sock:
+        await sock.bind(("127.0.0.1", 0))
+
+        async def serve() -> None:
+            while True:
+                data, source = await sock.recvfrom(65535)
+                if data.startswith(b"SIP/2.0"):
+                    continue
+                await sock.sendto(response(data), source)
+                for text in ("second", "elsewhere", "first") if data.startswith(b"MESSAGE") else ():
+                    await sock.sendto(copies[text], source)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            options = PlayOptions(target=Address(*sock.getsockname()), linger=0.0, patience=5.0)
+            played = await play(build(recording(*messages), SERVER), options)
+            nursery.cancel_scope.cancel()
+    assert played.differences == ["server > alice: MESSAGE first: came behind one that was recorded after it"]
