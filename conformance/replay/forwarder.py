@@ -56,6 +56,7 @@ class _Flow:
     send: Callable[[bytes], None]
     is_server: bool = False
     upstream: _Flow | None = None
+    close: Callable[[], None] = lambda: None
 
 
 class Forwarder:
@@ -122,24 +123,28 @@ class Forwarder:
             except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
                 self.dropped += 1
 
-        flow = self._add_flow(_Flow(self._next_id(), "tcp", peer, send, is_server))
-        self._nursery.start_soon(self._read_stream, stream, flow, to_write)
+        scope = trio.CancelScope()
+        flow = self._add_flow(_Flow(self._next_id(), "tcp", peer, send, is_server, close=scope.cancel))
+        self._nursery.start_soon(self._read_stream, stream, flow, to_write, scope)
         self._nursery.start_soon(_write_stream, stream, outgoing)
         return flow
 
     async def _read_stream(
-        self, stream: trio.SocketStream, flow: _Flow, to_write: trio.MemorySendChannel[bytes]
+        self, stream: trio.SocketStream, flow: _Flow, to_write: trio.MemorySendChannel[bytes], scope: trio.CancelScope
     ) -> None:
         framer = StreamFramer(_MAX_MESSAGE)
-        async with stream, to_write:
-            with suppress(trio.BrokenResourceError, trio.ClosedResourceError, BadMessage):
-                async for data in stream:
-                    for item in framer.feed(bytes(data)):
-                        if isinstance(item, Ping):
-                            flow.send(PONG)
-                        else:
-                            await self._take(flow, item)
+        with scope:
+            async with stream, to_write:
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError, BadMessage):
+                    async for data in stream:
+                        for item in framer.feed(bytes(data)):
+                            if isinstance(item, Ping):
+                                flow.send(PONG)
+                            else:
+                                await self._take(flow, item)
         self._flows.pop(flow.id, None)
+        if flow.upstream is not None:
+            flow.upstream.close()
 
     # -- flows --------------------------------------------------------------------------------------------------------
 
@@ -152,6 +157,7 @@ class Forwarder:
         while len(self._flows) > _MAX_FLOWS:
             _, old = self._flows.popitem(last=False)
             self._by_peer.pop((old.transport, old.peer), None)
+            old.close()
         return flow
 
     def _flow_of(self, transport: str, peer: Address, send: Callable[[bytes], None]) -> _Flow:

@@ -40,7 +40,7 @@ async def recorder(server: Address, transport: str | None = None) -> AsyncIterat
         recording.add(Recorded(time.time(), transport, source, target, data, f"message {len(recording.messages) + 1}"))
 
     async with trio.open_nursery() as nursery:
-        forwarder = Forwarder(Address("127.0.0.1", 0), server, transport, tell)
+        forwarder = Forwarder(Address(server.ip, 0), server, transport, tell)
         recording.server = await nursery.start(forwarder.run)
         yield forwarder, recording
         nursery.cancel_scope.cancel()
@@ -82,10 +82,10 @@ async def said(client: SipClient, text: str, status: int, told: Sequence[tuple[S
         await recipient.wait_message(event=event)
 
 
-async def recorded_talk(folder: Path, *, transport: str = "udp", mode: str = "none") -> Recording:
+async def recorded_talk(folder: Path, *flags: str, transport: str = "udp", mode: str = "none") -> Recording:
     """That conversation, recorded with a fresh imc."""
     async with (
-        served(folder, mode=mode) as on,
+        served(folder, *flags, mode=mode) as on,
         recorder(Address(*on.addresses[transport])) as (forwarder, recording),
         trio.open_nursery() as nursery,
     ):

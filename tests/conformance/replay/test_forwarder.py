@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conformance.agent.client import SipClient
 from conformance.replay.forwarder import Forwarder
 from conformance.replay.recording import Address
 from imc.sip.message import Request
 from tests.conformance.replay.live import ROOM, recorder, served, talk
+from tests.conformance.replay.planted import messages
 from tests.e2e.stage import DOMAIN
 
 
@@ -96,3 +99,49 @@ async def test_a_port_that_is_taken() -> None:
         other = Forwarder(forwarder.listen, Address("127.0.0.1", 9), None, lambda *_: None)
         with pytest.raises(OSError, match="in use"):
             await other.run()
+
+
+@given(st.lists(messages(), min_size=1, max_size=5), st.sampled_from(["udp", "tcp"]))
+@settings(max_examples=60)
+def test_whatever_is_sent_the_forwarder_goes_on(data: list[bytes], transport: str) -> None:
+    """From a client, and from the server to whom it passes."""
+
+    async def main() -> None:
+        with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as server:
+            await server.bind(("127.0.0.1", 0))
+            async with (
+                recorder(Address(*server.getsockname()), "udp") as (forwarder, _),
+                trio.open_nursery() as nursery,
+            ):
+                place = forwarder.listen.ip, forwarder.listen.port
+                client = await SipClient.open(nursery, f"sip:alice@{DOMAIN}", place, transport=transport)
+                for each in data:
+                    if client.is_connected:
+                        client.send_raw(each)
+                    await server.sendto(each.replace(b"sip:", b"sip:x;x-flow=1-y@", 1), place)
+                    await server.sendto(b"SIP/2.0 200 OK\r\n" + each.partition(b"\r\n")[2], place)
+                other = await SipClient.open(nursery, f"sip:bob@{DOMAIN}", place)
+                other.send_raw(other.build("OPTIONS", f"sip:{DOMAIN}").render())
+                with trio.fail_after(5):
+                    while b"OPTIONS sip:example.com" not in await server.recv(65535):
+                        pass
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+async def test_a_client_that_goes_takes_its_connection_to_the_server_with_it(tmp_path: Path) -> None:
+    async with (
+        served(tmp_path / "imc") as on,
+        recorder(Address(*on.addresses["tcp"])) as (forwarder, _),
+        trio.open_nursery() as nursery,
+    ):
+        place = forwarder.listen.ip, forwarder.listen.port
+        alice = await SipClient.open(nursery, f"sip:alice@{DOMAIN}", place, transport="tcp")
+        assert (await alice.register()).status == 200
+        assert len(forwarder._flows) == 2
+        alice.close()
+        with trio.fail_after(5):
+            while forwarder._flows:
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()

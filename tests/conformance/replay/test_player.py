@@ -46,6 +46,17 @@ async def test_the_same(tmp_path: Path, transport: str) -> None:
     assert played.marks == {}
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_ipv6(tmp_path: Path, transport: str) -> None:
+    """From IPv6 to IPv6, and to IPv4."""
+    flag = 'sip.listen=["udp:[::1]:0", "tcp:[::1]:0"]'
+    recorded = await recorded_talk(tmp_path / "one", flag, transport=transport)
+    assert {each.source.ip for each in recorded.messages} == {"::1"}
+    for name, flags in (("two", [flag]), ("three", [])):
+        async with served(tmp_path / name, *flags) as on:
+            assert (await replayed(recorded, on)).differences == []
+
+
 async def test_the_other_transport(tmp_path: Path) -> None:
     recorded = await recorded_talk(tmp_path / "one", transport="tcp")
     async with served(tmp_path / "two") as on:
