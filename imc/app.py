@@ -316,6 +316,7 @@ class Daemon:
             self._rooms.invitation_failed(
                 room,
                 WithdrawInvitation(room=room, user=recipient, inviter=inviter, serial=int(dispatch.context["serial"])),
+                cause=dict(dispatch.headers).get("In-Reply-To"),
             )
 
     def _job_done(self, job: Job) -> None:

@@ -281,15 +281,18 @@ class Rooms:
 
     # --- invitations that could not be delivered --------------------------------------------------------------------
 
-    def invitation_failed(self, room: Aor, withdrawn: WithdrawInvitation) -> None:
-        """Spec R-INVITE-4, R-INVITE-5. What the database cannot take now is logged: the invitation stays then."""
+    def invitation_failed(self, room: Aor, withdrawn: WithdrawInvitation, cause: str | None = None) -> None:
+        """Spec R-INVITE-4, R-INVITE-5. What the database cannot take now is logged: the invitation stays then.
+
+        ``cause`` is the Call-ID of the request that made the invitation.
+        """
 
         def dropped(outcome: Outcome) -> None:
             _log.warning("invitation-not-withdrawn", room=str(room), user=str(withdrawn.user), status=outcome.status)
 
         def judge(slot: Slot) -> None:
             decision = decide_undelivered(slot.room, withdrawn, self.policy)
-            job = self._outbox.job(self._copies.of_notices(decision, self.policy, None), is_durable=True)
+            job = self._outbox.job(self._copies.of_notices(decision, self.policy, cause), is_durable=True)
             judged = Judged(slot.room, withdrawn.inviter, withdrawn, 0, Context(), self.policy, decision)
             self._commit(judged, job, slot, lambda: self._outbox.release(job), lambda error: dropped(failed(error)))
 

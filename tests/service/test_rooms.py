@@ -696,9 +696,11 @@ async def test_undelivered_invitation_is_withdrawn() -> None:
         await on.set_up("alice")
         failed = await pending_invitation(on)
         on.base.tables.outbox.clear()
-        on.rooms.invitation_failed(ROOM, failed)
+        on.rooms.invitation_failed(ROOM, failed, "call-1")
         await on.writer.drain()
         assert on.roles() == {"alice": "owner"}
+        (told,) = (one for job in on.engine.jobs for one in job.dispatches)
+        assert dict(told.headers)["In-Reply-To"] == "call-1"  # spec R-ANSWER-6
         assert on.log == ["alice <- invitation-failed"]
         assert [put.recipients for put in on.base.tables.outbox.values()] == [b"alice@example.com"]  # spec S-LANE-6
 
