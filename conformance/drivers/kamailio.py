@@ -48,7 +48,7 @@ class KamailioDriver(Driver):
         with tempfile.TemporaryDirectory(prefix="kamailio-", dir=options.folder) as folder:
             domain = options.domain or DOMAIN
             target = KamailioTarget(name=self.name, options=options, domain=domain, folder=Path(folder))
-            target.version = await trio.to_thread.run_sync(_version)
+            target.version = await trio.to_thread.run_sync(installed_version)
             target.take(cases)
             try:
                 await target.start()
@@ -93,7 +93,7 @@ class KamailioTarget(ModuleTarget):
         return found
 
 
-def _version() -> str:
+def installed_version() -> str:
     """As ``kamailio -v`` tells it: "5.6.3"."""
     binary = find_binary("kamailio")
     assert binary is not None

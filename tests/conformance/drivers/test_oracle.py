@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from conformance.drivers.kamailio import KamailioDriver
 from conformance.suite.case import Case
 from conformance.suite.conversation import Conversation, Options, Sent, User
 from conformance.suite.profile import load_profile
+from tests.conformance.drivers.kamailio56 import needs_kamailio
 
 RECORDINGS = Path(__file__).parents[1] / "oracle" / "kamailio-5.6.3.jsonl"
 DOMAIN = "imc.test"
@@ -24,8 +23,6 @@ ACTORS = {
 }
 NAMES = {name: actor for actor, name in ACTORS.items()}
 STOOD = {"alice": "owner", "adam": "admin", "mary": "member", "ivan": "invited"}
-
-pytestmark = pytest.mark.skipif(KamailioDriver().why_not() is not None, reason=KamailioDriver().why_not() or "")
 
 
 def _recordings() -> Iterator[dict[str, Any]]:
@@ -96,6 +93,7 @@ async def _play(recording: dict[str, Any], people: Sequence[str], conversation: 
     return problems
 
 
+@needs_kamailio
 async def test_all_is_as_recorded() -> None:
     recordings = list(_recordings())
     cases = [_case(number, each) for number, each in enumerate(recordings, 1)]
