@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import tempfile
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
@@ -20,7 +21,7 @@ import trio
 from conformance.drivers.base import Server, SipConversation, SipTarget
 from conformance.drivers.spawn import NotStarted, Spawned
 from conformance.suite.case import Case, Room, Standing
-from conformance.suite.conversation import CannotStart, Lacks
+from conformance.suite.conversation import CannotStart, Driver, Lacks, Options, Target
 from conformance.suite.wire_case import WireCase
 
 IP = "127.0.0.1"
@@ -174,6 +175,32 @@ class ModuleTarget(SipTarget):
         """A refusal goes by the proxy to the module, what it tells then by the proxy to the user: two hops more."""
         for _ in range(2):
             await conversation.pass_barrier(conversation.case.people)
+
+
+class ModuleDriver(Driver):
+    """A driver of such a proxy."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Of the program that is installed; it blocks."""
+
+    @abstractmethod
+    def target(self, options: Options, folder: Path) -> ModuleTarget: ...
+
+    @asynccontextmanager
+    async def open(self, options: Options, cases: Sequence[Case]) -> AsyncIterator[Target]:
+        problem = self.why_not()
+        if problem is not None:
+            raise CannotStart(problem)
+        with tempfile.TemporaryDirectory(prefix=f"{self.name}-", dir=options.folder) as folder:
+            target = self.target(options, Path(folder))
+            target.version = await trio.to_thread.run_sync(self.version)
+            target.take(cases)
+            try:
+                await target.start()
+                yield target
+            finally:
+                await target.stop()
 
 
 def tables_in(folders: Sequence[Path], names: Sequence[str]) -> list[Path] | None:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import trio
-
-from conformance.drivers.imc_module import DATABASE, DOMAIN, IP, ModuleTarget, Setup, tables_in
+from conformance.drivers.imc_module import DATABASE, DOMAIN, IP, ModuleDriver, ModuleTarget, Setup, tables_in
 from conformance.drivers.spawn import find_binary
 from conformance.suite.case import Case
-from conformance.suite.conversation import CannotStart, Driver, Lacks, Options, Target
+from conformance.suite.conversation import Lacks, Options
 
 CONFIG = Path(__file__).with_name("kamailio.cfg")
 SHARED_MEMORY = "512"
@@ -26,7 +21,7 @@ _FIXED = {"add_requires_consent": False, "room_pattern": "chat-*"}
 """What no parameter changes: `add` asks nobody, and the script tells rooms from users by their names."""
 
 
-class KamailioDriver(Driver):
+class KamailioDriver(ModuleDriver):
     name = "kamailio"
     profile = "kamailio-5.6"
 
@@ -40,21 +35,11 @@ class KamailioDriver(Driver):
             return "Kamailio's tables for SQLite are not installed (Debian: apt install kamailio-sqlite-modules)"
         return None
 
-    @asynccontextmanager
-    async def open(self, options: Options, cases: Sequence[Case]) -> AsyncIterator[Target]:
-        problem = self.why_not()
-        if problem is not None:
-            raise CannotStart(problem)
-        with tempfile.TemporaryDirectory(prefix="kamailio-", dir=options.folder) as folder:
-            domain = options.domain or DOMAIN
-            target = KamailioTarget(name=self.name, options=options, domain=domain, folder=Path(folder))
-            target.version = await trio.to_thread.run_sync(installed_version)
-            target.take(cases)
-            try:
-                await target.start()
-                yield target
-            finally:
-                await target.stop()
+    def version(self) -> str:
+        return installed_version()
+
+    def target(self, options: Options, folder: Path) -> ModuleTarget:
+        return KamailioTarget(name=self.name, options=options, domain=options.domain or DOMAIN, folder=folder)
 
 
 class KamailioTarget(ModuleTarget):

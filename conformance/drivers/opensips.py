@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import trio
-
-from conformance.drivers.imc_module import DATABASE, DOMAIN, IP, ModuleTarget, Setup, tables_in
+from conformance.drivers.imc_module import DATABASE, DOMAIN, IP, ModuleDriver, ModuleTarget, Setup, tables_in
 from conformance.drivers.spawn import find_binary
 from conformance.suite.case import Case
-from conformance.suite.conversation import CannotStart, Driver, Lacks, Options, Target
+from conformance.suite.conversation import Lacks, Options
 
 CONFIG = Path(__file__).with_name("opensips.cfg")
 TABLES = ("standard", "imc")
@@ -28,7 +23,7 @@ _FIXED = {"room_pattern": "chat-*", "create_on_join": True, "check_on_create": F
 """What its module has no parameter for, and does as documented."""
 
 
-class OpensipsDriver(Driver):
+class OpensipsDriver(ModuleDriver):
     name = "opensips"
     profile = "opensips-3"
 
@@ -44,21 +39,11 @@ class OpensipsDriver(Driver):
             return f"OpenSIPS' tables for SQLite are not in {FOLDERS[0]}"
         return None
 
-    @asynccontextmanager
-    async def open(self, options: Options, cases: Sequence[Case]) -> AsyncIterator[Target]:
-        problem = self.why_not()
-        if problem is not None:
-            raise CannotStart(problem)
-        with tempfile.TemporaryDirectory(prefix="opensips-", dir=options.folder) as folder:
-            domain = options.domain or DOMAIN
-            target = OpensipsTarget(name=self.name, options=options, domain=domain, folder=Path(folder))
-            target.version = await trio.to_thread.run_sync(_version)
-            target.take(cases)
-            try:
-                await target.start()
-                yield target
-            finally:
-                await target.stop()
+    def version(self) -> str:
+        return installed_version()
+
+    def target(self, options: Options, folder: Path) -> ModuleTarget:
+        return OpensipsTarget(name=self.name, options=options, domain=options.domain or DOMAIN, folder=folder)
 
 
 class OpensipsTarget(ModuleTarget):
@@ -108,7 +93,7 @@ def modules() -> Path | None:
     return None
 
 
-def _version() -> str:
+def installed_version() -> str:
     """As ``opensips -V`` tells it: "3.4.5"."""
     binary = find_binary("opensips")
     assert binary is not None
