@@ -19,7 +19,7 @@ JOBS ?= 2
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock spec tour mutation traces reference clean programs
+.PHONY: run test lint format lock spec tour mutation traces reference clean programs models
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -65,13 +65,17 @@ clean:
 programs:
 	@.ci/setup programs
 
-spec: .venv/dev.stamp spec/node_modules/.package-lock.json
+spec: .venv/dev.stamp models spec/node_modules/.package-lock.json
 	$(BIN)/python spec/check_rooms.py
 	$(BIN)/python spec/check_lanes.py
 
-# The lock file names no registry: npm takes what it is configured with.
-spec/node_modules/.package-lock.json: spec/package-lock.json
+# The model checkers, where they are missing: each time, since node_modules may be there without them.
+models:
 	@.ci/setup models
+
+# The lock file names no registry: npm takes what it is configured with.
+spec/node_modules/.package-lock.json: spec/package-lock.json | models
+	@command -v npm >/dev/null || { echo "make spec: npm is missing (Debian: apt-get install npm)" >&2; exit 2; }
 	cd spec && npm ci --omit-lockfile-registry-resolved --no-audit --no-fund
 
 .venv/run.stamp: requirements.lock pyproject.toml

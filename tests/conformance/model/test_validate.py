@@ -211,6 +211,44 @@ def test_what_is_no_trace_is_said_to_be_none(lines: list[str]) -> None:
         validate(lines)
 
 
+def invitation(command: str, subject: str, clause: str, event: str, **more: Any) -> list[Record]:
+    """A trace of one command about somebody, of a room in which bob is a member and carol is invited."""
+    people = {
+        "sip:ann@imc.test": ["owner"],
+        "sip:bob@imc.test": ["member"],
+        "sip:carol@imc.test": ["invited", "sip:ann@imc.test", 7],
+    }
+    asked = {
+        "n": 1, "policy": 1, "room": "sip:chat-1@imc.test", "actor": "sip:ann@imc.test", "command": command,
+        "subject": subject, "given": {"serial": 8}, "status": 403, "clause": clause, "event": event,
+        "changes": [], "answers": [event], "told": {},
+    } | more  # fmt: skip
+    return [*header(), SNAPSHOT | {"snapshot": {"is_private": False, "members": people}}, asked]
+
+
+TOO_MANY = ("R-LIMIT-4", "too-many-invitations")
+
+
+@pytest.mark.parametrize("command", ["invite", "add"])
+def test_too_many_invitations_are_refused(command: str) -> None:
+    """Spec R-LIMIT-4; the graphs have no rates. Someone invited already counts like someone new."""
+    for subject in ("sip:dan@imc.test", "sip:carol@imc.test"):
+        assert validate(rendered(invitation(command, subject, *TOO_MANY))).clauses == {"R-LIMIT-4": 1}
+        with pytest.raises(Disagreement, match='clause is "R-INVITE-3", must be "R-LIMIT-4"'):
+            validate(rendered(invitation(command, subject, "R-INVITE-3", TOO_MANY[1])))
+
+
+@pytest.mark.parametrize("command", ["invite", "add"])
+def test_rates_are_looked_at_last(command: str) -> None:
+    """Spec R-JUDGE-1: limits come behind the subject's standing, and behind what is a room."""
+    with pytest.raises(Disagreement, match="must be") as caught:
+        validate(rendered(invitation(command, "sip:bob@imc.test", *TOO_MANY)))
+    assert '"R-INVITE-3"' in str(caught.value)
+    with pytest.raises(Disagreement, match="must be") as caught:
+        validate(rendered(invitation(command, "sip:chat-2@imc.test", *TOO_MANY, given={"is_target_room": True})))
+    assert '"R-ADDR-8"' in str(caught.value)
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
