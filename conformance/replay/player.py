@@ -30,6 +30,7 @@ _T1, _T2, _TIMER_F = 0.5, 4.0, 32.0  # RFC 3261 §17.1.2.1
 _MAX_ATTEMPTS = 3  # of one request: a challenge, and a stale one
 _COMPARED_METHODS = frozenset(("MESSAGE", "NOTIFY"))
 _SHORTEST_PATIENCE = 0.3  # seconds; for those after one that did not come
+_HOPELESS_AFTER, _NO_PATIENCE = 20, 0.01  # so many that did not come in a row: the target sends nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ class Player:
         self._answered: dict[tuple[str, str, str], bytes | None] = {}
         self._drawing = Drawing(lane_names(script.agents))
         self._patience = options.patience
+        self._missed = 0  # in a row
         self._began = 0.0
         self._clients: Clients
         self._nursery: trio.Nursery
@@ -151,8 +153,11 @@ class Player:
             return
         with trio.move_on_after(min(took, _TIMER_F) + self._patience):
             await event.wait()
+            self._missed = 0
             return
-        self._patience = max(self._patience / 2, min(_SHORTEST_PATIENCE, self._options.patience))
+        self._missed += 1
+        shortest = _SHORTEST_PATIENCE if self._missed < _HOPELESS_AFTER else _NO_PATIENCE
+        self._patience = max(self._patience / 2, min(shortest, self._options.patience))
 
     def _now(self) -> float:
         return trio.current_time() - self._began
