@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import trio
 import typer
 
 from conformance.replay.cli.common import (
@@ -121,14 +124,27 @@ def _script(file: Path, server: str | None) -> Script:
 
 
 async def _run(script: Script, target: str, people: People, options: PlayOptions) -> Played:
-    async with opened(target, people) as place:
-        domains = dict(options.domains)
-        if place.domain is not None and people.domain is not None:
-            domains.setdefault(people.domain, place.domain)
-        if script.server.ip in (people.domain, *(each.partition("@")[2] for each in people.users)):
-            domains.setdefault(script.server.ip, place.address.ip)
-        place_options = replace(options, target=place.address, transport=place.transport, domains=domains)
-        return await play(script, place_options)
+    """SIGTERM ends it, and the server that was started for it."""
+    played: Played | None = None
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with opened(target, people) as place, trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_at, signals, nursery.cancel_scope)
+            domains = dict(options.domains)
+            if place.domain is not None and people.domain is not None:
+                domains.setdefault(people.domain, place.domain)
+            if script.server.ip in (people.domain, *(each.partition("@")[2] for each in people.users)):
+                domains.setdefault(script.server.ip, place.address.ip)
+            there = replace(options, target=place.address, transport=place.transport, domains=domains)
+            played = await play(script, there)
+            nursery.cancel_scope.cancel()
+    if played is None:
+        raise SystemExit(128 + signal.SIGTERM)
+    return played
+
+
+async def _cancel_at(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
 
 
 def _write(path: Path, played: Played) -> None:
