@@ -59,10 +59,10 @@ def every_outcome() -> RunVerdict:
         case("invite/passes", "passed"),
         case("invite/fails", "failed", why="status 403, not 200"),
         case("invite/wish", "failed", level="should", why="status 403, not 200"),
-        case("join/declared", "deviates", clause="R-JOIN-2", why="It knows no ranks.", link="https://example.org/a#b"),
-        case("join/gone", "deviation-gone", clause="R-JOIN-10", why="It passed, though declared."),
-        case("join/broken", "error", clause="R-JOIN-10", why="The server ended."),
-        case("join/lacks", "skipped", clause="R-JOIN-10", why="It has no #modify.", steps=[], ladder=[]),
+        case("join/declared", "deviates", clause="R-MSG-2", why="It knows no ranks.", link="https://example.org/a#b"),
+        case("join/gone", "deviation-gone", clause="R-MSG-10", why="It passed, though declared."),
+        case("join/broken", "error", clause="R-MSG-10", why="The server ended."),
+        case("join/lacks", "skipped", clause="R-MSG-10", why="It has no #modify.", steps=[], ladder=[]),
     )
 
 

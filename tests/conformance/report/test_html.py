@@ -68,7 +68,7 @@ def test_summary_matrix_and_cases() -> None:
     assert "1 × It has no #modify." in text
     assert "✗ failed 1 ! error 1 ↺ deviation gone 1 △ should: failed 1 ≠ deviates 1 – skipped 1 ✓ passed 1" in text
     assert "R-INVITE-1 ✗ 1 △ 1 ✓ 1" in text
-    assert text.index("R-JOIN-2 ≠ 1") < text.index("R-JOIN-10 ! 1 ↺ 1 – 1")  # in natural order
+    assert text.index("R-MSG-2 ≠ 1") < text.index("R-MSG-10 ! 1 ↺ 1 – 1")  # in natural order
     assert text.count("An owner invites.") == 3  # once a clause
     assert "alice → room: #invite rita 200 403 status 403, not 200" in text
     assert "7 cases in 12.3 s, profile imc, began 2026-11-23T07:20:00+00:00 on build-7" in text
@@ -78,7 +78,7 @@ def test_a_column_for_each_server() -> None:
     text = Page(render(_runs())).text
     assert "Conformance of imc 0.1.0, kamailio 5.6.3" in text
     assert "R-INVITE-1 ✗ 1 △ 1 ✓ 1 ✗ 1" in text
-    assert "R-JOIN-2 ≠ 1 ·" in text
+    assert "R-MSG-2 ≠ 1 ·" in text
     assert "invite/passes Title of invite/passes must · invite ✓ imc 0.1.0 ✗ kamailio 5.6.3" in text
 
 

@@ -105,7 +105,7 @@ def test_what_a_failure_tells() -> None:
     assert wish.get("message") == "R-INVITE-1: should: status 403, not 200"
     lacks = found["join/lacks"].find("skipped")
     assert lacks is not None
-    assert (lacks.get("message"), lacks.text) == ("R-JOIN-10: It has no #modify.", None)
+    assert (lacks.get("message"), lacks.text) == ("R-MSG-10: It has no #modify.", None)
 
 
 def test_a_reason_of_several_lines() -> None:
