@@ -73,6 +73,7 @@ class _Daemon:
     kind: _Kind
     folder: Path
     accounts: Mapping[str, User]
+    added: set[str] = field(default_factory=set)
     server: Server | None = None
     starting: trio.Lock = field(default_factory=trio.Lock)
     turn: trio.Lock = field(default_factory=trio.Lock)
@@ -92,12 +93,10 @@ class _Daemon:
     async def _start(self) -> None:
         if self.accounts:
             self.command(0)  # the configuration, for the accounts
-            try:
-                async with trio.open_nursery() as nursery:
-                    for user in self.accounts.values():
-                        nursery.start_soon(self._add, user)
-            except* CannotStart as group:
-                raise CannotStart("\n".join(map(str, group.exceptions))) from None
+            for user in self.accounts.values():  # one after the other: SQLite has one writer
+                if user.address not in self.added:
+                    await self._add(user)
+                    self.added.add(user.address)
         try:
             await self.spawned.start()
         except NotStarted as error:
