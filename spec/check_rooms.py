@@ -5,7 +5,7 @@
 - Every clause that the model knows is reached; every clause of the core is in the model, or below with a reason.
 - The graphs in graph/ are the model's, and room.m is made from them; ``--write`` writes both anew.
 - Rumur finds as many rooms and judgements for 3 users as Quint did, and no law broken for 6.
-- Each mutant is refuted, by the law that it names.
+- Each mutant is refuted, by the law that it names; and each law has a mutant that it refutes, so that none is idle.
 - The tours in traces/ are those that the rules give (conformance/model/).
 - `imc.rooms` decides as the graphs say, edge by edge (tests/spec/test_graph.py).
 
@@ -22,13 +22,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import murphi_mutants
 import room_graph
 import room_murphi
 import room_mutants
@@ -45,6 +46,8 @@ DEEP = ((6, 2), (7, 1))
 # Clauses of the core that are not about who may do what, who is told, and what becomes of the room.
 NOT_MODELLED = {
     "R-ADDR-1": "addresses are numbers here",
+    "R-ROLE-1": "it says what the numbers of `Standing` are ordered by",
+    "R-JUDGE-2": "`apply` is a pure function, and each exploration puts every request to it in every room",
     "R-CMD-1": "commands are read already",
     "R-CMD-2": "commands are read already",
     "R-MSG-3": "by R-INV-2: recipients are a function of the room as the message finds it",
@@ -56,8 +59,6 @@ NOT_MODELLED = {
     "R-LIMIT-2": "R-CREATE-4 under another name",
     "R-LIMIT-3": "R-CMD-5, R-MSG-8, R-LIST-4 under another name",
 }
-
-INVARIANTS = {f"R-INV-{number}" for number in range(1, 9)}
 
 SIZES = (("worlds", "skies", "houses"), ("steps", "judgements"))  # states and transitions of room_server_all.qnt
 
@@ -86,8 +87,12 @@ def named_clauses(text: str) -> set[str]:
     return found
 
 
+def _without_comments(text: str) -> str:
+    return re.sub(r"//.*", "", text)
+
+
 def check_clauses(report: Report, graphs: dict[str, Json]) -> None:
-    text = "".join((SPEC / model).read_text() for model in room_quint.MODELS)
+    text = "".join(_without_comments((SPEC / model).read_text()) for model in room_quint.MODELS)
     known = set(re.findall(r'"(R-[A-Z]+-\d+)"', (SPEC / "room.qnt").read_text()))
     known |= set(re.findall(r'clause: "(R-[A-Z]+-\d+)"', text))
     reached = {outcome["clause"] for graph in graphs.values() for outcome in graph["outcomes"]}
@@ -131,11 +136,25 @@ def check_explorations(report: Report, found: list[room_quint.Found], is_writing
         report.line(f"{name}: {size} states, {steps} transitions, last frontier {search['frontier'] or 'empty'}")
         states, transitions = states + size, transitions + steps
     report.line(f"states: {states}, transitions: {transitions}")
-    report.line(f"invariants: {len(INVARIANTS - broken)} of {len(INVARIANTS)} hold")
+    check_invariants(report, broken)
     stale = {path.name for path in GRAPHS.glob("*.json")} - {f"{name.replace(' ', '-')}.json" for name in graphs}
     if stale:
         report.wrong(f"graphs that are no run's: {', '.join(sorted(stale))}")
     return graphs
+
+
+def check_invariants(report: Report, broken: set[str]) -> None:
+    """Those of room.md are laws of the model, and hold."""
+    laws = [law for found in room_mutants.laws().values() for law in found]
+    invariants: dict[str, set[str]] = {}
+    for law in laws:
+        if law.startswith("R-INV-"):
+            invariants.setdefault(law.split()[0], set()).add(law)
+    held = sum(not (found & broken) for found in invariants.values())
+    report.line(f"invariants: {held} of {len(invariants)} hold, among {len(laws)} laws")
+    stated = set(re.findall(r"^\*\*(R-INV-\d+)\*\*", (SPEC / "room.md").read_text(), re.MULTILINE))
+    if stated != set(invariants):
+        report.wrong(f"invariants of room.md or of the model alone: {', '.join(sorted(stated ^ set(invariants)))}")
 
 
 def check_file(report: Report, path: Path, text: str, is_writing: bool) -> None:
@@ -145,29 +164,38 @@ def check_file(report: Report, path: Path, text: str, is_writing: bool) -> None:
         report.wrong(f"{path.relative_to(SPEC.parent)} is stale: python spec/check_rooms.py --write")
 
 
-def check_murphi(report: Report, graph: Json, scratch: Path, options: argparse.Namespace) -> None:
-    try:
-        text = room_murphi.render(graph)
-    except ValueError as error:
-        report.wrong(f"no model for more users: {error}")
-        return
-    check_file(report, room_murphi.MODEL, text, options.write)
+def rumur_runs(options: argparse.Namespace) -> list[tuple[int, int, str]]:
+    """(users, serials, symmetry), the longest first."""
+    many = (*MANY, *DEEP) if options.deep else MANY
+    return [*((users, serials, "heuristic") for users, serials in many), (3, 2, "off"), (3, 2, "exhaustive")]
+
+
+def check_murphi(
+    report: Report, graph: Json, model: str, found: dict[tuple[int, int, str], room_murphi.Checked]
+) -> None:
+    """``found`` is what Rumur said of ``model``, which must be the one that the graph gives."""
     rooms, classes = room_murphi.orbits(graph)
     requests = len(graph["edges"][0]) // 3
-    few = graph["users"]
-    many = (*MANY, *DEEP) if options.deep else MANY
-    for users, serials, symmetry, wanted in (
-        (few, 2, "off", (rooms, rooms * requests)),
-        (few, 2, "exhaustive", (classes, classes * requests)),
-        *((users, serials, "heuristic", None) for users, serials in many),
-    ):
-        checked = room_murphi.check(text, users, serials, scratch, symmetry=symmetry)
+    wanted = {(3, 2, "off"): (rooms, rooms * requests), (3, 2, "exhaustive"): (classes, classes * requests)}
+    for (users, serials, symmetry), checked in found.items():
         figures = f"{checked.states} states, {checked.rules_fired} transitions"
         report.line(f"rumur, {users} users, {serials} serials, symmetry {symmetry}: {figures}, {checked.seconds:.0f} s")
+        size = wanted.get((users, serials, symmetry))
         if checked.error:
             report.wrong(checked.error)
-        elif wanted and wanted != (checked.states, checked.rules_fired):
-            report.wrong(f"Quint found {wanted[0]} states and {wanted[1]} transitions")
+        elif size and size != (checked.states, checked.rules_fired):
+            report.wrong(f"Quint found {size[0]} states and {size[1]} transitions")
+    if {mutant.law for mutant in murphi_mutants.MUTANTS} != murphi_mutants.asserted(model):
+        report.wrong("what room.m asserts is not what the mutants of murphi_mutants.py break")
+
+
+def check_murphi_mutants(report: Report, broken: dict[murphi_mutants.Mutant, str]) -> None:
+    for mutant, law in broken.items():
+        report.line(f"  {mutant.name}: {law or 'not refuted'}  [{mutant.what}]")
+        if law != mutant.law:
+            report.wrong(f"{mutant.name} should be refuted by {mutant.law}")
+    refuted = sum(law == mutant.law for mutant, law in broken.items())
+    report.line(f"rumur mutants refuted: {refuted} of {len(broken)}")
 
 
 def check_mutants(report: Report, verdicts: list[room_mutants.Verdict]) -> None:
@@ -177,26 +205,33 @@ def check_mutants(report: Report, verdicts: list[room_mutants.Verdict]) -> None:
             report.wrong(f"{verdict.mutant.name}: {verdict.error}")
     refuted = sum(not verdict.error for verdict in verdicts)
     report.line(f"mutants refuted: {refuted} of {len(verdicts)}")
+    laws = room_mutants.laws()
+    idle = room_mutants.unwatched([verdict.mutant for verdict in verdicts])
+    total = sum(map(len, laws.values()))
+    report.line(f"laws that refute a mutant by name: {total - sum(map(len, idle.values()))} of {total}")
+    for module, names in idle.items():
+        report.wrong(f"{module}: laws without a mutant, or mutants without a law: {', '.join(sorted(names))}")
 
 
-def check_code(report: Report) -> None:
+def test_code() -> subprocess.CompletedProcess[str]:
     tests = SPEC.parent / "tests" / "spec" / "test_graph.py"
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "pytest", "-q", str(tests)],
-        cwd=SPEC.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "pytest", "-q", str(tests)]
+    return subprocess.run(command, cwd=SPEC.parent, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def check_code(report: Report, done: subprocess.CompletedProcess[str]) -> None:
     report.line(f"code graph equal: {'yes' if done.returncode == 0 else 'no'}")
     if done.returncode != 0:
         report.wrong(done.stdout[-3000:] + done.stderr[-3000:])
 
 
-def check_tour(report: Report, scratch: Path) -> None:
-    """The committed walks are those that the rules give."""
+def make_tour(scratch: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "conformance", "traces", str(scratch)]
-    done = subprocess.run(command, cwd=SPEC.parent, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=SPEC.parent, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def check_tour(report: Report, scratch: Path, done: subprocess.CompletedProcess[str]) -> None:
+    """The committed walks are those that the rules give."""
     if done.returncode != 0:
         report.wrong(done.stderr[-3000:])
     for line in done.stdout.splitlines():
@@ -206,16 +241,23 @@ def check_tour(report: Report, scratch: Path) -> None:
             report.wrong(f"spec/traces/{name} is stale: make traces")
 
 
+# What is looked for, and who brings it: the packages are Debian's.
+PROGRAMS = {"node": "nodejs", "rumur": "rumur", "cc": "gcc"}
+
+
 def missing_programs() -> list[str]:
-    programs = [program for program in ("node", "rumur", "cc") if shutil.which(program) is None]
-    return programs if room_quint.QUINT.exists() else [*programs, "quint (npm ci in spec/)"]
+    """What is missing, and what brings it."""
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    packages = " ".join(PROGRAMS[program] for program in absent)
+    missing = [f"{', '.join(absent)} (Debian: apt-get install {packages})"] if absent else []
+    return missing if room_quint.QUINT.exists() else [*missing, "quint (npm ci in spec/; Debian: apt-get install npm)"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check the model of rooms, and the code against it.")
-    parser.add_argument("--write", action="store_true", help="write graph/ and room.m anew")
+    parser.add_argument("--write", action="store_true", help="write graph/ and room.m anew, without looking further")
     parser.add_argument("--deep", action="store_true", help="more users too: some minutes")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many runs of Quint at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many runs at a time")
     options = parser.parse_args()
     if missing := missing_programs():
         print(f"missing: {', '.join(missing)}", file=sys.stderr)
@@ -228,24 +270,46 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(options.jobs) as pool,
     ):
-        scratch = Path(folder)
-        runs = (*room_quint.SERVER_RUNS, *room_quint.graph_runs())  # the longest first
-        explorations = [
-            pool.submit(room_quint.explore, workers, run, scratch, is_typed=run.name in TYPED) for run in runs
-        ]
-        refutations: list[Future[room_mutants.Verdict]] = [
-            pool.submit(room_mutants.refute, workers, mutant, scratch) for mutant in room_mutants.mutants()
-        ]
-        GRAPHS.mkdir(exist_ok=True)
-        graphs = check_explorations(report, [one.result() for one in explorations], options.write)
-        check_clauses(report, graphs)
-        check_mutants(report, [one.result() for one in refutations])
-        if USUAL in graphs:
-            check_murphi(report, graphs[USUAL], scratch, options)
-        check_tour(report, scratch)
-    check_code(report)
+        check(report, options, workers, pool, Path(folder))
     report.line(f"{'all as expected' if report.is_good else 'NOT as expected'}, {time.monotonic() - began:.0f} s")
     return 0 if report.is_good else 1
+
+
+def check(
+    report: Report,
+    options: argparse.Namespace,
+    workers: room_quint.Workers,
+    pool: ThreadPoolExecutor,
+    scratch: Path,
+) -> None:
+    """Everything is begun at once, the longest first, and looked at in the order of the report."""
+    runs = (*room_quint.SERVER_RUNS, *room_quint.graph_runs())
+    explorations = [pool.submit(room_quint.explore, workers, run, scratch, is_typed=run.name in TYPED) for run in runs]
+    if options.write:
+        GRAPHS.mkdir(exist_ok=True)
+        graphs = check_explorations(report, [one.result() for one in explorations], is_writing=True)
+        check_file(report, room_murphi.MODEL, room_murphi.render(graphs[USUAL]), is_writing=True)
+        return
+    model = room_murphi.MODEL.read_text()
+    rumur = {
+        run: pool.submit(room_murphi.check, model, run[0], run[1], scratch, symmetry=run[2])
+        for run in rumur_runs(options)
+    }
+    code, tour = pool.submit(test_code), pool.submit(make_tour, scratch)
+    refutations = [pool.submit(room_mutants.refute, workers, mutant, scratch) for mutant in room_mutants.mutants()]
+    of_rumur = {one: pool.submit(murphi_mutants.broken, one, model, scratch) for one in murphi_mutants.MUTANTS}
+    graphs = check_explorations(report, [one.result() for one in explorations], is_writing=False)
+    check_clauses(report, graphs)
+    check_mutants(report, [one.result() for one in refutations])
+    if USUAL in graphs:
+        try:
+            check_file(report, room_murphi.MODEL, room_murphi.render(graphs[USUAL]), is_writing=False)
+        except ValueError as error:
+            report.wrong(f"no model for more users: {error}")
+        check_murphi(report, graphs[USUAL], model, {run: one.result() for run, one in rumur.items()})
+    check_murphi_mutants(report, {mutant: one.result() for mutant, one in of_rumur.items()})
+    check_tour(report, scratch, tour.result())
+    check_code(report, code.result())
 
 
 if __name__ == "__main__":

@@ -123,5 +123,4 @@ ruleset a: User; u: User; s: 1..SERIALS do
   rule "undelivered" a != u ==> begin step(UNDELIVERED, a, u, s); endrule;
 endruleset;
 
-invariant "R-INV-1" live -> exists v: User do standing[v] = OWNER endexists;
 invariant "no room has nobody" live | forall v: User do standing[v] = OUTSIDER endforall;

@@ -89,7 +89,7 @@ def policy_of(policy: Json) -> Json:
 
 def graph_of(name: str, search: Json) -> Json:
     """The graph of one run. Everything in it has one order, so that equal graphs are equal files."""
-    layers = [[judged for some in layer for judged in some] for layer in search["edges"]]
+    layers = search["edges"]
     rooms: dict[str, int] = {}
     starts = 0
     for layer in layers:
@@ -139,12 +139,11 @@ def path_to(search: Json, room: Json) -> list[str]:
     came: dict[str, tuple[str, str]] = {}
     seen: set[str] = set()
     for layer in search["edges"]:
-        seen |= {_key(judged["before"]) for some in layer for judged in some}
-        for some in layer:
-            for judged in some:
-                after = _key(judged["outcome"]["room"])
-                if after not in seen:
-                    came.setdefault(after, (_key(judged["before"]), words(judged["request"])))
+        seen |= {_key(judged["before"]) for judged in layer}
+        for judged in layer:
+            after = _key(judged["outcome"]["room"])
+            if after not in seen:
+                came.setdefault(after, (_key(judged["before"]), words(judged["request"])))
     way: list[str] = []
     at = _key(room)
     while at in came:

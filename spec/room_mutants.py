@@ -46,6 +46,28 @@ def mutants() -> list[Mutant]:
     return found
 
 
+def laws() -> dict[str, list[str]]:
+    """The laws that the models have, by the module whose runs are held to them."""
+    server = (room_quint.SPEC / "room_server.qnt").read_text()
+    found = {"room_all": _named((room_quint.SPEC / "room_laws.qnt").read_text())}
+    for module in ("house_all", "sky_all", "world_all"):
+        begin = server.index(f"pure def brokenIn{module.removesuffix('_all').capitalize()}(")
+        found[module] = _named(server[begin : server.index("foldl", begin)])
+    return found
+
+
+def _named(text: str) -> list[str]:
+    return re.findall(r'^ +\("([^"]+)", \w+\(\w\)\),$', text, re.MULTILINE)
+
+
+def unwatched(found: list[Mutant]) -> dict[str, set[str]]:
+    """What is wrong with the laws and the mutants' `Refuted by`: laws that no mutant names, and names of no law."""
+    named: dict[str, set[str]] = {module: set() for module in laws()}
+    for mutant in found:
+        named[room_quint.run_of(mutant.run).main].add(mutant.law)
+    return {module: named[module] ^ set(known) for module, known in laws().items() if named[module] != set(known)}
+
+
 def patched(text: str, patch: str) -> str:
     """The text after a unified diff. ValueError where its old lines are not there just once; numbers may differ."""
     for hunk in re.split(r"^@@.*@@.*\n", patch, flags=re.MULTILINE)[1:]:
