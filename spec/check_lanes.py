@@ -50,6 +50,7 @@ _VIOLATED = re.compile(r"assertion violated .*?\bp_([a-z0-9_]+)\)* \(at depth")
 _NO_PROGRESS = re.compile(r"^pan:1: (acceptance cycle|invalid end state) ", re.MULTILINE)
 _FIGURES = re.compile(r"^ *([0-9.e+]+) (states, stored|transitions)", re.MULTILINE)
 _UNREACHED = re.compile(rf"{re.escape(lane_rows.FILE)}:(\d+), state \d+, \"(?!assert\(p_row\))")
+PROGRAMS = {"spin": "spin", "cc": "gcc"}  # and Debian's packages that bring them
 MEMORY = 3000  # MiB, at most, for one search
 
 
@@ -73,10 +74,12 @@ def search(run: Run, changes: Iterable[Change] = (), *, has_trace: bool = False)
     with tempfile.TemporaryDirectory(prefix="imc-spec-") as folder:
         for name, content in files.items():
             (Path(folder) / name).write_text(content)
-        # -o3: steps are not merged, so that each row is seen to be used. -O0: the compiler costs more than the search.
+        # -o3: steps are not merged, so that each row is seen to be used. -O0: the compiler costs more than the search,
+        # but for the one that is whole and large.
+        effort = "-O1" if run == EXCHANGE and not changes else "-O0"
         _call(folder, "spin", "-a", *(["-o3"] if run == EXCHANGE else []), *run.flags, run.model)
         kind = ("-DNFAIR=4",) if run.is_live else ("-DSAFETY",)
-        _call(folder, "cc", "-O0", "-w", *kind, f"-DMEMLIM={MEMORY}", "-o", "pan", "pan.c")
+        _call(folder, "cc", effort, "-w", *kind, f"-DMEMLIM={MEMORY}", "-o", "pan", "pan.c")
         report = _call(folder, "./pan", "-m200000", *(("-a", "-f") if run.is_live else ()))
         refuted = _refuted(report)
         trace = _call(folder, "spin", "-t", *run.flags, run.model, may_fail=True) if refuted and has_trace else ""
@@ -215,9 +218,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write_rows:
         (SPEC / lane_rows.FILE).write_text(lane_rows.generated())
         return 0
-    missing = [program for program in ("spin", "cc") if shutil.which(program) is None]
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
-        print(f"missing: {', '.join(missing)} (Debian: apt-get install spin gcc)", file=sys.stderr)
+        packages = " ".join(PROGRAMS[program] for program in missing)
+        print(f"missing: {', '.join(missing)} (Debian: apt-get install {packages})", file=sys.stderr)
         return 2
     if options.show:
         return show(options.show)
