@@ -125,6 +125,7 @@ def check_explorations(report: Report, found: list[room_quint.Found], is_writing
             broken |= laws
         if one.error:
             report.wrong(f"{name}: {one.error}")
+            broken |= set(room_mutants.laws()[one.run.main])  # for all that this run shows
         if not search:
             continue
         if one.run.main != "room_all":
