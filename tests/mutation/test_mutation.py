@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from imc.rooms import machine
 from imc.rooms.permissions import PERMISSIONS
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.page import PAGE
 from tests.mutation.suites import Suite, classes
 
 EVERY = list(mutants())
@@ -38,6 +40,13 @@ def test_every_cell_is_changed() -> None:
     assert kinds["condition dropped"] == sum(len(row.conditions) for row in machine.ROWS)
     assert kinds["effect dropped"] == sum(len(row.effects) for row in machine.ROWS)
     assert kinds["dest"] + kinds["dest of a refusal"] == 6 * len(machine.ROWS)
+
+
+def test_the_page_is_of_these_mutants() -> None:
+    """The rates themselves take `make mutation`, which writes them."""
+    changed = Counter(mutant.kind for mutant in EVERY if not mutant.equivalent)
+    stated = dict(re.findall(r"^\| ([a-z ]+) \| (\d+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert stated == {kind: str(count) for kind, count in {**changed, "all": changed.total()}.items()}
 
 
 def test_the_tables_are_as_they_were_afterwards() -> None:
