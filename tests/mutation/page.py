@@ -32,8 +32,8 @@ _SAME = (
 UNSEEN = {
     "status table": "A room message that is refused is answered by no MESSAGE, and its cell compares the status alone."
     f" {_SAME}. Exchanged rows differ only where the conditions of both hold at once.",
-    "hypothesis": f"{_SAME}. Exchanged rows differ only where the conditions of both hold at once. No failure is that of"
-    " an invitation older than the pending one.",
+    "hypothesis": f"{_SAME}. Exchanged rows differ only where the conditions of both hold at once. No failure is that"
+    " of an invitation older than the pending one.",
 }
 
 
