@@ -163,6 +163,7 @@ class Sip:
 
     def _serve(self, event: RequestReceived, sender: Aor) -> None:
         request = event.request
+        # spec S-RELAY-4
         if request.method == "MESSAGE" and self._copies.has_come_back(request.headers):
             self._reply(event, 482)
             return

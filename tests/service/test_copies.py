@@ -37,5 +37,6 @@ def test_a_relayed_message_is_known_when_it_comes_back_here() -> None:
 
 
 def test_what_any_room_sent_is_known_everywhere() -> None:
+    """Spec S-RELAY-4."""
     assert COPIES.has_come_back(Headers([("IMC-Hop", "elsewhere")]))
     assert not COPIES.has_come_back(Headers([("IMC-Relay", "elsewhere"), ("Subject", "x")]))
