@@ -83,7 +83,10 @@ class SipTarget(Target):
             self.number(case)
 
     def number(self, case: Case) -> int:
-        return self.numbers.setdefault(case.id, len(self.numbers) + 1)
+        return self.numbers.setdefault(case.id, max(self.numbers.values(), default=0) + 1)
+
+    def again(self, case: Case) -> None:
+        self.numbers[case.id] = max(self.numbers.values(), default=0) + 1
 
     @abstractmethod
     def serving(self, case: Case | WireCase) -> AbstractAsyncContextManager[Server]:

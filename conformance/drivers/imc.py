@@ -7,6 +7,7 @@ that restart it have one for themselves in turn, as have those that ask for pass
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ class _Daemon:
     kind: _Kind
     folder: Path
     accounts: Mapping[str, User]
-    added: set[str] = field(default_factory=set)
+    has_started: bool = False
     server: Server | None = None
     starting: trio.Lock = field(default_factory=trio.Lock)
     turn: trio.Lock = field(default_factory=trio.Lock)
@@ -91,18 +92,31 @@ class _Daemon:
             return self.server
 
     async def _start(self) -> None:
-        if self.accounts:
-            self.command(0)  # the configuration, for the accounts
-            for user in self.accounts.values():  # one after the other: SQLite has one writer
-                if user.address not in self.added:
-                    await self._add(user)
-                    self.added.add(user.address)
+        """CannotStart. What a start that fails leaves is removed: an account half made would be in the way again."""
         try:
+            await self._add_all()
             await self.spawned.start()
-        except NotStarted as error:
-            raise CannotStart(f"imc serve: {error}") from None
+        except BaseException as error:
+            if not self.has_started:
+                self._empty()
+            if isinstance(error, NotStarted):
+                raise CannotStart(f"imc serve: {error}") from None
+            raise
+        self.has_started = True
         self.server = Server({}, None)
         self._tell(self.server)
+
+    async def _add_all(self) -> None:
+        """The accounts, before the first start. CannotStart."""
+        if self.has_started or not self.accounts:
+            return
+        self.command(0)  # the configuration, for the accounts
+        for user in self.accounts.values():  # one after the other: SQLite has one writer
+            await self._add(user)
+
+    def _empty(self) -> None:
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
 
     def _tell(self, server: Server) -> None:
         server.addresses = dict.fromkeys(("udp", "tcp"), self.spawned.address)
@@ -155,6 +169,10 @@ class ImcTarget(SipTarget):
         for case in cases:
             self._left[kind_of(case)] += 1
             self._people.setdefault(kind_of(case), set()).update(case.people)
+
+    def again(self, case: Case) -> None:
+        super().again(case)
+        self._left[kind_of(case)] += 1
 
     async def begin(self) -> None:
         """The daemon of cases without settings, where there are any. CannotStart."""

@@ -80,6 +80,11 @@ class ModuleTarget(SipTarget):
         self.cases |= {case.id: case for case in cases}
         self._announced |= {case.id for case in cases}
 
+    def again(self, case: Case) -> None:
+        """On a server of its own, since its room is not in the database of the others."""
+        super().again(case)
+        self._announced.discard(case.id)
+
     # --- servers ----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:

@@ -16,7 +16,7 @@ from conformance.drivers.events import Classifier
 from conformance.drivers.furnish import commands
 from conformance.drivers.ladder import Ladder
 from conformance.suite.case import Case, Room
-from conformance.suite.conversation import Answer, Conversation, Delivery, Lacks, Sent, header
+from conformance.suite.conversation import Answer, BarrierLost, Conversation, Delivery, Lacks, Sent, header
 from conformance.suite.features import FEATURES
 from conformance.suite.matching import bare
 from imc.sip.message import Request, Response
@@ -29,10 +29,12 @@ ANSWER_WITHIN = 8.0
 SENTINEL = "sentinel"
 BARRIER_ROOM = "barrier"
 _DATAGRAM = 30_000
+_LOST = (408, 480, 500, 503, 504)
+"""How a barrier's message is answered where it did not arrive, and might another time."""
 
 
 class CannotPlay(Exception):
-    """The server does not do what every case rests on: registering, the barrier, making a room."""
+    """The server does not do what every case rests on: registering, making a room."""
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ class SipConversation(Conversation):
             return
         answer = await self.register(actor)
         if answer.status is None or answer.status >= 300:
-            raise CannotPlay(f"REGISTER of {self.address(actor)}: {answer.status} {answer.reason}")
+            raise CannotPlay(f"REGISTER of {self.address(actor)}: {_told(answer)}")
 
     # --- names ------------------------------------------------------------------------------------------------------
 
@@ -244,7 +246,7 @@ class SipConversation(Conversation):
             body=f"{start}{words}".encode(),
         )
         if answer.status is None or answer.status >= 300:
-            raise CannotPlay(f"{actor}: {start}{words} to {uri}: {answer.status} {answer.reason}")
+            raise CannotPlay(f"{actor}: {start}{words} to {uri}: {_told(answer)}")
 
     # --- the barrier ------------------------------------------------------------------------------------------------
 
@@ -294,13 +296,14 @@ class SipConversation(Conversation):
         sentinel = self.clients[SENTINEL]
         answer = await self._ask(sentinel, "MESSAGE", uri, headers=[("Content-Type", "text/plain")], body=mark.encode())
         if answer.status is None or answer.status >= 300:
-            raise CannotPlay(f"the barrier's message to {name}: {answer.status} {answer.reason}")
+            kind = BarrierLost if answer.status is None or answer.status in _LOST else CannotPlay
+            raise kind(f"the barrier's message to {name}: {_told(answer)}")
 
     async def _wait_mark(self, actor: str, mark: str) -> None:
         try:
             await self.clients[actor].wait_message(matches=lambda one: mark in one.text, within=ANSWER_WITHIN)
         except NoMessage:
-            raise CannotPlay(f"the barrier's message does not come to {actor}") from None
+            raise BarrierLost(f"the barrier's message does not come to {actor}") from None
 
     async def _open_barrier_room(self) -> None:
         room = self.room(BARRIER_ROOM)
@@ -348,6 +351,11 @@ def _credentials(client: SipClient, how: Literal["own", "wrong", "none"]) -> Ite
         yield
     finally:
         client.password = password
+
+
+def _told(answer: Answer) -> str:
+    """Status and reason; where there was no answer, how it ended."""
+    return answer.reason if answer.status is None else f"{answer.status} {answer.reason}"
 
 
 def _answer(response: Response) -> Answer:

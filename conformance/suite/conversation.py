@@ -30,6 +30,10 @@ class Lacks(Exception):
     """The case needs what this server, or its driver, cannot do: the case is skipped. The text says what."""
 
 
+class BarrierLost(Exception):
+    """A barrier did not pass, so that nothing can be said of what came before it. The text says how it was lost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """A MESSAGE to be sent. ``to`` is the Request-URI, ``to_header`` the URI in To where that is another.
@@ -170,6 +174,9 @@ class Target(ABC):
     @abstractmethod
     def conversation(self, case: Case) -> AbstractAsyncContextManager[Conversation]:
         """One case. Lacks, CannotStart."""
+
+    def again(self, case: Case) -> None:  # noqa: B027 - where a case leaves nothing, it is played once more as it is
+        """It is going to be played once more: with rooms that it has not had yet."""
 
     @abstractmethod
     def wire_place(self, case: WireCase) -> AbstractAsyncContextManager[WirePlace]:

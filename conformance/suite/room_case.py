@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import trio
 
 from conformance.suite.case import MESSAGE, RELAYED, Case, Expected, Status, Step, is_uri
-from conformance.suite.conversation import Answer, Conversation, Delivery, Lacks, Sent, Target
+from conformance.suite.conversation import Answer, BarrierLost, Conversation, Delivery, Lacks, Sent, Target
 from conformance.suite.matching import Wanted, answer_problems, bare, compare, shared_call_ids, show
 from conformance.suite.template import render
 from conformance.suite.verdict import CaseVerdict, Outcome, StepSeen
@@ -27,11 +27,23 @@ WITHIN = 120.0
 
 
 async def play(case: Case, target: Target, *, within: float = WITHIN) -> CaseVerdict:
-    """The verdict on the server alone: no profile is asked. Whatever goes wrong on our side is an "error"."""
+    """The verdict on the server alone: no profile is asked. Whatever goes wrong on our side is an "error".
+
+    A case whose barrier is lost, as may happen under load, is played once more.
+    """
+    verdict, is_lost = await _attempt(case, target, within)
+    if is_lost:
+        target.again(case)
+        verdict, _ = await _attempt(case, target, within)
+    return verdict
+
+
+async def _attempt(case: Case, target: Target, within: float) -> tuple[CaseVerdict, bool]:
+    """The verdict, and whether a barrier was lost."""
     began = trio.current_time()
     playing = _Playing(case)
     outcome: Outcome = "error"
-    why = ""
+    why, is_lost = "", False
     try:
         with trio.fail_after(within):
             async with target.conversation(case) as conversation:
@@ -42,7 +54,8 @@ async def play(case: Case, target: Target, *, within: float = WITHIN) -> CaseVer
         why = f"not at its end after {within:g} s, in step {len(playing.steps) + 1}"
     except Exception as error:
         outcome, why = what_broke(error)
-    return CaseVerdict(
+        is_lost = isinstance(_first(error), BarrierLost)
+    verdict = CaseVerdict(
         id=case.id,
         clause=case.clause,
         level=case.level,
@@ -55,13 +68,19 @@ async def play(case: Case, target: Target, *, within: float = WITHIN) -> CaseVer
         seconds=trio.current_time() - began,
         quotation=case.quotation,
     )
+    return verdict, is_lost
 
 
 def what_broke(error: BaseException) -> tuple[Outcome, str]:
     """What an exception makes of a case, and its words; of a group, its first one."""
+    error = _first(error)
+    return ("skipped", str(error)) if isinstance(error, Lacks) else ("error", f"{type(error).__name__}: {error}")
+
+
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return ("skipped", str(error)) if isinstance(error, Lacks) else ("error", f"{type(error).__name__}: {error}")
+    return error
 
 
 @dataclass

@@ -133,6 +133,8 @@ def judge(verdict: CaseVerdict, deviation: Deviation | None) -> CaseVerdict:
         return replace(
             verdict, outcome="deviation-gone", why=f"It passed. Declared: {deviation.reason}", link=deviation.link
         )
+    if verdict.outcome == "error" and deviation.seen is not None:
+        return verdict  # it is not known how the case would have failed
     otherwise = _otherwise(verdict, deviation)
     if otherwise:
         why = f"{otherwise}. Declared: {deviation.reason}\n{verdict.why}"

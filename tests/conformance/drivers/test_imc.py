@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from conformance.drivers.base import CannotPlay, Server, SipTarget
-from conformance.drivers.imc import ImcDriver, ImcTarget, _Kind, config, kind_of
+from conformance.drivers.imc import ImcDriver, ImcTarget, _Daemon, _Kind, config, kind_of
 from conformance.suite.case import Case
-from conformance.suite.conversation import CannotStart, Lacks, Options, Sent, User
+from conformance.suite.conversation import Answer, BarrierLost, CannotStart, Lacks, Options, Sent, User
 from conformance.suite.profile import Profile, load_profile
 from conformance.suite.room_case import play
 from conformance.suite.selection import all_cases, needs
@@ -180,6 +181,21 @@ async def test_passwords() -> None:
         assert target.shares_accounts(one)
 
 
+async def test_a_start_that_failed_is_tried_again_in_an_empty_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def killed(self: _Daemon, user: User) -> None:
+        monkeypatch.undo()
+        await self._add(user)  # it is there, and whoever added it ended by a signal
+        raise CannotStart("killed")
+
+    one = case(
+        {"by": "alice", "text": "#create", "status": 200, "gets": {"alice": "room-created"}}, requires=["digest"]
+    )
+    monkeypatch.setattr(_Daemon, "_add", killed)
+    async with imc(one) as target:
+        assert (await play(one, target)).why == "CannotStart: killed"
+        await passes(target, one)
+
+
 async def test_a_daemon_of_unusual_settings_ends_behind_the_last_case() -> None:
     settings = {"check_on_create": True}
     cases = [case(JOIN, name=f"a/{each}", room={"alice": "owner"}, settings=settings) for each in "bc"]
@@ -276,6 +292,17 @@ async def test_an_account_that_is_not_in_the_file() -> None:
     assert (verdict.outcome, verdict.why) == ("skipped", "an account for adam in the file of users")
 
 
+async def test_a_barrier_that_is_refused_or_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    for status, kind in ((403, CannotPlay), (408, BarrierLost), (None, BarrierLost)):
+        async with elsewhere(JOINS) as target, target.conversation(JOINS) as one:
+            ask = AsyncMock(return_value=Answer(status=status, reason="so"))
+            monkeypatch.setattr(one, "_ask", ask)
+            words = "so" if status is None else f"{status} so"
+            with pytest.RaisesGroup(pytest.RaisesExc(kind, match=f"the barrier's message to rita: {words}$")):
+                await one.pass_barrier(["rita"])
+            monkeypatch.undo()
+
+
 async def test_a_server_where_nobody_can_register() -> None:
     async with elsewhere(JOINS) as target:
         target.domain = "example.org"
@@ -291,6 +318,17 @@ async def test_a_transport_that_is_not_there() -> None:
         with pytest.raises(Lacks, match="SIP over UDP"):
             async with target.conversation(JOINS):
                 raise AssertionError
+
+
+def test_a_case_that_is_played_again_has_rooms_that_nobody_has_had() -> None:
+    target = ImcTarget(name="imc", options=OPTIONS, domain="example.com")
+    one, other = case(SAYS), case(SAYS, name="a/c")
+    target.take([one, other])
+    for again in (one, other, one):
+        before = {target.room(each, "room") for each in (one, other)}
+        target.again(again)
+        assert target.room(again, "room") not in before
+    assert target._left[kind_of(one)] == 5
 
 
 def test_what_it_is() -> None:

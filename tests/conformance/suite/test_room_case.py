@@ -13,7 +13,7 @@ import trio.testing
 
 from conformance.drivers.core import CoreDriver
 from conformance.suite.case import Case
-from conformance.suite.conversation import Answer, Conversation, Delivery
+from conformance.suite.conversation import Answer, BarrierLost, Conversation, Delivery
 from conformance.suite.room_case import play
 from conformance.suite.verdict import CaseVerdict
 from tests.conformance.suite.tampering import OPTIONS, Got, Lies, Tampered, TamperedDriver, TamperedTarget
@@ -218,6 +218,33 @@ class Breaks(Lies):
 async def test_what_breaks_is_an_error() -> None:
     verdict = await played(INVITE, Breaks())
     assert (verdict.outcome, verdict.why) == ("error", "RuntimeError: it broke")
+
+
+class Loses(Lies):
+    """The barriers of the first conversations."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def got(self, got: Got) -> Got:
+        if self.left:
+            self.left -= 1
+            raise ExceptionGroup("several", [BarrierLost("408")])
+        return got
+
+
+@pytest.mark.parametrize(("times", "outcome", "why"), [(1, "passed", ""), (2, "error", "BarrierLost: 408")])
+async def test_a_case_whose_barrier_is_lost_is_played_once_more(times: int, outcome: str, why: str) -> None:
+    told: list[str] = []
+
+    class Told(TamperedTarget):
+        def again(self, case: Case) -> None:
+            told.append(case.id)
+
+    async with CoreDriver().open(OPTIONS, [INVITE]) as inner:
+        verdict = await play(INVITE, Told(inner, Loses(times)))
+    assert (verdict.outcome, verdict.why) == (outcome, why)
+    assert told == [INVITE.id]
 
 
 class Hangs(Tampered):

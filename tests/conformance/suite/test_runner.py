@@ -108,7 +108,8 @@ def verdict(outcome: Outcome, *, step: int = 1, status: int = 200, is_bad: bool 
         ({"status": 202}, verdict("failed"), "deviation-gone", "It failed with the status 200, not 202"),
         ({"step": 2, "status": 200}, verdict("failed", step=2), "deviates", "r"),
         ({"step": 1}, verdict("failed", step=2), "deviation-gone", "It failed in step 2, not 1"),
-        ({"step": 1}, verdict("error", is_bad=False), "deviation-gone", "It failed in no step"),
+        ({"step": 1}, verdict("failed", is_bad=False), "deviation-gone", "It failed in no step"),
+        ({"step": 1}, verdict("error", is_bad=False), "error", "p"),
     ],
 )
 def test_what_is_declared(seen: dict[str, int] | None, found: CaseVerdict, outcome: str, words: str) -> None:
@@ -116,7 +117,7 @@ def test_what_is_declared(seen: dict[str, int] | None, found: CaseVerdict, outco
     judged = judge(found, deviation)
     assert judged.outcome == outcome
     assert judged.why.startswith(words)
-    assert (judged.link == deviation.link) is (outcome != "skipped")
+    assert (judged.link == deviation.link) is (outcome not in ("skipped", "error"))
 
 
 def test_a_ladder_is_kept_of_what_did_not_pass() -> None:
