@@ -108,6 +108,12 @@ class Loop:
         """One datagram, or one message of a stream."""
         self._sip.on_events(self._stack.receive(data, flow, trio.current_time()))
 
+    def take_answers(self, datagrams: Sequence[bytes]) -> list[int]:
+        """The datagrams of one wake-up. Returns the indices of those that are for `receive`."""
+        others, events = self._stack.receive_usual(datagrams, trio.current_time())
+        self._sip.on_events(events)
+        return others
+
     def batch_end(self) -> None:
         """All that was there has been read."""
         if self._engine.pump(_BUDGET):

@@ -40,11 +40,12 @@ class Dispatch:
     context: dict[str, str] = field(default_factory=dict)
     call_base: bytes = b""
     shared: bytes = b""
+    size: int = 0
     job: Job | None = None
 
     # spec S-LANE-10
     def encode(self, job: Job, index: int) -> None:
-        """Fill ``call_base`` and ``shared``: the bytes that every copy has in common."""
+        """Fill ``call_base`` and ``shared``, the bytes that every copy has in common, and ``size``, of the latter."""
         self.job = job
         self.call_base = f"{job.id}.{index}.".encode("ascii")
         name = "" if self.display is None else '"' + self.display.replace("\\", "\\\\").replace('"', '\\"') + '" '
@@ -59,6 +60,7 @@ class Dispatch:
             lines.append(f"Content-Type: {self.content_type}")
         lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
         self.shared = "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+        self.size = len(self.shared)
 
 
 @dataclass(slots=True)
