@@ -134,9 +134,8 @@ class Loop:
 
     def flush(self) -> None:
         """Send what the stack has put out."""
-        for flow, data in self._stack.output():
-            if not self._transports.send(flow, data) and flow.is_reliable:
-                self._not_sent(flow, data)
+        for flow, data in self._transports.send_many(self._stack.output()):
+            self._not_sent(flow, data)
         self._outbox.flush()
 
     def _not_sent(self, flow: Flow, data: bytes) -> None:

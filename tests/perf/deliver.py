@@ -74,8 +74,9 @@ class Wires:
         self.sent.append(data)
         return True
 
-    def send_datagrams(self, out: Sequence[tuple[Flow, bytes]]) -> None:
+    def send_many(self, out: Sequence[tuple[Flow, bytes]]) -> list[tuple[Flow, bytes]]:
         self.sent += [data for _, data in out]
+        return []
 
     def udp_flow(self, ip: str, port: int) -> Flow:
         return Flow("udp", ("127.0.0.1", 5060), (ip, port))
@@ -105,7 +106,7 @@ class Bench:
                 self.loop.receive,
                 self.loop.batch_end,
                 self.loop.flow_closed,
-                **({"take_answers": self.loop.take_answers} if hasattr(self.loop, "take_answers") else {}),
+                take_answers=self.loop.take_answers,
             )
         self.spawned: list[Callable[[], Any]] = []
         self.done = trio.Event()
@@ -181,10 +182,8 @@ class Bench:
             spent -= time.process_time()
             for at in range(0, len(answers), 64):
                 batch = answers[at : at + 64]
-                if hasattr(self.loop, "take_answers"):
-                    batch = [batch[index] for index in self.loop.take_answers(batch)]
-                for data in batch:
-                    self.loop.receive(data, flow)
+                for index in self.loop.take_answers(batch):
+                    self.loop.receive(batch[index], flow)
                 self.loop.batch_end()
         return spent + time.process_time()
 
