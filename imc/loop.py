@@ -6,6 +6,7 @@ one task here sleeps until the stack's next deadline, or until somebody calls `w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -23,8 +24,8 @@ from imc.transport.resolver import Resolver, Target
 from imc.transport.transports import Transports
 
 _log = structlog.get_logger("imc.loop")
-# Transactions that are started before incoming bytes are looked at again: half of what a wake-up reads.
-_BUDGET = 32
+# Transactions that are started before incoming bytes are looked at again.
+_BUDGET = 128
 _MAX_REOPENING = 256
 
 
@@ -65,7 +66,7 @@ class Loop:
         self._stack = stack
         self._kick = trio.Event()
         self._passed: trio.Event | None = None
-        self._armed: float | None = None
+        self._armed = math.inf
         self._transports: Transports
         self._engine: Engine
         self._sip: Sip
@@ -120,9 +121,13 @@ class Loop:
             self.wake()
         self.flush()
         self._tell_passed()
-        deadline = self._stack.next_deadline()
-        if deadline is not None and (self._armed is None or deadline < self._armed):
+        if self._next_deadline() < self._armed:
             self.wake()
+
+    def _next_deadline(self) -> float:
+        """When the stack or the engine has something to do of itself."""
+        stack, engine = self._stack.next_deadline(), self._engine.next_deadline()
+        return min(math.inf if stack is None else stack, math.inf if engine is None else engine)
 
     def flow_closed(self, flow: Flow) -> None:
         """A stream has ended."""
@@ -167,13 +172,15 @@ class Loop:
         stack, engine = self._stack, self._engine
         while True:
             self._kick = trio.Event()
-            self._sip.on_events(stack.tick(trio.current_time()))
+            now = trio.current_time()
+            self._sip.on_events(stack.tick(now))
+            engine.tick(now)
             has_more = engine.pump(_BUDGET)
             self.flush()
             if has_more:
                 await trio.lowlevel.checkpoint()
                 continue
             self._tell_passed()
-            self._armed = stack.next_deadline()
-            with trio.move_on_at(float("inf") if self._armed is None else self._armed):
+            self._armed = self._next_deadline()
+            with trio.move_on_at(self._armed):
                 await self._kick.wait()

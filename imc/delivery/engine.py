@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from imc.aor import Aor
-from imc.delivery.hops import DATAGRAM_LIMIT, SHORT_BODY, Carrier, Contact, Hop, Hops
+from imc.delivery.hops import DATAGRAM_LIMIT, REFILL, SHORT_BODY, Carrier, Contact, Hop, Hops
 from imc.delivery.job import Dispatch, Job
 from imc.delivery.lanes import Copy, Fork, Lane
 from imc.errors import Overloaded
@@ -90,6 +90,8 @@ class Engine:
         self.hops = Hops(carrier, spawn=spawn, clock=clock, bound=options.max_hops)
         self._recipients: dict[Aor, Recipient] = {}
         self._ready: deque[Lane] = deque()
+        self._full: set[Hop] = set()  # hops with lanes that wait for their window
+        self._refill_at: float | None = None
         self._jobs: dict[str, Job] = {}
         self._queued = 0
         self._sweep_at = options.max_recipients
@@ -258,18 +260,58 @@ class Engine:
                 copy = lane.current = lane.queue.popleft()
                 lane.tries = 0
                 self._queued -= 1
-            dispatch, flow = copy[0], lane.sent_on
+            dispatch, flow, hop = copy[0], lane.sent_on, lane.hop
+            # spec S-LANE-11
+            if hop.credit <= 0:
+                self._block(hop, lane, now)
+                continue
             try:
                 if flow is not None and lane.size + dispatch.size <= DATAGRAM_LIMIT and self._is_way(lane, flow, now):
                     # as `_start` would: same flow and head as the copy before
                     tail = b"".join((lane.to_line, dispatch.call_base, lane.call_end, dispatch.shared))
                     lane.branch = start(flow, lane.head, tail, lane, now)
+                    hop.credit -= flow[3] == 0
                 else:
                     self._start(lane, now)
             except Overloaded:
                 ready.appendleft(lane)
                 return False
         return bool(ready)
+
+    def _block(self, hop: Hop, lane: Lane, now: float) -> None:
+        """Until the hop has been heard of, or `REFILL` has passed."""
+        hop.blocked.append(lane)
+        self._full.add(hop)
+        if self._refill_at is None:
+            self._refill_at = now + REFILL
+            self._wake()
+
+    def next_deadline(self) -> float | None:
+        """When to call `tick`; None when nothing waits for it."""
+        return self._refill_at
+
+    def tick(self, now: float) -> None:
+        """Let those go on that waited for a hop that is silent."""
+        if self._refill_at is None or now < self._refill_at:
+            return
+        for hop in list(self._full):
+            self._ready.extendleft(hop.refill())
+            if not hop.blocked:
+                self._full.discard(hop)
+        self._refill_at = now + REFILL if self._full else None
+
+    def _heard(self, hop: Hop) -> None:
+        """Of a next hop, by a final answer."""
+        if hop.blocked:
+            self._ready.extendleft(hop.answered())  # before others, who have not waited
+        elif hop.credit < hop.window:
+            hop.credit += 1
+
+    def on_repeated(self, tokens: Iterable[object], now: float) -> None:
+        """Requests had to be sent again."""
+        for token in tokens:
+            assert isinstance(token, Lane)
+            token.hop.shrink(now)
 
     def _is_way(self, lane: Lane, flow: Flow, now: float) -> bool:
         """Whether what fits a datagram goes again by this flow."""
@@ -295,6 +337,7 @@ class Engine:
                 return
         head = lane.head_for(flow, self._carrier.sent_by(flow))
         lane.branch = self._stack.start(flow, head, lane.tail_for(dispatch), lane, now)
+        lane.hop.credit -= not flow.is_reliable
 
     @staticmethod
     def _size(lane: Lane, dispatch: Dispatch, now: float) -> int:
@@ -342,6 +385,7 @@ class Engine:
         """A response to what a lane has in flight (RFC 3261 §17.1.2 already matched it)."""
         assert isinstance(token, Lane)
         if status >= 200:
+            self._heard(token.hop)
             if status == 503 and self._goes_on(token):
                 return
             self._finish(token, status)
@@ -357,6 +401,11 @@ class Engine:
                 self.on_response(lane, status)
                 continue
             # as `_finish` and `_settle` would
+            hop = lane.hop
+            if hop.blocked:
+                ready.extendleft(hop.answered())
+            elif hop.credit < hop.window:
+                hop.credit += 1
             lane.current = None
             lane.branch = b""
             if lane.queue:

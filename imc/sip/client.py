@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from imc.errors import Overloaded
 from imc.sip.answers import Usual, is_all_usual
-from imc.sip.events import Event, FinalsReceived, FlowFailed, RequestTimedOut, ResponseReceived
+from imc.sip.events import Event, FinalsReceived, FlowFailed, RequestsRepeated, RequestTimedOut, ResponseReceived
 from imc.sip.flow import Flow
 from imc.sip.ids import BRANCH, MAGIC_COOKIE, MARK, Ids
 from imc.sip.message import Response
@@ -267,6 +267,8 @@ class ClientTransactions:
             if begun[3] >= cohort.until and self._wheel.tick_of(begun[3] + T1) > cohort.tick:
                 break
             late.append(branch)
+        if late:
+            self._events.append(RequestsRepeated([self._young[branch][1] for branch in late]))
         for branch in late:
             self._step(self._grow(branch), ClientEvent.TIMER_E, now)
 

@@ -45,6 +45,13 @@ class FinalsReceived:
 
 
 @dataclass(slots=True, eq=False)
+class RequestsRepeated:
+    """T1 has passed without a final answer over UDP, and what was started with these tokens was sent a second time."""
+
+    tokens: list[object]
+
+
+@dataclass(slots=True, eq=False)
 class RequestTimedOut:
     """Timer F: no final response came in 64*T1 seconds."""
 
@@ -58,4 +65,4 @@ class FlowFailed:
     token: object
 
 
-Event: TypeAlias = RequestReceived | ResponseReceived | FinalsReceived | RequestTimedOut | FlowFailed
+Event: TypeAlias = RequestReceived | ResponseReceived | FinalsReceived | RequestsRepeated | RequestTimedOut | FlowFailed

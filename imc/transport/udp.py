@@ -18,6 +18,7 @@ Invariants
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import time
@@ -216,7 +217,7 @@ class UdpListener:
         return True
 
     def send_many(self, items: Sequence[tuple[Flow, bytes]]) -> None:
-        """`send` for each of these, in order, with fewer system calls."""
+        """`send` for each of these, with fewer system calls; in order, or all that go to one target in any order."""
         if self._batches is None or self._queue or len(items) < _FEW:
             for flow, data in items:
                 self.send(flow, data)
@@ -224,8 +225,7 @@ class UdpListener:
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
             if self._queue:
-                for flow, data in batch:
-                    self._enqueue(flow, data)
+                self._enqueue_all(batch)
             else:
                 self._send_batch(self._batches, batch)
 
@@ -242,6 +242,12 @@ class UdpListener:
             for flow, data in items:
                 self.send(flow, data)
             return
+        if batches.can_segment and all(target is targets[0] for target in targets):
+            self._send_alike(batches, items, targets[0])
+        else:
+            self._send_each(batches, items, targets)
+
+    def _send_each(self, batches: Batches, items: Sequence[tuple[Flow, bytes]], targets: Sequence[Target]) -> None:
         datagrams = [data for _, data in items]
         start = 0
         while start < len(items):
@@ -250,12 +256,29 @@ class UdpListener:
                 self.sent += taken
                 start += taken
             except BlockingIOError:
-                for flow, data in items[start:]:
-                    self._enqueue(flow, data)
+                self._enqueue_all(items[start:])
                 return
             except OSError:
                 self.send_failures += 1
                 start += 1
+
+    def _send_alike(self, batches: Batches, items: Sequence[tuple[Flow, bytes]], target: Target) -> None:
+        """All to one target."""
+        flow = items[0][0]
+        left = [data for _, data in items]
+        while left:
+            try:
+                rest = batches.send_alike(left, target)
+            except BlockingIOError:
+                self._enqueue_all([(flow, data) for data in left])
+                return
+            except OSError as error:
+                if error.errno == errno.EIO:  # what is in the way there cannot cut datagrams: a device, IPsec
+                    batches.can_segment = False
+                self._send_each(batches, [(flow, data) for data in left], [target] * len(left))
+                return
+            self.sent += len(left) - len(rest)
+            left = rest
 
     def _aim(self, batches: Batches, flow: Flow) -> Target:
         if len(self._targets) >= _MAX_FLOWS:
@@ -283,6 +306,10 @@ class UdpListener:
             self._flushed = trio.Event()
             self._nursery.start_soon(self._flush)
         return True
+
+    def _enqueue_all(self, items: Sequence[tuple[Flow, bytes]]) -> None:
+        for flow, data in items:
+            self._enqueue(flow, data)
 
     async def _flush(self) -> None:
         while self._queue:

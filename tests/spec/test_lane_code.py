@@ -20,7 +20,7 @@ from imc.delivery.engine import DeliveryOptions, Engine
 from imc.delivery.job import Dispatch
 from imc.errors import StoreUnavailable
 from imc.service.outbox import Outbox
-from imc.sip.events import Event, FlowFailed, RequestReceived, RequestTimedOut, ResponseReceived
+from imc.sip.events import Event, FlowFailed, RequestReceived, RequestsRepeated, RequestTimedOut, ResponseReceived
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack, StackConfig
@@ -82,6 +82,8 @@ class Daemon:
         for event in events:
             if isinstance(event, ResponseReceived):
                 self.engine.on_response(event.token, event.response.status)
+            elif isinstance(event, RequestsRepeated):
+                self.engine.on_repeated(event.tokens, self.clock())
             elif isinstance(event, RequestTimedOut):
                 self.engine.on_timeout(event.token)
             else:
