@@ -112,20 +112,21 @@ class Engine:
             self._wake()
 
     def _fan_out(self, dispatch: Dispatch) -> None:
-        """`_enqueue` for all recipients, in short for those with one contact and nothing to wait for."""
-        recipients, ready = self._recipients, self._ready
+        """`_enqueue` for all recipients, in short for those with one contact."""
+        recipients, ready, longest = self._recipients, self._ready, self._options.lane_queue
         copy = Copy(dispatch, None)
         spare = self._options.total_queue - self._queued - len(dispatch.recipients)
         for aor in dispatch.recipients:
             recipient = recipients.get(aor)
             lane = recipient.only if recipient is not None else None
-            if lane is None or lane.is_busy or spare < 0:
+            if lane is None or spare < 0 or len(lane.queue) >= longest:
                 self._enqueue(dispatch, aor)
                 continue
             lane.queue.append(copy)
             self._queued += 1
-            lane.is_busy = True
-            ready.append(lane)
+            if not lane.is_busy:
+                lane.is_busy = True
+                ready.append(lane)
 
     def has_room_for(self, copies: int) -> bool:
         """Whether so many copies more fit under the bound of all queues."""

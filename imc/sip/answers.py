@@ -14,7 +14,9 @@ from __future__ import annotations
 CSEQ = b"\r\nCSeq: 1 MESSAGE\r\n"
 EMPTY_LINE = b"\r\n\r\n"
 MARK = b";branch="
-MAX_HEAD = 4096
+MAX_REST = 4096
+_CSEQ_SIZE = len(CSEQ)
+_SPACE = 32
 _BOUND = 1000
 _MAX_ENDS = 8
 _VIA = b"Via: SIP/2.0/UDP "
@@ -45,13 +47,14 @@ class Usual(dict[bytes, tuple[int, tuple[bytes, ...]]]):
 
 
 # spec S-TXC-6
-def is_all_usual(data: bytes, at: int) -> bool:
-    """Whether the rest of an answer, from ``at`` on, has our CSeq, one empty line at its end, and no further Via."""
-    cseq = data.find(CSEQ, at)
+def is_all_usual(rest: bytes) -> bool:
+    """Whether what follows the branch has our CSeq, one empty line, at its end, and no further Via."""
+    cseq = rest.find(CSEQ)
     return (
         cseq > 0
-        and data[cseq + 19] > 32
-        and data.find(EMPTY_LINE, at, MAX_HEAD) == len(data) - 4
-        and data.find(b"\nV", at) < 0
-        and data.find(b"\nv", at) < 0
+        and rest[cseq + _CSEQ_SIZE] > _SPACE  # no line that goes on
+        and rest.find(EMPTY_LINE) == len(rest) - 4
+        and b"\nV" not in rest
+        and b"\nv" not in rest
+        and len(rest) < MAX_REST
     )

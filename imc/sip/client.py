@@ -128,7 +128,11 @@ class ClientTransactions:
     def start(
         self, flow: Flow, head: bytes, tail: bytes, token: object, now: float, *, method: str = "MESSAGE"
     ) -> bytes:
-        """See `imc.sip.stack.Stack.start`."""
+        """Send the request ``head + branch + tail`` to ``flow`` and begin its client transaction; the new branch.
+
+        ``head`` ends after ``;branch=`` of the top Via. ``token`` comes back in the events. Overloaded when too many
+        wait for an answer.
+        """
         # spec S-TXC-5
         if len(self._young) + len(self._pending) >= self._bound:
             raise Overloaded("client transactions")
@@ -155,19 +159,27 @@ class ClientTransactions:
         finals: list[tuple[object, int]] = []
         answered: list[bytes] = []
         others: list[int] = []
+        beginning, at, status, ends = b"\n", 0, 0, (b"",)  # those of the answer before; at first what none begins with
         for index, data in enumerate(datagrams):
-            at = data.find(MARK) + _MARK_AT
-            known = usual.get(data[:at])
-            if known is not None:
-                branch = data[at : at + BRANCH]
-                begun = young.get(branch)
-                if begun is not None and data.startswith(known[1], at + BRANCH) and is_all_usual(data, at):
-                    # CLIENT[TRYING][FINAL]
-                    del young[branch]
-                    answered.append(branch)
-                    finals.append((begun[1], known[0]))
+            if not data.startswith(beginning):
+                at = data.find(MARK) + _MARK_AT
+                known = usual.get(data[:at])
+                if known is None:
+                    beginning = b"\n"
+                    others.append(index)
                     continue
-            others.append(index)
+                beginning = data[:at]
+                status, ends = known
+            end = at + BRANCH
+            branch = data[at:end]
+            begun = young.get(branch)
+            if begun is not None and data.startswith(ends, end) and is_all_usual(data[end:]):
+                # CLIENT[TRYING][FINAL]
+                del young[branch]
+                answered.append(branch)
+                finals.append((begun[1], status))
+            else:
+                others.append(index)
         if finals:
             self.finished += len(finals)
             self._absorb_at(now, answered, "MESSAGE")

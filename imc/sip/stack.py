@@ -69,6 +69,7 @@ class Stack:
         self._events: list[Event] = []
         self._wheel: TimerWheel[Waiting | ServerTransaction] = TimerWheel()
         self._clients = ClientTransactions(ids, self._wheel, self._out, self._events, config.max_client_transactions)
+        self.start = self._clients.start  # called for each delivery: no method around it
         self._servers = ServerTransactions(self._wheel.schedule, self._out, config.max_server_transactions)
         self._overload = _Allowance(config.overload_answers)
         self._counts = dict.fromkeys(_COUNTED, 0)
@@ -197,16 +198,6 @@ class Stack:
         return build_response(request, status, reason, to_tag=self.to_tag(request), headers=headers, body=body)
 
     # -- client side --------------------------------------------------------------------------------------------------
-
-    def start(
-        self, flow: Flow, head: bytes, tail: bytes, token: object, now: float, *, method: str = "MESSAGE"
-    ) -> bytes:
-        """Send the request ``head + branch + tail`` to ``flow`` and begin its client transaction; the new branch.
-
-        ``head`` ends after ``;branch=`` of the top Via. ``token`` comes back in the events. Overloaded when too many
-        wait for an answer.
-        """
-        return self._clients.start(flow, head, tail, token, now, method=method)
 
     def abandon(self, branch: bytes) -> None:
         """Stop repeating a request, and say nothing more of it. Unknown and answered ones are left alone."""
