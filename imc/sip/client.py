@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from imc.errors import Overloaded
-from imc.sip.answers import Usual, is_all_usual
+from imc.sip.answers import Usual, match_rest
 from imc.sip.events import Event, FinalsReceived, FlowFailed, RequestsRepeated, RequestTimedOut, ResponseReceived
 from imc.sip.flow import Flow
 from imc.sip.ids import BRANCH, MAGIC_COOKIE, MARK, Ids
@@ -159,7 +159,8 @@ class ClientTransactions:
         finals: list[tuple[object, int]] = []
         answered: list[bytes] = []
         others: list[int] = []
-        beginning, at, status, ends = b"\n", 0, 0, (b"",)  # those of the answer before; at first what none begins with
+        beginning, at, status = b"\n", 0, 0  # those of the answer before; at first what none begins with
+        ends: tuple[bytes, ...] = ()
         for index, data in enumerate(datagrams):
             if not data.startswith(beginning):
                 at = data.find(MARK) + _MARK_AT
@@ -173,7 +174,7 @@ class ClientTransactions:
             end = at + BRANCH
             branch = data[at:end]
             begun = young.get(branch)
-            if begun is not None and data.startswith(ends, end) and is_all_usual(data[end:]):
+            if begun is not None and data.startswith(ends, end) and match_rest(data, end):
                 # CLIENT[TRYING][FINAL]
                 del young[branch]
                 answered.append(branch)

@@ -287,14 +287,16 @@ async def test_many_are_sent_in_order_and_what_is_refused_is_left_out(
     assert listener.send_failures == 7
 
 
+@pytest.mark.parametrize(("is_cut", "first", "queued"), [(False, 3, 97), (True, 1, 90)])
 async def test_of_many_what_the_kernel_does_not_take_is_queued_in_order(
-    listen: MakeListener, nursery: trio.Nursery, peer: UdpPeer
+    listen: MakeListener, nursery: trio.Nursery, peer: UdpPeer, is_cut: bool, first: int, queued: int
 ) -> None:
     listener = listen(is_batched=True)
     batches = listener._batches
-    if batches is None:
+    if batches is None or (is_cut and not batches.can_segment):
         pytest.skip("no such system calls here")
-    results = iter([3, BlockingIOError()])
+    batches.can_segment = is_cut
+    results = iter([first, BlockingIOError()])  # datagrams, or as many of one size
 
     def choked(fd: int, messages: int, _count: int, flags: int) -> int:
         result = next(results)
@@ -307,13 +309,31 @@ async def test_of_many_what_the_kernel_does_not_take_is_queued_in_order(
     await nursery.start(listener.run)
     flow = Flow("udp", at(listener), peer.address)
     listener.send_many([(flow, b"datagram %d" % n) for n in range(100)])
-    assert listener.queued == 97
+    assert listener.queued == queued
     listener.send_many([(flow, b"datagram %d" % n) for n in range(100, 110)])
     await listener.wait_flushed()
     await peer.wait(110)
     assert [data for data, _ in peer.received] == [b"datagram %d" % n for n in range(110)]
     assert listener.sent == 110
     nursery.cancel_scope.cancel()
+
+
+async def test_where_datagrams_cannot_be_cut_they_are_sent_each(listen: MakeListener, peer: UdpPeer) -> None:
+    listener = listen(is_batched=True)
+    batches = listener._batches
+    if batches is None:
+        pytest.skip("no such system calls here")
+
+    def refuse(_data: object, _target: object) -> list[bytes]:
+        raise OSError(errno.EIO, "no checksums there")
+
+    batches.can_segment = True
+    batches.send_alike = refuse  # type: ignore[method-assign]
+    flow = Flow("udp", at(listener), peer.address)
+    listener.send_many([(flow, b"datagram %d" % n) for n in range(8)])
+    await peer.wait(8)
+    assert [data for data, _ in peer.received] == [b"datagram %d" % n for n in range(8)]
+    assert not batches.can_segment
 
 
 async def test_datagrams_of_every_size_come_whole(
