@@ -125,9 +125,9 @@ class Loop:
             self.wake()
 
     def _next_deadline(self) -> float:
-        """When the stack or the engine has something to do of itself."""
-        stack, engine = self._stack.next_deadline(), self._engine.next_deadline()
-        return min(math.inf if stack is None else stack, math.inf if engine is None else engine)
+        """When stack, engine or outbox have something to do of themselves."""
+        deadlines = (self._stack.next_deadline(), self._engine.next_deadline(), self._outbox.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=math.inf)
 
     def flow_closed(self, flow: Flow) -> None:
         """A stream has ended."""
@@ -141,7 +141,7 @@ class Loop:
         """Send what the stack has put out."""
         for flow, data in self._transports.send_many(self._stack.output()):
             self._not_sent(flow, data)
-        self._outbox.flush()
+        self._outbox.tick(trio.current_time())
 
     def _not_sent(self, flow: Flow, data: bytes) -> None:
         """A dead stream: a request fails at once, an answer goes by a new connection (RFC 3261 §18.2.2)."""

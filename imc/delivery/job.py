@@ -17,6 +17,7 @@ from hashlib import blake2b
 from imc.aor import Aor
 
 FORMAT = 1
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +93,7 @@ class Job:
             }
             for d in self.dispatches
         ]
-        head = json.dumps({"format": FORMAT, "dispatches": rows}, separators=(",", ":"))
+        head = _to_json({"format": FORMAT, "dispatches": rows})
         return head.encode("ascii") + b"\n" + b"".join(d.body for d in self.dispatches)
 
     def recipients(self) -> bytes:

@@ -89,8 +89,11 @@ class Wires:
 
 
 class NoOutbox:
-    def flush(self) -> None:
+    def tick(self, now: float) -> None:
         pass
+
+    def next_deadline(self) -> None:
+        return None
 
 
 class Bench:
