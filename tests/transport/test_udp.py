@@ -363,6 +363,10 @@ async def test_many_leave_a_wildcard_from_where_each_was_asked(
     listener.send_many([(flows[n % 2], b"%d" % n) for n in range(8)])
     await peer.wait(8)
     assert peer.received == [(b"%d" % n, flows[n % 2].local) for n in range(8)]
+    alike = [b"x" * (100 + n % 3) for n in range(60)]  # to one target: those of a size are handed over as one
+    listener.send_many([(flows[0], data) for data in alike])
+    await peer.wait(68)
+    assert sorted(peer.received[8:]) == sorted((data, flows[0].local) for data in alike)
     peer.close()
 
 
