@@ -101,7 +101,9 @@ class Daemon:
         uas = UasPolicy()
         self._stack = Stack(stack_config(settings), self._ids, uas)
         self._loop = loop = Loop(self._stack)
-        self._transports = Transports(transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed)
+        self._transports = Transports(
+            transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed, take_answers=loop.take_answers
+        )
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
         )

@@ -6,6 +6,7 @@ one task here sleeps until the stack's next deadline, or until somebody calls `w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -23,8 +24,8 @@ from imc.transport.resolver import Resolver, Target
 from imc.transport.transports import Transports
 
 _log = structlog.get_logger("imc.loop")
-# Transactions that are started before incoming bytes are looked at again: half of what a wake-up reads.
-_BUDGET = 32
+# Transactions that are started before incoming bytes are looked at again.
+_BUDGET = 128
 _MAX_REOPENING = 256
 
 
@@ -65,7 +66,7 @@ class Loop:
         self._stack = stack
         self._kick = trio.Event()
         self._passed: trio.Event | None = None
-        self._armed: float | None = None
+        self._armed = math.inf
         self._transports: Transports
         self._engine: Engine
         self._sip: Sip
@@ -108,15 +109,25 @@ class Loop:
         """One datagram, or one message of a stream."""
         self._sip.on_events(self._stack.receive(data, flow, trio.current_time()))
 
+    def take_answers(self, datagrams: Sequence[bytes]) -> list[int]:
+        """The datagrams of one wake-up. Returns the indices of those that are for `receive`."""
+        others, events = self._stack.receive_usual(datagrams, trio.current_time())
+        self._sip.on_events(events)
+        return others
+
     def batch_end(self) -> None:
         """All that was there has been read."""
         if self._engine.pump(_BUDGET):
             self.wake()
         self.flush()
         self._tell_passed()
-        deadline = self._stack.next_deadline()
-        if deadline is not None and (self._armed is None or deadline < self._armed):
+        if self._next_deadline() < self._armed:
             self.wake()
+
+    def _next_deadline(self) -> float:
+        """When stack, engine or outbox have something to do of themselves."""
+        deadlines = (self._stack.next_deadline(), self._engine.next_deadline(), self._outbox.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=math.inf)
 
     def flow_closed(self, flow: Flow) -> None:
         """A stream has ended."""
@@ -128,10 +139,9 @@ class Loop:
 
     def flush(self) -> None:
         """Send what the stack has put out."""
-        for flow, data in self._stack.output():
-            if not self._transports.send(flow, data) and flow.is_reliable:
-                self._not_sent(flow, data)
-        self._outbox.flush()
+        for flow, data in self._transports.send_many(self._stack.output()):
+            self._not_sent(flow, data)
+        self._outbox.tick(trio.current_time())
 
     def _not_sent(self, flow: Flow, data: bytes) -> None:
         """A dead stream: a request fails at once, an answer goes by a new connection (RFC 3261 §18.2.2)."""
@@ -162,13 +172,15 @@ class Loop:
         stack, engine = self._stack, self._engine
         while True:
             self._kick = trio.Event()
-            self._sip.on_events(stack.tick(trio.current_time()))
+            now = trio.current_time()
+            self._sip.on_events(stack.tick(now))
+            engine.tick(now)
             has_more = engine.pump(_BUDGET)
             self.flush()
             if has_more:
                 await trio.lowlevel.checkpoint()
                 continue
             self._tell_passed()
-            self._armed = stack.next_deadline()
-            with trio.move_on_at(float("inf") if self._armed is None else self._armed):
+            self._armed = self._next_deadline()
+            with trio.move_on_at(self._armed):
                 await self._kick.wait()

@@ -13,12 +13,12 @@ Invariants
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from imc.aor import Aor
-from imc.delivery.hops import DATAGRAM_LIMIT, SHORT_BODY, Carrier, Contact, Hop, Hops
+from imc.delivery.hops import DATAGRAM_LIMIT, REFILL, SHORT_BODY, Carrier, Contact, Hop, Hops
 from imc.delivery.job import Dispatch, Job
 from imc.delivery.lanes import Copy, Fork, Lane
 from imc.errors import Overloaded
@@ -46,12 +46,13 @@ class Starter(Protocol):
 
 
 class Recipient:
-    """A recipient's lanes, grouped by q, highest first."""
+    """A recipient's lanes, grouped by q, highest first; ``only`` where there is one."""
 
-    __slots__ = ("groups",)
+    __slots__ = ("groups", "only")
 
     def __init__(self, groups: list[list[Lane]]) -> None:
         self.groups = groups
+        self.only = groups[0][0] if len(groups) == 1 and len(groups[0]) == 1 else None
 
     def lanes(self) -> list[Lane]:
         return [lane for group in self.groups for lane in group]
@@ -89,6 +90,8 @@ class Engine:
         self.hops = Hops(carrier, spawn=spawn, clock=clock, bound=options.max_hops)
         self._recipients: dict[Aor, Recipient] = {}
         self._ready: deque[Lane] = deque()
+        self._full: set[Hop] = set()  # hops with lanes that wait for their window
+        self._refill_at: float | None = None
         self._jobs: dict[str, Job] = {}
         self._queued = 0
         self._sweep_at = options.max_recipients
@@ -104,10 +107,26 @@ class Engine:
             return
         self._jobs[job.id] = job
         for dispatch in job.dispatches:
-            for recipient in dispatch.recipients:
-                self._enqueue(dispatch, recipient)
+            self._fan_out(dispatch)
         if self._ready:
             self._wake()
+
+    def _fan_out(self, dispatch: Dispatch) -> None:
+        """`_enqueue` for all recipients, in short for those with one contact."""
+        recipients, ready, longest = self._recipients, self._ready, self._options.lane_queue
+        copy = Copy(dispatch, None)
+        spare = self._options.total_queue - self._queued - len(dispatch.recipients)
+        for aor in dispatch.recipients:
+            recipient = recipients.get(aor)
+            lane = recipient.only if recipient is not None else None
+            if lane is None or spare < 0 or len(lane.queue) >= longest:
+                self._enqueue(dispatch, aor)
+                continue
+            lane.queue.append(copy)
+            self._queued += 1
+            if not lane.is_busy:
+                lane.is_busy = True
+                ready.append(lane)
 
     def has_room_for(self, copies: int) -> bool:
         """Whether so many copies more fit under the bound of all queues."""
@@ -118,8 +137,8 @@ class Engine:
         groups = recipient.groups
         if not groups:
             self._settle(dispatch, aor, 480)
-        elif len(groups) == 1 and len(groups[0]) == 1:
-            self._push(groups[0][0], Copy(dispatch, None))
+        elif recipient.only is not None:
+            self._push(recipient.only, Copy(dispatch, None))
         else:
             fork = Fork(groups)
             for lane in groups[0]:
@@ -229,25 +248,81 @@ class Engine:
     def pump(self, budget: int) -> bool:
         """Start up to ``budget`` transactions. True where more could be started at once."""
         now = self._clock()
-        ready = self._ready
+        ready, start = self._ready, self._stack.start
         while ready and budget > 0:
             budget -= 1
             lane = ready.popleft()
             # spec S-LANE-1
-            if lane.current is None:
+            copy = lane.current
+            if copy is None:
                 if not lane.queue:
                     lane.is_busy = False
                     continue
-                lane.current = lane.queue.popleft()
+                copy = lane.current = lane.queue.popleft()
                 lane.tries = 0
                 self._queued -= 1
-            if not self._start(lane, now):
+            dispatch, flow, hop = copy[0], lane.sent_on, lane.hop
+            # spec S-LANE-11
+            if hop.credit <= 0:
+                self._block(hop, lane, now)
+                continue
+            try:
+                if flow is not None and lane.size + dispatch.size <= DATAGRAM_LIMIT and self._is_way(lane, flow, now):
+                    # as `_start` would: same flow and head as the copy before
+                    tail = b"".join((lane.to_line, dispatch.call_base, lane.call_end, dispatch.shared))
+                    lane.branch = start(flow, lane.head, tail, lane, now)
+                    hop.credit -= flow[3] == 0
+                else:
+                    self._start(lane, now)
+            except Overloaded:
                 ready.appendleft(lane)
                 return False
         return bool(ready)
 
-    def _start(self, lane: Lane, now: float) -> bool:
-        """Send the lane's current copy, or park the lane. False where the transaction table is full."""
+    def _block(self, hop: Hop, lane: Lane, now: float) -> None:
+        """Until the hop has been heard of, or `REFILL` has passed."""
+        hop.blocked.append(lane)
+        self._full.add(hop)
+        if self._refill_at is None:
+            self._refill_at = now + REFILL
+            self._wake()
+
+    def next_deadline(self) -> float | None:
+        """When to call `tick`; None when nothing waits for it."""
+        return self._refill_at
+
+    def tick(self, now: float) -> None:
+        """Let those go on that waited for a hop that is silent."""
+        if self._refill_at is None or now < self._refill_at:
+            return
+        for hop in list(self._full):
+            self._ready.extendleft(hop.refill())
+            if not hop.blocked:
+                self._full.discard(hop)
+        self._refill_at = now + REFILL if self._full else None
+
+    def _heard(self, hop: Hop) -> None:
+        """Of a next hop, by a final answer."""
+        if hop.blocked:
+            self._ready.extendleft(hop.answered())  # before others, who have not waited
+        elif hop.credit < hop.window:
+            hop.credit += 1
+
+    def on_repeated(self, tokens: Iterable[object], now: float) -> None:
+        """Requests had to be sent again."""
+        for token in tokens:
+            assert isinstance(token, Lane)
+            token.hop.shrink(now)
+
+    def _is_way(self, lane: Lane, flow: Flow, now: float) -> bool:
+        """Whether what fits a datagram goes again by this flow."""
+        hop = lane.hop
+        if lane.flow is None:
+            return flow is hop.flow and now < hop.resolved_until
+        return flow is lane.flow and self._carrier.is_open(flow)
+
+    def _start(self, lane: Lane, now: float) -> None:
+        """Send the lane's current copy, or park the lane. Overloaded where the transaction table is full."""
         assert lane.current is not None
         dispatch = lane.current.dispatch
         size = self._size(lane, dispatch, now)
@@ -260,13 +335,10 @@ class Engine:
                     self._finish(lane, self._why_not(lane, size))
                 else:
                     self.hops.open(hop, size, lambda: self._hop_ready(lane))
-                return True
-        try:
-            head = lane.head_for(flow, self._carrier.sent_by(flow))
-            lane.branch = self._stack.start(flow, head, lane.tail_for(dispatch), lane, now)
-        except Overloaded:
-            return False
-        return True
+                return
+        head = lane.head_for(flow, self._carrier.sent_by(flow))
+        lane.branch = self._stack.start(flow, head, lane.tail_for(dispatch), lane, now)
+        lane.hop.credit -= not flow.is_reliable
 
     @staticmethod
     def _size(lane: Lane, dispatch: Dispatch, now: float) -> int:
@@ -314,9 +386,42 @@ class Engine:
         """A response to what a lane has in flight (RFC 3261 §17.1.2 already matched it)."""
         assert isinstance(token, Lane)
         if status >= 200:
+            self._heard(token.hop)
             if status == 503 and self._goes_on(token):
                 return
             self._finish(token, status)
+
+    def on_finals(self, answers: Iterable[tuple[object, int]]) -> None:
+        """`on_response` for the final responses of one wake-up."""
+        ready, delivered = self._ready, 0
+        for token, status in answers:
+            lane = token
+            assert isinstance(lane, Lane)
+            copy = lane.current
+            if status >= 300 or copy is None or copy[1] is not None or copy[0].wants_result:
+                self.on_response(lane, status)
+                continue
+            # as `_finish` and `_settle` would
+            hop = lane.hop
+            if hop.blocked:
+                ready.extendleft(hop.answered())
+            elif hop.credit < hop.window:
+                hop.credit += 1
+            lane.current = None
+            lane.branch = b""
+            if lane.queue:
+                ready.append(lane)
+            else:
+                lane.is_busy = False
+            delivered += 1
+            job = copy[0].job
+            assert job is not None
+            job.pending -= 1
+            if job.pending == 0:
+                self._done(job)
+        self._counts["delivered"] += delivered
+        if ready:
+            self._wake()
 
     def on_timeout(self, token: object) -> None:
         """Timer F fired: 64*T1 without a final response (RFC 3261 §17.1.2.2)."""
@@ -389,8 +494,11 @@ class Engine:
             self._on_settled(dispatch, aor, status)
         job.pending -= 1
         if job.pending == 0:
-            self._jobs.pop(job.id, None)
-            self._on_done(job)
+            self._done(job)
+
+    def _done(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+        self._on_done(job)
 
     # --- around -----------------------------------------------------------------------------------------------------
 

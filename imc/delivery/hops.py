@@ -10,13 +10,16 @@ Nothing here waits: a lane that needs a hop that is not open yet is parked with 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from imc.errors import Unreachable
 from imc.sip.flow import Flow
+
+if TYPE_CHECKING:
+    from imc.delivery.lanes import Lane
 
 # RFC 3261 §18.1.1: within 200 bytes of the path MTU, or larger than 1300 bytes where that is unknown
 # spec S-NET-9
@@ -28,6 +31,11 @@ RESOLVED_FOR = 60.0
 # how long a failed attempt counts: for what fits a datagram, or where a stream was had before and may come back (a
 # proxy that is started again); and for what needs a stream that the target seems not to have
 REFUSED_FOR = (2.0, 30.0)
+
+# spec S-LANE-11
+WINDOW, LEAST_WINDOW, MOST_WINDOW = 128, 64, 1024
+REFILL = 0.05  # seconds
+SHRINK_ONCE_IN = 0.5  # seconds: T1, after which a request is repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +85,21 @@ class Carrier(Protocol):
 
 
 class Hop:
-    """One next hop. ``flow`` carries what fits a datagram, ``large`` what does not; ``why`` is the last failure."""
+    """One next hop. ``flow`` carries what fits a datagram, ``large`` what does not; ``why`` is the last failure.
+
+    ``credit`` datagrams may go out now, ``window`` at most; ``blocked`` lanes wait for one.
+    """
 
     __slots__ = (
-        "flow", "had_stream", "index", "is_opening", "large", "refused", "resolved_until", "targets", "uri", "waiting",
-        "why",
+        "blocked", "credit", "flow", "had_stream", "index", "is_opening", "large", "refused", "resolved_until",
+        "shrunk_at", "targets", "uri", "waiting", "why", "window",
     )  # fmt: skip
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.credit = self.window = WINDOW
+        self.shrunk_at = 0.0
+        self.blocked: deque[Lane] = deque()
         self.flow: Flow | None = None
         self.had_stream = False
         self.large: Flow | None = None
@@ -96,6 +110,25 @@ class Hop:
         self.is_opening = False
         self.why = ""
         self.waiting: list[Callable[[], None]] = []
+
+    def answered(self) -> list[Lane]:
+        """One of those that wait may go, or two: it was not the receiver who could not take more."""
+        count = 1 + (self.window < MOST_WINDOW)
+        self.window += count - 1
+        self.credit += count
+        return [self.blocked.popleft() for _ in range(min(count, len(self.blocked)))]
+
+    def refill(self) -> list[Lane]:
+        """Who is silent takes no place for long. The lanes that may go now."""
+        self.credit = self.window
+        return [self.blocked.popleft() for _ in range(min(self.window, len(self.blocked)))]
+
+    def shrink(self, now: float) -> None:
+        """A request had to be repeated."""
+        if now >= self.shrunk_at + SHRINK_ONCE_IN:
+            self.shrunk_at = now
+            self.window = max(LEAST_WINDOW, self.window // 2)
+            self.credit = min(self.credit, self.window)
 
     @property
     def takes_datagrams(self) -> bool:

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from imc.aor import Aor
 
 FORMAT = 1
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,11 +41,12 @@ class Dispatch:
     context: dict[str, str] = field(default_factory=dict)
     call_base: bytes = b""
     shared: bytes = b""
+    size: int = 0
     job: Job | None = None
 
     # spec S-LANE-10
     def encode(self, job: Job, index: int) -> None:
-        """Fill ``call_base`` and ``shared``: the bytes that every copy has in common."""
+        """Fill ``call_base`` and ``shared``, the bytes that every copy has in common, and ``size``, of the latter."""
         self.job = job
         self.call_base = f"{job.id}.{index}.".encode("ascii")
         name = "" if self.display is None else '"' + self.display.replace("\\", "\\\\").replace('"', '\\"') + '" '
@@ -59,6 +61,7 @@ class Dispatch:
             lines.append(f"Content-Type: {self.content_type}")
         lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
         self.shared = "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+        self.size = len(self.shared)
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ class Job:
             }
             for d in self.dispatches
         ]
-        head = json.dumps({"format": FORMAT, "dispatches": rows}, separators=(",", ":"))
+        head = _to_json({"format": FORMAT, "dispatches": rows})
         return head.encode("ascii") + b"\n" + b"".join(d.body for d in self.dispatches)
 
     def recipients(self) -> bytes:

@@ -84,11 +84,14 @@ class Copy(NamedTuple):
 
 
 class Lane:
-    """The way to one contact of one recipient. ``current`` is in flight; ``is_busy``: in flight, ready or parked."""
+    """The way to one contact of one recipient. ``current`` is in flight; ``is_busy``: in flight, ready or parked.
+
+    ``size``: bytes of a copy without what the dispatch has; ``sent_on`` is the flow that ``head`` is for.
+    """
 
     __slots__ = (
         "aor", "branch", "call_end", "contact", "current", "flow", "head", "hop", "is_busy", "is_gone", "overhead",
-        "queue", "sent_on", "to_line", "tries",
+        "queue", "sent_on", "size", "to_line", "tries",
     )  # fmt: skip
 
     def __init__(self, aor: Aor, contact: Contact, hop: Hop, host: str, longest_sent_by: int = 47) -> None:
@@ -112,6 +115,7 @@ class Lane:
         self.is_gone = False
         routes = "".join(f"Route: {route}\r\n" for route in contact.routes)
         self.to_line = f"\r\n{routes}To: <{self.aor}>\r\nCall-ID: ".encode("utf-8", "surrogateescape")
+        self.size = len(self.to_line) + len(self.call_end) + len(contact.uri) + self.overhead
 
     def head_for(self, flow: Flow, sent_by: str) -> bytes:
         """Request line and Via as far as the branch; kept while the flow stays the same."""
@@ -119,7 +123,7 @@ class Lane:
             self.head = (
                 f"MESSAGE {self.contact.uri} SIP/2.0\r\nVia: SIP/2.0/{flow.transport.upper()} {sent_by};rport;branch="
             ).encode("utf-8", "surrogateescape")
-            self.sent_on = flow
+        self.sent_on = flow
         return self.head
 
     def tail_for(self, dispatch: Dispatch) -> bytes:
@@ -128,4 +132,4 @@ class Lane:
 
     def size_of(self, dispatch: Dispatch) -> int:
         """Bytes of a copy at most: what depends on the flow, which depends on the size, is counted by its longest."""
-        return len(self.to_line) + len(self.call_end) + len(self.contact.uri) + len(dispatch.shared) + self.overhead
+        return self.size + dispatch.size

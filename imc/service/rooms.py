@@ -244,6 +244,7 @@ class Rooms:
         if decision.changes:
             slot.room = decision.room
         slot.uncommitted += 1
+        self._outbox.flush()
         try:
             self._writer.submit(ops, committed, guard)
         except (Overloaded, StoreUnavailable) as error:

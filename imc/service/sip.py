@@ -24,7 +24,15 @@ from imc.service.outcomes import RETRY_AFTER, failed
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.rooms import Rooms
-from imc.sip.events import Event, FlowFailed, RequestReceived, RequestTimedOut, ResponseReceived
+from imc.sip.events import (
+    Event,
+    FinalsReceived,
+    FlowFailed,
+    RequestReceived,
+    RequestsRepeated,
+    RequestTimedOut,
+    ResponseReceived,
+)
 from imc.sip.message import Request
 from imc.sip.stack import Stack
 from imc.sip.uas import UasPolicy
@@ -90,10 +98,14 @@ class Sip:
         """What the stack saw."""
         engine = self._engine
         for event in events:
-            if isinstance(event, ResponseReceived):
+            if isinstance(event, FinalsReceived):
+                engine.on_finals(event.answers)
+            elif isinstance(event, ResponseReceived):
                 engine.on_response(event.token, event.response.status)
             elif isinstance(event, RequestReceived):
                 self._on_request(event)
+            elif isinstance(event, RequestsRepeated):
+                engine.on_repeated(event.tokens, self._clock())
             elif isinstance(event, RequestTimedOut):
                 engine.on_timeout(event.token)
             elif isinstance(event, FlowFailed):

@@ -38,6 +38,20 @@ class ResponseReceived:
 
 
 @dataclass(slots=True, eq=False)
+class FinalsReceived:
+    """Final answers of one wake-up: token and status of each. As with `ResponseReceived`, nothing comes after them."""
+
+    answers: list[tuple[object, int]]
+
+
+@dataclass(slots=True, eq=False)
+class RequestsRepeated:
+    """T1 has passed without a final answer over UDP, and what was started with these tokens was sent a second time."""
+
+    tokens: list[object]
+
+
+@dataclass(slots=True, eq=False)
 class RequestTimedOut:
     """Timer F: no final response came in 64*T1 seconds."""
 
@@ -51,4 +65,4 @@ class FlowFailed:
     token: object
 
 
-Event: TypeAlias = RequestReceived | ResponseReceived | RequestTimedOut | FlowFailed
+Event: TypeAlias = RequestReceived | ResponseReceived | FinalsReceived | RequestsRepeated | RequestTimedOut | FlowFailed

@@ -13,6 +13,8 @@ from __future__ import annotations
 import random
 
 MAGIC_COOKIE = "z9hG4bK"
+MARK = b";branch=z9hG4bK"  # what stands before a branch of ours in Via, and its beginning
+BRANCH = 32  # bytes of a branch, until there were 16**8 of them
 _BLOCK = 256  # ids per draw
 _WIDTH = 8  # random bytes per id
 
@@ -59,5 +61,5 @@ class Ids:
     # spec S-TXC-4
     def _draw_branches(self) -> None:
         serial = self._serial
-        self._branches = [f"{MAGIC_COOKIE}{serial + n:x}.{word}".encode() for n, word in enumerate(self._draw())]
+        self._branches = [f"{MAGIC_COOKIE}{serial + n:08x}.{word}".encode() for n, word in enumerate(self._draw())]
         self._serial = serial + _BLOCK

@@ -25,11 +25,11 @@ anyone have our answers sent to someone else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imc.errors import BadMessage
-from imc.sip.client import ClientTransaction, ClientTransactions
+from imc.sip.client import ClientTransactions, Waiting
 from imc.sip.events import Event, RequestReceived
 from imc.sip.flow import Flow
 from imc.sip.grammar import split_outside
@@ -67,10 +67,9 @@ class Stack:
         self._tag_key = ids.secret(32)
         self._out: list[tuple[Flow, bytes]] = []
         self._events: list[Event] = []
-        self._wheel: TimerWheel[ClientTransaction | ServerTransaction] = TimerWheel()
-        self._clients = ClientTransactions(
-            ids, self._wheel.schedule, self._out, self._events, config.max_client_transactions
-        )
+        self._wheel: TimerWheel[Waiting | ServerTransaction] = TimerWheel()
+        self._clients = ClientTransactions(ids, self._wheel, self._out, self._events, config.max_client_transactions)
+        self.start = self._clients.start  # called for each delivery: no method around it
         self._servers = ServerTransactions(self._wheel.schedule, self._out, config.max_server_transactions)
         self._overload = _Allowance(config.overload_answers)
         self._counts = dict.fromkeys(_COUNTED, 0)
@@ -88,7 +87,7 @@ class Stack:
             self._refuse_bad(fault, flow)
             return self._take_events()
         if isinstance(message, Response):
-            if not self._clients.receive(message, now):
+            if not self._clients.receive(message, now, data):
                 counts["stray_responses"] += 1
         elif message.method in _NEVER_ANSWERED:
             counts["stray_requests"] += 1
@@ -96,13 +95,22 @@ class Stack:
             self._receive_request(message, flow)
         return self._take_events()
 
+    def receive_usual(self, datagrams: Sequence[bytes], now: float) -> tuple[list[int], list[Event]]:
+        """The datagrams of one wake-up: the usual final answers among them take their effect, with one event for all.
+
+        Returns the indices of the others, which are for `receive`.
+        """
+        others = self._clients.receive_usual(datagrams, now)
+        self._counts["received"] += len(datagrams) - len(others)
+        return others, self._take_events()
+
     def tick(self, now: float) -> list[Event]:
         """Let the timers fire whose time has come."""
-        for transaction in self._wheel.advance(now):
-            if isinstance(transaction, ClientTransaction):
-                self._clients.on_timer(transaction, now)
+        for waiting in self._wheel.advance(now):
+            if isinstance(waiting, ServerTransaction):
+                self._servers.on_timer(waiting, now)
             else:
-                self._servers.on_timer(transaction, now)
+                self._clients.on_timer(waiting, now)
         return self._take_events()
 
     def flow_closed(self, flow: Flow, now: float) -> list[Event]:
@@ -190,16 +198,6 @@ class Stack:
         return build_response(request, status, reason, to_tag=self.to_tag(request), headers=headers, body=body)
 
     # -- client side --------------------------------------------------------------------------------------------------
-
-    def start(
-        self, flow: Flow, head: bytes, tail: bytes, token: object, now: float, *, method: str = "MESSAGE"
-    ) -> bytes:
-        """Send the request ``head + branch + tail`` to ``flow`` and begin its client transaction; the new branch.
-
-        ``head`` ends after ``;branch=`` of the top Via. ``token`` comes back in the events. Overloaded when too many
-        wait for an answer.
-        """
-        return self._clients.start(flow, head, tail, token, now, method=method)
 
     def abandon(self, branch: bytes) -> None:
         """Stop repeating a request, and say nothing more of it. Unknown and answered ones are left alone."""

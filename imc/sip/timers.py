@@ -47,7 +47,7 @@ class TimerWheel(Generic[Entry]):
 
     def schedule(self, entry: Entry, deadline: float) -> None:
         """Let ``entry`` fire at ``deadline`` and at no other time. One in the past fires at the next tick."""
-        tick = math.ceil(deadline * self._rate - _ROUNDING)
+        tick = self.tick_of(deadline)
         if tick <= self._tick:
             tick = self._tick + 1
         if tick == entry.due:
@@ -63,6 +63,14 @@ class TimerWheel(Generic[Entry]):
     def next_deadline(self) -> float | None:
         """When to call `advance`; None when nothing waits. May be too early after a cancel, never too late."""
         return self._ticks[0] * self._granularity if self._ticks else None
+
+    def tick_of(self, deadline: float) -> int:
+        """The tick at which an entry with this deadline fires, if it is scheduled before."""
+        return math.ceil(deadline * self._rate - _ROUNDING)
+
+    def time_of(self, tick: int) -> float:
+        """When a tick fires."""
+        return tick * self._granularity
 
     def advance(self, now: float) -> list[Entry]:
         """The entries whose deadline has come, in order of their ticks. Each then waits for nothing."""

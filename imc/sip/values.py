@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import NamedTuple
 
 from imc.errors import BadMessage
@@ -92,12 +93,20 @@ class Auth(NamedTuple):
 
 def parse_media_type(text: str) -> MediaType:
     """Content-Type, or one media-range."""
+    return _parse_media_type_cached(text) if len(text) <= 80 else _parse_media_type(text)
+
+
+def _parse_media_type(text: str) -> MediaType:
     essence, semicolon, rest = text.partition(";")
     main, slash, sub = essence.partition("/")
     main, sub = main.strip(WSP).lower(), sub.strip(WSP).lower()
     if not slash or not is_token(main) or not is_token(sub):
         raise BadMessage("Bad media type")
     return MediaType(main, sub, parse_params(semicolon + rest))
+
+
+# Nearly all texts have one of a few, and each is asked for its own several times.
+_parse_media_type_cached = lru_cache(maxsize=256)(_parse_media_type)
 
 
 def parse_accept(values: Iterable[str]) -> list[MediaType]:

@@ -2,8 +2,11 @@
 
 Invariants
 
-- A wake-up reads at most ``BATCH`` datagrams, and none after ``BATCH_TIME`` seconds of ``clock``; then it says
-  ``batch_end``, then lets other tasks run.
+- A wake-up reads at most ``BATCH`` datagrams. ``take_answers`` takes those that are usual answers, all at once; of the
+  others none is handed on after ``BATCH_TIME`` seconds of ``clock``: it says ``batch_end``, lets other tasks run, and
+  goes on.
+- Many are read and sent in one system call where that is possible (`imc.transport.mmsg`), else one by one, to the same
+  effect.
 - Nothing that a peer does, and no exception of a callback, ends the task.
 - `send` never waits. A datagram that the kernel cannot take now is queued, in order, up to ``queue_bytes``; beyond
   that `send` is False, and so it is for what the kernel refuses (too large, no route): the caller's retransmission,
@@ -15,11 +18,12 @@ Invariants
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,9 +32,10 @@ import trio
 from imc.sip.flow import Flow
 from imc.transport.addresses import ListenAddress, ip_family, socket_address
 from imc.transport.guard import Guard
+from imc.transport.mmsg import BATCH, Batches, Target
 from imc.transport.sockets import IP_PKTINFO, buffer_sizes, listen_udp
 
-BATCH = 64
+_FEW = 3  # fewer are sent at less cost one by one
 BATCH_TIME = 0.01  # what timers and signals may have to wait for the work that datagrams make
 _MAX_DATAGRAM = 65535
 _MAX_FLOWS = 8192
@@ -48,6 +53,12 @@ class UdpOptions:
     receive_buffer: int = 4 * 1024 * 1024
     send_buffer: int = 4 * 1024 * 1024
     queue_bytes: int = 4 * 1024 * 1024
+    is_batched: bool = True  # where the system can
+
+
+def none_taken(datagrams: Sequence[bytes]) -> Iterable[int]:
+    """All are left for ``receive``."""
+    return range(len(datagrams))
 
 
 class UdpListener:
@@ -61,20 +72,26 @@ class UdpListener:
         receive: Callable[[bytes, Flow], None],
         batch_end: Callable[[], None],
         guard: Guard,
+        take_answers: Callable[[Sequence[bytes]], Iterable[int]] = none_taken,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Binds. ListenError."""
+        """Binds. ``take_answers`` returns the indices of what it leaves for ``receive``. ListenError."""
         self._sock = listen_udp(address, options.receive_buffer, options.send_buffer)
         self.address = address._replace(port=self._sock.getsockname()[1])
         self.buffers = buffer_sizes(self._sock)
         self._options = options
         self._receive = receive
+        self._take_answers = take_answers
         self._batch_end = batch_end
         self._guard = guard
         self._clock = clock
         self._is_wildcard = address.is_wildcard
         self._is_plain = address.family == 4 and not address.is_wildcard
+        self._batches = Batches.of(self._sock) if options.is_batched else None
+        self._sources: list[tuple[tuple[object, ...], bytes]] = []  # of what was read one by one
+        self._left: deque[tuple[bytes, Flow]] = deque()  # what was read and not handed on yet
         self._flows: dict[tuple[object, ...], Flow] = {}
+        self._targets: dict[Flow, Target] = {}
         self._queue: deque[tuple[Flow, bytes]] = deque()
         self._queued_bytes = 0
         self._flushed: trio.Event | None = None
@@ -87,12 +104,15 @@ class UdpListener:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read until `close`, or until cancelled."""
-        read = self._read_any if self._is_wildcard else self._read
         async with trio.open_nursery() as self._nursery:
             task_status.started()
             while True:
-                await trio.lowlevel.wait_readable(self._sock)
-                read()
+                if self._left:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.lowlevel.wait_readable(self._sock)
+                    self._read()
+                self._hand_on()
                 try:
                     self._batch_end()
                 except Exception:
@@ -102,51 +122,65 @@ class UdpListener:
         """Stop `run` and close the socket; what is still queued is lost (see `wait_flushed`)."""
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
+        self._batches = None  # its file descriptor may soon be another file's
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
 
     # Receiving
 
     def _read(self) -> None:
-        recvfrom, receive, flows, clock = self._sock.recvfrom, self._receive, self._flows, self._clock
-        end = clock() + BATCH_TIME
+        """Read a batch; what is no usual answer is left to be handed on."""
+        batches = self._batches
+        data = self._read_one_by_one() if batches is None else self._read_many(batches)
+        if not data:
+            return
+        self.received += len(data)
+        try:
+            others = self._take_answers(data)
+        except Exception:
+            self._guard.failed("answers", self.address)
+            return
+        for index in others:
+            if len(data[index]) <= _KEEP_ALIVE:
+                self.keep_alives += 1
+                continue
+            key = address, info = self._sources[index] if batches is None else batches.source(index)
+            flow = self._flows.get(key) or self._remember(key, address, _local_ip(info) or self.address.ip)
+            self._left.append((data[index], flow))
+
+    def _read_many(self, batches: Batches) -> list[bytes]:
         for _ in range(BATCH):
             try:
-                data, address = recvfrom(_MAX_DATAGRAM)
+                return batches.receive()
             except BlockingIOError:
-                return
+                break
             except OSError:  # what an ICMP error left behind (ECONNREFUSED): of no use without its datagram
                 continue
-            self.received += 1
-            if len(data) <= _KEEP_ALIVE:
-                self.keep_alives += 1
-                continue
-            flow = flows.get(address) or self._remember(address, address, self.address.ip)
-            try:
-                receive(data, flow)
-            except Exception:
-                self._guard.failed("receive", flow)
-            if clock() >= end:
-                return
+        return []
 
-    def _read_any(self) -> None:
-        """As `_read`, for a wildcard: with the address each datagram was sent to."""
-        recvmsg, receive, flows, clock = self._sock.recvmsg, self._receive, self._flows, self._clock
-        end = clock() + BATCH_TIME
+    def _read_one_by_one(self) -> list[bytes]:
+        data: list[bytes] = []
+        self._sources.clear()
         for _ in range(BATCH):
             try:
-                data, ancillary, _flags, address = recvmsg(_MAX_DATAGRAM, _ANCILLARY)
+                if self._is_wildcard:  # with the address each datagram was sent to
+                    datagram, ancillary, _flags, address = self._sock.recvmsg(_MAX_DATAGRAM, _ANCILLARY)
+                    self._sources.append((address, ancillary[0][2] if ancillary else b""))
+                else:
+                    datagram, address = self._sock.recvfrom(_MAX_DATAGRAM)
+                    self._sources.append((address, b""))
             except BlockingIOError:
-                return
+                break
             except OSError:
                 continue
-            self.received += 1
-            if len(data) <= _KEEP_ALIVE:
-                self.keep_alives += 1
-                continue
-            info = ancillary[0][2] if ancillary else b""
-            key = (address, info)
-            flow = flows.get(key) or self._remember(key, address, _local_ip(info) or self.address.ip)
+            data.append(datagram)
+        return data
+
+    def _hand_on(self) -> None:
+        left, receive, clock = self._left, self._receive, self._clock
+        end = clock() + BATCH_TIME
+        while left:
+            data, flow = left.popleft()
             try:
                 receive(data, flow)
             except Exception:
@@ -182,6 +216,77 @@ class UdpListener:
         self.sent += 1
         return True
 
+    def send_many(self, items: Sequence[tuple[Flow, bytes]]) -> None:
+        """`send` for each of these, with fewer system calls; in order, or all that go to one target in any order."""
+        if self._batches is None or self._queue or len(items) < _FEW:
+            for flow, data in items:
+                self.send(flow, data)
+            return
+        for start in range(0, len(items), BATCH):
+            batch = items[start : start + BATCH]
+            if self._queue:
+                self._enqueue_all(batch)
+            else:
+                self._send_batch(self._batches, batch)
+
+    def _send_batch(self, batches: Batches, items: Sequence[tuple[Flow, bytes]]) -> None:
+        targets: list[Target] = []
+        last = None
+        try:
+            for flow, _ in items:
+                if flow is not last:
+                    target = self._targets.get(flow) or self._aim(batches, flow)
+                    last = flow
+                targets.append(target)
+        except OSError:  # one of them is no address: `send` says so of that one
+            for flow, data in items:
+                self.send(flow, data)
+            return
+        if batches.can_segment and all(target is targets[0] for target in targets):
+            self._send_alike(batches, items, targets[0])
+        else:
+            self._send_each(batches, items, targets)
+
+    def _send_each(self, batches: Batches, items: Sequence[tuple[Flow, bytes]], targets: Sequence[Target]) -> None:
+        datagrams = [data for _, data in items]
+        start = 0
+        while start < len(items):
+            try:
+                taken = batches.send(datagrams[start:], targets[start:])
+                self.sent += taken
+                start += taken
+            except BlockingIOError:
+                self._enqueue_all(items[start:])
+                return
+            except OSError:
+                self.send_failures += 1
+                start += 1
+
+    def _send_alike(self, batches: Batches, items: Sequence[tuple[Flow, bytes]], target: Target) -> None:
+        """All to one target."""
+        flow = items[0][0]
+        left = [data for _, data in items]
+        while left:
+            try:
+                rest = batches.send_alike(left, target)
+            except BlockingIOError:
+                self._enqueue_all([(flow, data) for data in left])
+                return
+            except OSError as error:
+                if error.errno == errno.EIO:  # what is in the way there cannot cut datagrams: a device, IPsec
+                    batches.can_segment = False
+                self._send_each(batches, [(flow, data) for data in left], [target] * len(left))
+                return
+            self.sent += len(left) - len(rest)
+            left = rest
+
+    def _aim(self, batches: Batches, flow: Flow) -> Target:
+        if len(self._targets) >= _MAX_FLOWS:
+            self._targets.clear()
+        ancillary = _source(flow.local[0]) if self._is_wildcard else ()
+        target = self._targets[flow] = batches.target(socket_address(*flow.remote), ancillary)
+        return target
+
     # spec S-VIA-5
     def _send_from(self, flow: Flow, data: bytes) -> None:
         remote = socket_address(*flow.remote)
@@ -201,6 +306,10 @@ class UdpListener:
             self._flushed = trio.Event()
             self._nursery.start_soon(self._flush)
         return True
+
+    def _enqueue_all(self, items: Sequence[tuple[Flow, bytes]]) -> None:
+        for flow, data in items:
+            self._enqueue(flow, data)
 
     async def _flush(self) -> None:
         while self._queue:

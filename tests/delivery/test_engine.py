@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imc.aor import Aor
 from imc.delivery.engine import DeliveryOptions
-from imc.delivery.hops import Contact
+from imc.delivery.hops import LEAST_WINDOW, REFILL, WINDOW, Contact
 from imc.delivery.lanes import Lane
 from imc.sip.flow import Flow
 from tests.delivery.fakes import LOCAL, Bench, FakeTarget, contact, job, message
@@ -496,3 +496,109 @@ def test_a_lane_never_lets_one_copy_overtake_another(data: st.DataObject) -> Non
             assert bodies == sorted(bodies)
 
     trio.run(history)
+
+
+# -- the window -------------------------------------------------------------------------------------------------------
+
+
+def shared_hop(bench: Bench, count: int) -> list[Aor]:
+    """So many recipients behind one proxy."""
+    users = [Aor(f"user{number}", "example.com") for number in range(count)]
+    for user in users:
+        bench.register(user, Contact(f"sip:{user.user}@192.0.2.1", next_hop="sip:127.0.0.1:5070"))
+    return users
+
+
+async def test_a_burst_to_one_next_hop_is_bounded_and_answers_open_it() -> None:
+    # spec S-LANE-11
+    bench = Bench()
+    users = shared_hop(bench, 400)
+    bench.engine.submit(job("j1", message(b"hi", *users)))
+    await bench.run()
+    assert len(bench.stack.open) == WINDOW
+    most = WINDOW
+    while bench.stack.open:
+        bench.answer(next(iter(bench.stack.open.values())), 200)
+        await bench.run()
+        most = max(most, len(bench.stack.open))
+    assert most == WINDOW + (400 - WINDOW) // 2  # each answer lets two go, as long as there are two
+    assert bench.done == ["j1"]
+    assert len({sent.request_uri for sent in bench.stack.started}) == len(bench.stack.started) == 400
+
+
+async def test_answers_of_one_wake_up_open_it_too() -> None:
+    # spec S-LANE-11
+    bench = Bench()
+    users = shared_hop(bench, 300)
+    bench.engine.submit(job("j1", message(b"hi", *users)))
+    await bench.run()
+    while bench.stack.open:
+        answers = [(sent.token, 200) for sent in bench.stack.open.values()]
+        bench.stack.open.clear()
+        bench.engine.on_finals(answers)
+        await bench.run()
+    assert bench.done == ["j1"]
+    assert len(bench.stack.started) == 300
+    assert bench.engine.statistics()["delivered"] == 300
+
+
+async def test_who_is_silent_holds_others_back_for_a_moment_only() -> None:
+    # spec S-LANE-3, S-LANE-11
+    bench = Bench()
+    users = shared_hop(bench, 300)
+    bench.engine.submit(job("j1", message(b"hi", *users)))
+    await bench.run()
+    assert bench.engine.next_deadline() == REFILL
+    for number, started in enumerate((2 * WINDOW, 300), 1):
+        bench.engine.tick(bench.now)  # too early
+        await bench.run()
+        assert len(bench.stack.started) < started
+        bench.now = number * REFILL
+        bench.engine.tick(bench.now)
+        await bench.run()
+        assert len(bench.stack.started) == started
+    bench.now = 3 * REFILL
+    bench.engine.tick(bench.now)
+    assert bench.engine.next_deadline() is None
+
+
+async def test_a_request_that_had_to_be_repeated_halves_it() -> None:
+    # spec S-LANE-11
+    bench = Bench()
+    users = shared_hop(bench, 1000)
+    bench.engine.submit(job("j1", message(b"hi", *users)))
+    await bench.run()
+    tokens = [sent.token for sent in bench.stack.started]
+    hop = bench.engine.hops.get("sip:127.0.0.1:5070")
+    bench.now = 0.5
+    bench.engine.on_repeated(tokens, bench.now)
+    assert hop.window == LEAST_WINDOW
+    bench.engine.on_repeated(tokens, bench.now)
+    bench.now = 1.0
+    bench.engine.on_repeated(tokens, bench.now)
+    assert hop.window == LEAST_WINDOW
+    bench.engine.tick(bench.now)
+    await bench.run()
+    assert len(bench.stack.started) == WINDOW + LEAST_WINDOW
+
+
+async def test_a_lane_that_waits_for_the_window_and_loses_its_contact_goes_to_the_new_one() -> None:
+    # spec S-HOP-8
+    bench = Bench()
+    users = shared_hop(bench, WINDOW + 2)
+    bench.engine.submit(job("j1", message(b"hi", *users)))
+    await bench.run()
+    gone, moved = users[-2:]
+    bench.register(gone)
+    bench.register(moved, contact("elsewhere"))
+    await bench.run()
+    assert bench.stack.started[-1].request_uri == "sip:elsewhere@127.0.0.1:5070"
+    assert [(aor, status) for _, aor, status in bench.settled] == [(gone, 480)]
+    for sent in list(bench.stack.open.values()):
+        bench.answer(sent, 200)
+        await bench.run()
+    assert bench.done == ["j1"]
+    assert len(bench.stack.started) == WINDOW + 1
+    bench.engine.submit(job("j2", message(b"hi", moved, users[0])))
+    await bench.run()
+    assert len(bench.stack.open) == 2

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc.errors import Overloaded
-from imc.sip.events import Event, FlowFailed, RequestTimedOut, ResponseReceived
+from imc.sip.events import Event, FlowFailed, RequestsRepeated, RequestTimedOut, ResponseReceived
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack, StackConfig
@@ -35,6 +35,7 @@ class Scene:
         self.branch = self.stack.start(flow, HEAD, TAIL, self.token, at)
         self.sent = [(at, data) for _, data in self.stack.output()]
         self.events: list[Event] = []
+        self.repeats: list[object] = []
 
     def run(self, until: float) -> Scene:
         """Let time go on as far as ``until``, included."""
@@ -58,7 +59,8 @@ class Scene:
         return self
 
     def note(self, events: list[Event]) -> None:
-        self.events += events
+        self.repeats += [token for event in events if isinstance(event, RequestsRepeated) for token in event.tokens]
+        self.events += [event for event in events if not isinstance(event, RequestsRepeated)]
         self.sent += [(self.now, data) for _, data in self.stack.output()]
 
     @property
@@ -82,6 +84,7 @@ def test_an_unanswered_datagram_is_repeated_by_timer_e_until_timer_f() -> None:
     assert [at for at, _ in scene.sent] == SCHEDULE
     assert {data for _, data in scene.sent} == {HEAD + scene.branch + TAIL}
     assert scene.seen == [RequestTimedOut]
+    assert scene.repeats == [scene.token]  # told once, of the first one
     assert scene.tables == (0, 0)
     assert scene.stack.next_deadline() is None
 

@@ -20,7 +20,15 @@ from imc.delivery.engine import DeliveryOptions, Engine
 from imc.delivery.job import Dispatch
 from imc.errors import StoreUnavailable
 from imc.service.outbox import Outbox
-from imc.sip.events import Event, FlowFailed, RequestReceived, RequestTimedOut, ResponseReceived
+from imc.sip.events import (
+    Event,
+    FinalsReceived,
+    FlowFailed,
+    RequestReceived,
+    RequestsRepeated,
+    RequestTimedOut,
+    ResponseReceived,
+)
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack, StackConfig
@@ -80,8 +88,12 @@ class Daemon:
 
     def take(self, events: list[Event]) -> None:
         for event in events:
-            if isinstance(event, ResponseReceived):
+            if isinstance(event, FinalsReceived):
+                self.engine.on_finals(event.answers)
+            elif isinstance(event, ResponseReceived):
                 self.engine.on_response(event.token, event.response.status)
+            elif isinstance(event, RequestsRepeated):
+                self.engine.on_repeated(event.tokens, self.clock())
             elif isinstance(event, RequestTimedOut):
                 self.engine.on_timeout(event.token)
             else:
@@ -238,7 +250,10 @@ class Lane(RuleBasedStateMachine):
 
     def _arrive(self, flow: Flow, data: bytes) -> None:
         if flow == TO_PEER:
-            self.daemon.take(self.daemon.stack.receive(data, flow, self.now))
+            others, events = self.daemon.stack.receive_usual([data], self.now)
+            self.daemon.take(events)
+            if others:
+                self.daemon.take(self.daemon.stack.receive(data, flow, self.now))
         else:
             self._take_peer(self.peer.receive(data, flow, self.now))
         self._turn()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
 from collections.abc import Callable, Iterator
@@ -25,15 +26,15 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-@pytest.fixture
-def listen(recorder: Recorder) -> Iterator[MakeListener]:
+@pytest.fixture(params=[True, False], ids=["batched", "one by one"])
+def listen(recorder: Recorder, request: pytest.FixtureRequest) -> Iterator[MakeListener]:
     made: list[UdpListener] = []
 
     def make(text: str = "udp:127.0.0.1:0", **options: Any) -> UdpListener:
         made.append(
             UdpListener(
                 parse_listen(text),
-                UdpOptions(**options),
+                UdpOptions(**{"is_batched": request.param, **options}),
                 receive=recorder.receive,
                 batch_end=recorder.batch_end,
                 guard=Guard(),
@@ -166,7 +167,7 @@ async def test_a_callback_that_fails_ends_nothing(
 async def test_errors_of_icmp_do_not_end_the_reading(
     listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer
 ) -> None:
-    listener = listen()
+    listener = listen(is_batched=False)
     listener._sock = Choked(  # type: ignore[assignment]
         listener._sock, recvfrom=[ConnectionRefusedError(), OSError(errno.EHOSTUNREACH, "no route")]
     )
@@ -264,6 +265,123 @@ async def test_a_wildcard_answers_from_where_it_was_asked(
 async def test_a_wildcard_sends_from_no_address_that_is_not_ours(listen: MakeListener, peer: UdpPeer) -> None:
     listener = listen("udp:0.0.0.0:0")
     assert not listener.send(Flow("udp", ("198.51.100.7", listener.address.port), peer.address), b"hello")
+
+
+async def test_many_are_sent_in_order_and_what_is_refused_is_left_out(
+    listen: MakeListener,
+) -> None:
+    listener = listen()
+    peers = [UdpPeer() for _ in range(3)]
+    flows = [Flow("udp", at(listener), peer.address) for peer in peers]
+    nowhere = Flow("udp", at(listener), ("127.0.0.1", 0))
+    items = [(flows[n % 3] if n < 90 else flows[0], b"datagram %d" % n) for n in range(150)]
+    listener.send_many([*items[:10], (nowhere, b"lost"), *items[10:], (flows[1], b"x" * 65508)])
+    for number, peer in enumerate(peers):
+        wanted = [data for flow, data in items if flow is flows[number]]
+        await peer.wait(len(wanted))
+        assert [data for data, _ in peer.received] == wanted
+        peer.close()
+    assert (listener.sent, listener.send_failures, listener.queued) == (150, 2, 0)
+    listener.close()
+    listener.send_many(items[:5])
+    assert listener.send_failures == 7
+
+
+@pytest.mark.parametrize(("is_cut", "first", "queued"), [(False, 3, 97), (True, 1, 90)])
+async def test_of_many_what_the_kernel_does_not_take_is_queued_in_order(
+    listen: MakeListener, nursery: trio.Nursery, peer: UdpPeer, is_cut: bool, first: int, queued: int
+) -> None:
+    listener = listen(is_batched=True)
+    batches = listener._batches
+    if batches is None or (is_cut and not batches.can_segment):
+        pytest.skip("no such system calls here")
+    batches.can_segment = is_cut
+    results = iter([first, BlockingIOError()])  # datagrams, or as many of one size
+
+    def choked(fd: int, messages: int, _count: int, flags: int) -> int:
+        result = next(results)
+        if isinstance(result, OSError):
+            ctypes.set_errno(errno.EAGAIN)
+            return -1
+        return send(fd, messages, result, flags)
+
+    send, batches._sendmmsg = batches._sendmmsg, choked
+    await nursery.start(listener.run)
+    flow = Flow("udp", at(listener), peer.address)
+    listener.send_many([(flow, b"datagram %d" % n) for n in range(100)])
+    assert listener.queued == queued
+    listener.send_many([(flow, b"datagram %d" % n) for n in range(100, 110)])
+    await listener.wait_flushed()
+    await peer.wait(110)
+    assert [data for data, _ in peer.received] == [b"datagram %d" % n for n in range(110)]
+    assert listener.sent == 110
+    nursery.cancel_scope.cancel()
+
+
+async def test_where_datagrams_cannot_be_cut_they_are_sent_each(
+    listen: MakeListener, peer: UdpPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = listen(is_batched=True)
+    batches = listener._batches
+    if batches is None:
+        pytest.skip("no such system calls here")
+
+    def refuse(_data: object, _target: object) -> list[bytes]:
+        raise OSError(errno.EIO, "no checksums there")
+
+    batches.can_segment = True
+    monkeypatch.setattr(batches, "send_alike", refuse)
+    flow = Flow("udp", at(listener), peer.address)
+    listener.send_many([(flow, b"datagram %d" % n) for n in range(8)])
+    await peer.wait(8)
+    assert [data for data, _ in peer.received] == [b"datagram %d" % n for n in range(8)]
+    assert not batches.can_segment
+
+
+async def test_datagrams_of_every_size_come_whole(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer
+) -> None:
+    listener = listen()
+    sizes = [5, 1023, 1024, 1025, 1300, 2048, 60_000, 65_507, 7]
+    datagrams = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+    for data in datagrams:
+        peer.send(data, at(listener))
+    nursery.start_soon(listener.run)
+    await recorder.wait(len(sizes))
+    assert recorder.data == datagrams
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("wildcard", "local"), [("0.0.0.0", "127.0.0.3"), pytest.param("::", "::1", marks=needs_ipv6)])
+async def test_many_leave_a_wildcard_from_where_each_was_asked(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, wildcard: str, local: str
+) -> None:
+    # spec S-VIA-5
+    listener = listen(listen_text("udp", wildcard))
+    peer = UdpPeer("127.0.0.1" if wildcard == "0.0.0.0" else "::1")
+    flows = [Flow("udp", (ip, listener.address.port), peer.address) for ip in (local, peer.address[0])]
+    listener.send_many([(flows[n % 2], b"%d" % n) for n in range(8)])
+    await peer.wait(8)
+    assert peer.received == [(b"%d" % n, flows[n % 2].local) for n in range(8)]
+    alike = [b"x" * (100 + n % 3) for n in range(60)]  # to one target: those of a size are handed over as one
+    listener.send_many([(flows[0], data) for data in alike])
+    await peer.wait(68)
+    assert sorted(peer.received[8:]) == sorted((data, flows[0].local) for data in alike)
+    peer.close()
+
+
+async def test_usual_answers_are_taken_and_the_others_handed_on(
+    listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer
+) -> None:
+    listener = listen()
+    listener._take_answers = lambda data: [index for index, each in enumerate(data) if b"taken" not in each]
+    for n in range(6):
+        peer.send(b"taken" if n % 2 else b"left %d" % n, at(listener))
+    nursery.start_soon(listener.run)
+    await recorder.wait(3)
+    assert recorder.data == [b"left 0", b"left 2", b"left 4"]
+    assert listener.received == 6
+    nursery.cancel_scope.cancel()
 
 
 async def test_remembered_flows_are_bounded(
