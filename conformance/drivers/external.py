@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import trio
 
 from conformance.agent.client import SipClient
-from conformance.drivers.base import Server, SipTarget
+from conformance.drivers.base import PATIENCE, Server, SipTarget
 from conformance.drivers.proxied import OutboundProxy, ProxiedClient
+from conformance.drivers.reach import reach
 from conformance.suite.case import Case
 from conformance.suite.conversation import CannotStart, Driver, Lacks, Options, Target, User
 from conformance.suite.features import FEATURES, Feature
@@ -54,6 +55,7 @@ class ExternalDriver(Driver):
             if options.as_proxy is not None:
                 target.proxy = OutboundProxy(address)
                 await _listen(target.proxy, nursery, options.as_proxy)
+            await reach(address, options.transport, options.patience or PATIENCE)
             yield target
             nursery.cancel_scope.cancel()
 

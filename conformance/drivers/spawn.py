@@ -168,7 +168,7 @@ async def _answers(address: Address) -> bool:
     with trio.socket.socket(family, trio.socket.SOCK_DGRAM) as sock, trio.move_on_after(_ASK_AGAIN):
         with suppress(OSError):  # nobody listens yet
             await sock.connect(address)
-            await sock.send(_options(address, sock.getsockname()))
+            await sock.send(request("OPTIONS", address, sock.getsockname()))
             while not (await sock.recv(4096)).startswith(b"SIP/2.0 2"):
                 pass
             return True
@@ -176,18 +176,19 @@ async def _answers(address: Address) -> bool:
     return False
 
 
-def _options(server: Address, local: Address) -> bytes:
+def request(method: str, server: Address, local: Address, transport: str = "UDP") -> bytes:
+    """A request without a body to the server itself, in the name of nobody."""
     host = f"[{server[0]}]" if ":" in server[0] else server[0]
     sent_by = f"[{local[0]}]:{local[1]}" if ":" in local[0] else f"{local[0]}:{local[1]}"
     token = secrets.token_hex(8)
     lines = [
-        f"OPTIONS sip:{host}:{server[1]} SIP/2.0",
-        f"Via: SIP/2.0/UDP {sent_by};branch=z9hG4bK{token};rport",
+        f"{method} sip:{host}:{server[1]} SIP/2.0",
+        f"Via: SIP/2.0/{transport} {sent_by};branch=z9hG4bK{token};rport",
         "Max-Forwards: 70",
         f"From: <sip:ready@{host}>;tag={token}",
-        f"To: <sip:{host}:{server[1]}>",
+        f"To: <sip:{'ready@' if method == 'REGISTER' else ''}{host}:{server[1]}>",
         f"Call-ID: {token}",
-        "CSeq: 1 OPTIONS",
+        f"CSeq: 1 {method}",
         "Content-Length: 0",
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from conformance.drivers.external import ExternalDriver, ExternalTarget
 from conformance.drivers.spawn import free_port
@@ -139,6 +140,59 @@ async def test_a_proxys_address_that_is_taken() -> None:
         with pytest.RaisesGroup(pytest.RaisesExc(CannotStart, match="no proxy on 127.0.0.1")):
             async with ExternalDriver().open(options, []):
                 pass
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_port_where_nobody_listens(transport: str) -> None:
+    port = free_port("127.0.0.1")
+    options = _options(f"sip:127.0.0.1:{port};transport={transport}")
+    words = f"no server at 127.0.0.1:{port} over {transport.upper()}: .*refused"
+    with pytest.RaisesGroup(pytest.RaisesExc(CannotStart, match=words)):
+        async with ExternalDriver().open(options, []):
+            raise AssertionError
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_port_where_nobody_answers(transport: str) -> None:
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as silent:
+        silent.bind(("127.0.0.1", 0))
+        if transport == "tcp":
+            silent.listen()
+        options = _options(f"sip:127.0.0.1:{silent.getsockname()[1]};transport={transport}", patience=0.1)
+        with pytest.RaisesGroup(pytest.RaisesExc(CannotStart, match="no answer to OPTIONS or REGISTER from .* 0.1 s")):
+            async with ExternalDriver().open(options, []):
+                raise AssertionError
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_any_answer_will_do(transport: str) -> None:
+    async def refuse(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"SIP/2.0 403 Forbidden\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        if transport == "tcp":
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            port = listeners[0].socket.getsockname()[1]
+            nursery.start_soon(trio.serve_listeners, refuse, listeners)
+        else:
+            sock = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            await sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+            nursery.start_soon(_refuse_datagram, sock)
+        async with ExternalDriver().open(_options(f"sip:127.0.0.1:{port};transport={transport}"), []):
+            pass
+        nursery.cancel_scope.cancel()
+
+
+async def _refuse_datagram(sock: trio.socket.SocketType) -> None:
+    """The first one is lost, and one that is no answer comes before the answer."""
+    with sock:
+        for _ in range(3):
+            _, sender = await sock.recvfrom(4096)
+        await sock.sendto(b"\r\n\r\n", sender)
+        await sock.sendto(b"SIP/2.0 403 Forbidden\r\n\r\n", sender)
 
 
 @pytest.mark.parametrize("uri", ["sip:", "sips:127.0.0.1", "tel:+1234"])
