@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from conformance.suite.verdict import RunVerdict
 
 OTHERWISE, USAGE, NOT_STARTED = 1, 2, 3
-_URIS = ("sip:", "sips:")
+_URI = "sip:"
+_RUNNING = "Of a server that runs already, --target sip:HOST:PORT (or of a PATH.py that reads them)"
 
 
 class _Transport(Enum):
@@ -71,15 +72,28 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="A should-case that fails makes the run fail.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End with the first case that fails the run.")] = False,
     users: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML, accounts by actor: alice = { address, password }.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="TOML, accounts by actor: alice = { address, password }.", rich_help_panel=_RUNNING
+        ),
     ] = None,
-    domain: Annotated[str | None, typer.Option(help="The part behind @ of users and rooms.")] = None,
-    manager: Annotated[str | None, typer.Option(help="user@host of the conference manager.")] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="The part behind @ of users and rooms.", rich_help_panel=_RUNNING)
+    ] = None,
+    manager: Annotated[
+        str | None, typer.Option(help="user@host of the conference manager.", rich_help_panel=_RUNNING)
+    ] = None,
     as_outbound_proxy: Annotated[
         str | None,
-        typer.Option(metavar="IP:PORT", help="Be the proxy, there, that the server at a URI sends everything to."),
+        typer.Option(
+            metavar="IP:PORT",
+            help="Be the proxy, there, that the server sends everything to.",
+            rich_help_panel=_RUNNING,
+        ),
     ] = None,
-    room_prefix: Annotated[str, typer.Option(help="How the names of rooms begin.")] = "chat-",
+    room_prefix: Annotated[
+        str | None, typer.Option(help="How the names of rooms begin. Default: chat-.", rich_help_panel=_RUNNING)
+    ] = None,
     transport: Annotated[_Transport, typer.Option(help="Of the users' requests.")] = _Transport.UDP,
     patience: Annotated[float | None, typer.Option(min=0.1, help="Seconds for a message that must come.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Cases at a time.")] = None,
@@ -87,17 +101,25 @@ def run(
     """Play the cases against a server, and say what is not as the specification says."""
     from conformance.suite.conversation import Options
 
+    of_running = {
+        "--users": users,
+        "--domain": domain,
+        "--manager": manager,
+        "--as-outbound-proxy": as_outbound_proxy,
+        "--room-prefix": room_prefix,
+    }
+    _check_target(target, [name for name, value in of_running.items() if value is not None])
     cases = _cases(select)
     driver, declared, accounts = _target(target, profile, users)
     options = Options(
         profile=declared,
-        uri=target if target.startswith(_URIS) else None,
+        uri=target if target.startswith(_URI) else None,
         transport="tcp" if transport is _Transport.TCP else "udp",
         users=accounts,
         domain=domain,
         manager=manager,
         as_proxy=_address(as_outbound_proxy),
-        room_prefix=room_prefix,
+        room_prefix="chat-" if room_prefix is None else room_prefix,
         patience=patience,
         concurrency=jobs,
     )
@@ -132,6 +154,16 @@ def _row(case: AnyCase) -> dict[str, object]:
     }
 
 
+def _check_target(name: str, of_running: Sequence[str]) -> None:
+    """Nothing that the target would not heed."""
+    from conformance.drivers import names
+
+    if name.startswith("sips:"):
+        raise _stop(f"{name}: there is no TLS; only sip: URIs, over UDP or TCP")
+    if of_running and name in names():
+        raise _stop(f"{of_running[0]} is for --target sip:HOST:PORT; {name} is started with its own")
+
+
 def _target(name: str, profile_name: str | None, users: Path | None) -> tuple[Driver, Profile, dict[str, User]]:
     from conformance.drivers import NoDriver, driver
     from conformance.suite.profile import BadProfile, Profile, load_profile
@@ -142,11 +174,24 @@ def _target(name: str, profile_name: str | None, users: Path | None) -> tuple[Dr
         found = driver(name)
         wanted = profile_name or found.profile
         profile = load_profile(wanted) if wanted is not None else Profile(target=name)
+        _warn_of_other_target(profile, name, found)
         for stale in profile.unused(case.id for case in all_cases()):
             print(f"imc-conformance: {profile.name}: deviation: {stale} is no case", file=sys.stderr)
         return found, profile, load_users(users) if users is not None else {}
     except (NoDriver, BadProfile, BadUsers) as error:
         raise _stop(str(error)) from None
+
+
+def _warn_of_other_target(profile: Profile, name: str, driver: Driver) -> None:
+    """A profile of a driver's server may well be for one that runs somewhere; one of another address is not."""
+    is_uri = name.startswith(_URI)
+    if is_uri and not profile.target.startswith(_URI):
+        return
+    if profile.target not in (name, driver.name, name.partition(";")[0]):
+        print(
+            f"imc-conformance: {profile.name}: this profile is of the target {profile.target}, not {name}",
+            file=sys.stderr,
+        )
 
 
 def _address(text: str | None) -> tuple[str, int] | None:

@@ -91,7 +91,13 @@ def test_a_deviation_of_no_case_is_told(tmp_path: Path) -> None:
         (["nothing"], "'nothing' is no case, glob, family, tag, nor clause of one"),
         (["--target", "asterisk"], "no target 'asterisk'"),
         (["--profile", "nobody"], "nobody: no such profile"),
-        (["--users", "nowhere.toml"], "nowhere.toml: No such file"),
+        (["--target", "sip:127.0.0.1", "--users", "nowhere.toml"], "nowhere.toml: No such file"),
+        (["--target", "sips:127.0.0.1"], "only sip: URIs"),
+        (["--users", "u.toml"], "--users is for --target sip:HOST:PORT"),
+        (["--domain", "example.com"], "--domain is for --target sip:HOST:PORT"),
+        (["--target", "imc", "--manager", "m@example.com"], "--manager is for --target sip:HOST:PORT"),
+        (["--target", "kamailio", "--as-outbound-proxy", "127.0.0.1:9"], "--as-outbound-proxy is for --target sip:"),
+        (["--target", "opensips", "--room-prefix", "r-"], "--room-prefix is for --target sip:HOST:PORT"),
         (["--transport", "sctp"], "sctp"),
         (["--jobs", "0"], "greater than or equal to 1"),
         (["R-JOIN-5", "--json", "/nowhere/run.json"], "/nowhere/run.json: there is no such folder"),
@@ -101,6 +107,28 @@ def test_wrong_usage(arguments: list[str], words: str) -> None:
     done = core(*arguments)
     assert done.exit_code == 2
     assert words in done.output
+
+
+def test_a_profile_of_another_target_is_told(tmp_path: Path) -> None:
+    path = profile(tmp_path)
+    assert "this profile is of" not in core("R-JOIN-5", "--profile", path).output
+    path.write_text('target = "kamailio"\n')
+    assert (
+        "imc-conformance: mine: this profile is of the target kamailio, not core"
+        in core("R-JOIN-5", "--profile", path).output
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "is_told"),
+    [("kamailio", False), ("sip:127.0.0.1:1", False), ("sip:127.0.0.1:2", True)],
+)
+def test_a_profile_of_another_address_is_told(tmp_path: Path, declared: str, is_told: bool) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'target = "{declared}"\n')
+    done = core("--target", "sip:127.0.0.1:1;transport=tcp", "R-JOIN-5", "--profile", path)
+    assert done.exit_code == 3
+    assert ("this profile is of the target" in done.output) is is_told
 
 
 class Absent(CoreDriver):
