@@ -134,14 +134,19 @@ def bare(uri: str) -> str:
 
 
 def _joined(got: Iterable[Delivery]) -> Iterator[tuple[Delivery, bytes]]:
-    """Each message with its body; the pages of one list as one."""
+    """Each message with its body; the pages of one list as one. No two pages are alike: that is a list told twice."""
 
     def key(pair: tuple[int, Delivery]) -> object:
         number, one = pair
         return (one.event, one.in_reply_to, one.sender_uri) if one.event in PAGED else number
 
     for _, group in groupby(enumerate(got), key):
-        pages = [one for _, one in group]
+        pages: list[Delivery] = []
+        for _, one in group:
+            if any(one.body == page.body for page in pages):
+                yield pages[0], b"\r\n".join(page.body for page in pages)
+                pages = []
+            pages.append(one)
         yield pages[0], b"\r\n".join(page.body for page in pages)
 
 

@@ -168,6 +168,10 @@ def test_the_pages_of_a_list_are_one_message() -> None:
     pages = [delivery(event="member-list", body=text) for text in (b"alice", b"x9")]
     assert compare("mary", MARY, [wanted], pages) == []
     assert compare("mary", MARY, [wanted], pages[:1])
+    assert compare("mary", MARY, [wanted], pages * 2)  # the whole list twice
+    short = replace(wanted, has=())
+    assert compare("mary", MARY, [short], pages[:1]) == []
+    assert compare("mary", MARY, [short], pages[:1] * 2)
     others = [pages[0], replace(pages[1], in_reply_to="call-8")]
     assert compare("mary", MARY, [wanted], others)
 
