@@ -124,6 +124,7 @@ def _run(
 ) -> None:
     from rich.console import Console
 
+    from conformance.drivers.ending import ends_in_order
     from conformance.load import table
     from conformance.load.compare import compare
     from conformance.load.servers import CannotStart
@@ -135,7 +136,8 @@ def _run(
         notes.print(f"{work}: {server}, {repetition} of {repeat}", highlight=False)
 
     try:
-        found = compare(works, servers, options, repeat=repeat, progress=progress)
+        with ends_in_order("imc-conformance"):
+            found = compare(works, servers, options, repeat=repeat, progress=progress)
     except (CannotStart, SinkDied, OSError) as error:
         print(f"imc-conformance: {error}", file=sys.stderr)
         raise typer.Exit(NOT_STARTED) from None

@@ -223,6 +223,7 @@ def _run(
     import trio
     from rich.console import Console
 
+    from conformance.drivers.ending import ends_in_order
     from conformance.report.terminal import Live, print_summary
     from conformance.suite import runner
     from conformance.suite.conversation import CannotStart
@@ -239,10 +240,11 @@ def _run(
             )
 
     try:
-        verdict = trio.run(play)
+        with ends_in_order("imc-conformance"):
+            verdict = trio.run(play)
     except* CannotStart as group:
         raise _stop(_first(group), NOT_STARTED) from None
-    print_summary(verdict, console, is_strict=is_strict)
+    print_summary(verdict, console, is_strict=is_strict, not_played=len(cases) - len(verdict.cases))
     return verdict
 
 

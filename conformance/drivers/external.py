@@ -28,8 +28,16 @@ from imc.sip.uri import SipUri, parse_uri
 
 Address = tuple[str, int]
 
-_NOT_OURS: frozenset[Feature] = frozenset(("settings", "restart", "kamailio-tables"))
+_NOT_OURS: dict[Feature, str] = {
+    "settings": "the settings of the case, which cannot be changed in a running server",
+    "restart": "a restart, which a server that was not started for the run is not given",
+    "kamailio-tables": "rooms in the tables of Kamailio's module, which cannot be written in a running server",
+}
 """What takes more than to talk to it."""
+_NOT_TOLD: dict[Feature, str] = {
+    "manager": "an address of a conference manager (--manager)",
+    "digest": "accounts with passwords (--users)",
+}
 _BEHIND_US: frozenset[Feature] = frozenset(("register", "relay", "digest"))
 """What is a proxy's, where we are the proxy."""
 _BY_MODIFY: frozenset[Feature] = frozenset(("admins", "owners"))
@@ -71,7 +79,7 @@ class ExternalTarget(SipTarget):
         super().__post_init__()
         self.manager = self.options.manager
         self.room_prefix = self.options.room_prefix
-        self.features -= _NOT_OURS
+        self.features -= _NOT_OURS.keys()
         if self.options.as_proxy is not None:
             self.features -= _BEHIND_US
         if not any(user.password for user in self.options.users.values()):
@@ -85,9 +93,9 @@ class ExternalTarget(SipTarget):
 
     @asynccontextmanager
     async def serving(self, case: Case | WireCase) -> AsyncIterator[Server]:
-        missing = [FEATURES[name] for name in FEATURES if name in needs(case) - self.features]
-        if missing:
-            raise Lacks(missing[0])
+        missing = next((name for name in FEATURES if name in needs(case) - self.features), None)
+        if missing is not None:
+            raise Lacks({**FEATURES, **_NOT_OURS, **_NOT_TOLD}[missing])
         yield Server(addresses={name: self.address for name in ("udp", "tcp") if name in self.features})
 
     def account(self, case: Case, actor: str) -> User:

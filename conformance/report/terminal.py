@@ -10,9 +10,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from conformance.report.plain import visible
-from conformance.report.text import count, heading
+from conformance.report.text import count, heading, skipped
 from conformance.suite.verdict import CaseVerdict, Outcome, RunVerdict
 
+_REASONS = 6
+"""Lines of the summary for cases that were skipped."""
 _STYLES: dict[Outcome, str] = {
     "passed": "green",
     "failed": "bold red",
@@ -66,10 +68,23 @@ class Live:
                 self._console.print(f"    {escape(visible(line))}", soft_wrap=True, highlight=False, style="dim")
 
 
-def print_summary(run: RunVerdict, console: Console, *, is_strict: bool) -> None:
-    """What came of it, and whether that is as declared."""
+def _skipped(run: RunVerdict) -> list[str]:
+    """How many for which reason; of many reasons the most frequent ones."""
+    found = skipped(run)
+    lines = [f"skipped {len(ids)}: {why}" for why, ids in found]
+    if len(lines) > _REASONS:
+        others = found[_REASONS - 1 :]
+        total = sum(len(ids) for _, ids in others)
+        lines[_REASONS - 1 :] = [f"skipped {total}: for {len(others)} other reasons"]
+    return lines
+
+
+def print_summary(run: RunVerdict, console: Console, *, is_strict: bool, not_played: int = 0) -> None:
+    """What came of it, why cases were skipped, and whether that is as declared."""
     failing = run.failing(is_strict=is_strict)
     said = f"{len(failing)} not as declared" if failing else "as declared"
     style = "bold red" if failing else "bold green"
     console.print(escape(heading(run)), soft_wrap=True, highlight=False)
-    console.print(f"{escape(count(run))}: [{style}]{said}[/]", soft_wrap=True, highlight=False)
+    for line in _skipped(run):
+        console.print(f"  {escape(visible(line))}", soft_wrap=True, highlight=False)
+    console.print(f"{escape(count(run, not_played))}: [{style}]{said}[/]", soft_wrap=True, highlight=False)

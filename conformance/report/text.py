@@ -23,11 +23,22 @@ def heading(run: RunVerdict) -> str:
     return visible(f"{server}, profile {run.profile or '-'}, {run.began}, {run.seconds:.1f} s on {run.host}")
 
 
-def count(run: RunVerdict) -> str:
-    """How many cases came to what, on one line."""
+def count(run: RunVerdict, not_played: int = 0) -> str:
+    """How many cases came to what, on one line; ``not_played`` were chosen, and the run ended before them."""
     counts = run.counts()
     parts = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
-    return f"{len(run.cases)} cases: {', '.join(parts)}" if parts else "no cases"
+    if not_played:
+        parts.append(f"{not_played} not played")
+    return f"{len(run.cases) + not_played} cases: {', '.join(parts)}" if parts else "no cases"
+
+
+def skipped(run: RunVerdict) -> list[tuple[str, list[str]]]:
+    """Each reason with the ids of the cases that were skipped for it, the most frequent first."""
+    found: dict[str, list[str]] = {}
+    for case in run.cases:
+        if case.outcome == "skipped":
+            found.setdefault(case.why, []).append(case.id)
+    return sorted(found.items(), key=lambda each: -len(each[1]))
 
 
 def headline(case: CaseVerdict) -> str:
@@ -65,12 +76,8 @@ def case_text(case: CaseVerdict) -> str:
 
 def _run(run: RunVerdict) -> str:
     shown = [case for case in run.cases if case.outcome not in ("passed", "skipped")]
-    skipped: dict[str, list[str]] = {}
-    for case in run.cases:
-        if case.outcome == "skipped":
-            skipped.setdefault(case.why, []).append(case.id)
     lines = [heading(run), count(run)]
-    for why, ids in sorted(skipped.items(), key=lambda each: -len(each[1])):
+    for why, ids in skipped(run):
         lines += _wrapped(f"skipped {len(ids)}: {why}", "  ", "    ")
     return "".join(line + "\n" for line in lines) + "".join("\n" + case_text(case) for case in shown)
 

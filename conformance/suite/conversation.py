@@ -27,7 +27,7 @@ class CannotStart(Exception):
 
 
 class Lacks(Exception):
-    """The case needs what this server, or its driver, cannot do: the case is skipped. The text says what."""
+    """The case needs what this server, or its driver, cannot do: the case is skipped. The text is what it needs."""
 
 
 class BarrierLost(Exception):

@@ -74,7 +74,7 @@ async def _attempt(case: Case, target: Target, within: float) -> tuple[CaseVerdi
 def what_broke(error: BaseException) -> tuple[Outcome, str]:
     """What an exception makes of a case, and its words; of a group, its first one."""
     error = _first(error)
-    return ("skipped", str(error)) if isinstance(error, Lacks) else ("error", f"{type(error).__name__}: {error}")
+    return ("skipped", f"needs: {error}") if isinstance(error, Lacks) else ("error", f"{type(error).__name__}: {error}")
 
 
 def _first(error: BaseException) -> BaseException:

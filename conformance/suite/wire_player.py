@@ -51,7 +51,7 @@ async def play_wire(case: WireCase, place: WirePlace, *, patience: float = PATIE
     lacks = [name for name in case.requires if name not in place.features]
     variants = [(transport, split) for transport, split in case.variants if transport in place.addresses]
     if lacks or not variants:
-        why = f"the server lacks {', '.join(lacks) or ' and '.join(case.transport)}"
+        why = f"needs: {', '.join(lacks) or ' and '.join(case.transport)}"
         return replace(verdict, outcome="skipped", why=why)
     began = trio.current_time()
     for transport, split in variants:

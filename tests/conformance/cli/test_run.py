@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -76,7 +77,9 @@ def test_a_deviation_that_is_gone(tmp_path: Path) -> None:
 def test_only_the_first_that_fails(tmp_path: Path) -> None:
     done = core("join", "--profile", profile(tmp_path, DEVIATION), "--fail-fast")
     assert done.exit_code == 1
-    assert done.output.splitlines()[-1].endswith("1 deviation-gone: 1 not as declared")
+    last = done.output.splitlines()[-1]
+    assert re.fullmatch(r"\d+ cases: (.*, )?1 deviation-gone, [1-9]\d* not played: 1 not as declared", last), last
+    assert last.startswith(f"{len(imc_conformance('list', 'join').output.splitlines())} cases")
 
 
 def test_a_deviation_of_no_case_is_told(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_settings_are_those_of_the_rules() -> None:
 @pytest.mark.parametrize(
     ("step", "why"),
     [
-        ({"text": "hello", "to": "user:mary", "status": 200}, "it relays messages from one user to another"),
+        ({"text": "hello", "to": "user:mary", "status": 200}, "a server that relays messages from one user to another"),
         ({"base64": "/w==", "status": 202}, "other charsets: converting them is not of the rules of rooms"),
         (
             {"text": "x", "body_type": "text/plain;charset=koi8-r", "status": 202},
@@ -48,13 +48,13 @@ def test_settings_are_those_of_the_rules() -> None:
             {"text": "x", "status": 403, "claims": "sip:a@example.org"},
             "users of other domains: who may speak is a matter of the service",
         ),
-        ({"do": "retransmit", "text": None}, "a transaction layer below it: the driver can repeat a request"),
-        ({"do": "unregister"}, "it has a registrar"),
+        ({"do": "retransmit", "text": None}, "a transaction layer below it, so that a request can be repeated"),
+        ({"do": "unregister"}, "a registrar"),
     ],
 )
 async def test_what_is_not_of_the_rules_is_skipped(step: dict[str, Any], why: str) -> None:
     verdict = await played(step)
-    assert (verdict.outcome, verdict.why) == ("skipped", why)
+    assert (verdict.outcome, verdict.why) == ("skipped", f"needs: {why}")
 
 
 async def test_an_address_that_nobody_has() -> None:
@@ -65,7 +65,7 @@ async def test_an_address_that_nobody_has() -> None:
 async def test_a_room_that_cannot_stand_so_is_told() -> None:
     verdict = await played({"text": "x", "status": 202}, settings={"limits.max_rooms": 0})
     assert verdict.outcome == "skipped"
-    assert verdict.why == "a room that stands so: alice: create: 503"
+    assert verdict.why == "needs: a room that stands so: alice: create: 503"
 
 
 async def test_an_automatic_request_is_known_by_header_and_type() -> None:

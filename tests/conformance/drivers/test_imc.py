@@ -289,7 +289,7 @@ async def test_accounts_of_a_file_are_used_and_left_as_they_were() -> None:
 async def test_an_account_that_is_not_in_the_file() -> None:
     async with elsewhere(JOINS, users=["alice", "sentinel"]) as target:
         verdict = await play(JOINS, target)
-    assert (verdict.outcome, verdict.why) == ("skipped", "an account for adam in the file of users")
+    assert (verdict.outcome, verdict.why) == ("skipped", "needs: an account for adam in the file of users")
 
 
 async def test_a_barrier_that_is_refused_or_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,23 @@ def test_on_a_terminal_only_what_is_bad_has_one() -> None:
     assert "4/4" in said
 
 
+def test_why_cases_were_skipped() -> None:
+    def said(reasons: int) -> list[str]:
+        out = io.StringIO()
+        cases = [case(f"a/{n}-{again}", "skipped", why=f"needs: {n}") for n in range(reasons) for again in range(n + 1)]
+        print_summary(run(*cases), Console(file=out, width=40), is_strict=False, not_played=3)
+        return out.getvalue().splitlines()[1:]
+
+    assert said(2) == [
+        "  skipped 2: needs: 1",
+        "  skipped 1: needs: 0",
+        "6 cases: 3 skipped, 3 not played: as declared",
+    ]
+    assert said(6)[-2] == "  skipped 1: needs: 0"
+    assert len(said(9)) == 7
+    assert said(9)[-3:-1] == ["  skipped 5: needs: 4", "  skipped 10: for 4 other reasons"]
+
+
 def test_the_end() -> None:
     out = io.StringIO()
     console = Console(file=out, width=40)

@@ -207,7 +207,10 @@ async def test_a_room_may_be_named_otherwise() -> None:
 
 async def test_what_the_server_lacks_is_skipped() -> None:
     verdict = await played(case({"by": "alice", "text": "hello", "to": "user:mary", "status": 200}))
-    assert (verdict.outcome, verdict.why) == ("skipped", "it relays messages from one user to another")
+    assert (verdict.outcome, verdict.why) == (
+        "skipped",
+        "needs: a server that relays messages from one user to another",
+    )
 
 
 class Breaks(Lies):

@@ -82,7 +82,7 @@ async def test_the_first_that_fails_ends_it(is_strict: bool) -> None:
 
 async def test_bytes_cannot_be_played_where_there_is_no_sip() -> None:
     wire = next(each for each in all_cases() if isinstance(each, WireCase))
-    assert await outcomes([wire], {}) == [(wire.id.partition("/")[2], "skipped", "SIP")]
+    assert await outcomes([wire], {}) == [(wire.id.partition("/")[2], "skipped", "needs: SIP")]
 
 
 def verdict(outcome: Outcome, *, step: int = 1, status: int = 200, is_bad: bool = True) -> CaseVerdict:

@@ -198,11 +198,11 @@ async def test_an_invite_is_answered_until_there_is_an_ack() -> None:
 
 async def test_what_is_skipped() -> None:
     verdict, _ = await play(make({"status": 200}, requires=["ws"], transport=["ws"]), lambda data: [])
-    assert (verdict.outcome, verdict.why) == ("skipped", "the server lacks ws")
+    assert (verdict.outcome, verdict.why) == ("skipped", "needs: ws")
     async with serving(Fake(lambda data: [])) as place:
         udp_only = WirePlace(domain=place.domain, addresses={"udp": place.addresses["udp"]}, features=place.features)
         verdict = await play_wire(make({"status": 200}, transport=["tcp"]), udp_only)
-    assert (verdict.outcome, verdict.why) == ("skipped", "the server lacks tcp")
+    assert (verdict.outcome, verdict.why) == ("skipped", "needs: tcp")
 
 
 async def test_an_error_is_none_of_the_servers_faults() -> None:

@@ -129,7 +129,7 @@ async def test_imc(case: WireCase, places: dict[str, WirePlace]) -> None:
     place = places["digest" if "digest" in case.requires else "none"]
     verdict = await play_wire(case, place, patience=2 if case.id in DEPARTURES else 10)
     if "ws" in case.requires:
-        assert (verdict.outcome, verdict.why) == ("skipped", "the server lacks ws")
+        assert (verdict.outcome, verdict.why) == ("skipped", "needs: ws")
     elif case.id in DEPARTURES:
         assert (verdict.level, verdict.outcome) == ("should", "failed")
     else:
