@@ -39,6 +39,12 @@ Selectors = Annotated[
 ]
 
 
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--not", metavar="SELECT", help="Leave out what this fits, as SELECT; may be given several times."),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     app.command("list")(list_)
     app.command()(run)
@@ -46,10 +52,11 @@ def add_to(app: typer.Typer) -> None:
 
 def list_(
     select: Selectors = None,
+    without: Without = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which cases there are."""
-    cases = _cases(select)
+    cases = _cases(select, without)
     if as_json:
         print(json.dumps([_row(case) for case in cases], indent=1, ensure_ascii=False))
         return
@@ -60,6 +67,7 @@ def list_(
 def run(
     select: Selectors = None,
     *,
+    without: Without = None,
     target: Annotated[
         str, typer.Option(help="core, imc, kamailio, opensips, sip:HOST:PORT of a running one, or a driver's PATH.py.")
     ] = "imc",
@@ -109,7 +117,7 @@ def run(
         "--room-prefix": room_prefix,
     }
     _check_target(target, [name for name, value in of_running.items() if value is not None])
-    cases = _cases(select)
+    cases = _cases(select, without)
     driver, declared, accounts = _target(target, profile, users)
     options = Options(
         profile=declared,
@@ -130,13 +138,13 @@ def run(
         raise typer.Exit(OTHERWISE)
 
 
-def _cases(select: Sequence[str] | None) -> list[AnyCase]:
+def _cases(select: Sequence[str] | None, without: Sequence[str] | None) -> list[AnyCase]:
     from conformance.suite.case import BadCase
     from conformance.suite.selection import NothingSelected, all_cases
     from conformance.suite.selection import select as choose
 
     try:
-        return choose(all_cases(), select or ())
+        return choose(all_cases(), select or (), without or ())
     except (BadCase, NothingSelected, OSError) as error:
         raise _stop(str(error)) from None
 

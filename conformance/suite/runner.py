@@ -25,7 +25,7 @@ from conformance.suite.profile import Deviation, Profile
 from conformance.suite.selection import AnyCase, needs
 from conformance.suite.verdict import CaseVerdict, RunVerdict
 from conformance.suite.wire_case import WireCase
-from conformance.suite.wire_player import play_wire
+from conformance.suite.wire_player import PATIENCE, play_wire
 
 Tell = Callable[[CaseVerdict], None]
 _WAITING_AT_ONCE = 64
@@ -55,7 +55,9 @@ async def run(
     if to_play:
         async with driver.open(options, [case for case in to_play if isinstance(case, Case)]) as target:
             version = target.version
-            playing = _Run(target, profile, found, tell, is_fail_fast=is_fail_fast, is_strict=is_strict)
+            playing = _Run(
+                target, profile, found, tell, options.patience, is_fail_fast=is_fail_fast, is_strict=is_strict
+            )
             await playing.play(to_play)
     return RunVerdict(
         target=driver.name if options.uri is None else options.uri,
@@ -77,11 +79,13 @@ class _Run:
         profile: Profile,
         found: dict[str, CaseVerdict],
         tell: Tell,
+        patience: float | None,
         *,
         is_fail_fast: bool,
         is_strict: bool,
     ) -> None:
         self._target = target
+        self._patience = patience
         self._profile = profile
         self._found = found
         self._tell = tell
@@ -106,20 +110,20 @@ class _Run:
 
     async def _one(self, case: AnyCase, nursery: trio.Nursery) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
-        verdict = judge(await play(case, self._target), self._profile.deviation_of(case.id))
+        verdict = judge(await play(case, self._target, self._patience), self._profile.deviation_of(case.id))
         self._found[case.id] = verdict
         self._tell(verdict)
         if self._is_fail_fast and verdict.fails_run(is_strict=self._is_strict):
             nursery.cancel_scope.cancel()
 
 
-async def play(case: AnyCase, target: Target) -> CaseVerdict:
-    """One case, of either kind."""
+async def play(case: AnyCase, target: Target, patience: float | None = None) -> CaseVerdict:
+    """One case, of either kind. ``patience``: of a byte-exact one, seconds for an answer; a target has its own."""
     if isinstance(case, Case):
         return await room_case.play(case, target)
     try:
         async with target.wire_place(case) as place:
-            return await play_wire(case, place)
+            return await play_wire(case, place, patience=PATIENCE if patience is None else patience)
     except Exception as error:
         outcome, why = room_case.what_broke(error)
         return replace(_blank(case), outcome=outcome, why=why)

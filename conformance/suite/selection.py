@@ -15,7 +15,7 @@ AnyCase = Case | WireCase
 
 
 class NothingSelected(ValueError):
-    """A selector that fits no case."""
+    """A selector that fits no case, or selectors that leave none."""
 
 
 def all_cases() -> list[AnyCase]:
@@ -23,19 +23,28 @@ def all_cases() -> list[AnyCase]:
     return [*load_folder(CASES_FOLDER), *load_wire()]
 
 
-def select(cases: Sequence[AnyCase], selectors: Iterable[str]) -> list[AnyCase]:
-    """Those that any selector fits, in their order; without selectors all. NothingSelected.
+def select(cases: Sequence[AnyCase], selectors: Iterable[str], without: Iterable[str] = ()) -> list[AnyCase]:
+    """Those that any selector fits, in their order; without selectors all. None that ``without`` fits. NothingSelected.
 
     A selector is an id, a glob of ids, a family, a tag, a clause, or "must" or "should".
     """
-    chosen: set[str] = set()
-    wanted = list(selectors)
-    for selector in wanted:
+    wanted, unwanted = list(selectors), _fitting(cases, without)
+    chosen = _fitting(cases, wanted) if wanted else {case.id for case in cases}
+    left = [case for case in cases if case.id in chosen - unwanted]
+    if not left:
+        raise NothingSelected("no case is left")
+    return left
+
+
+def _fitting(cases: Sequence[AnyCase], selectors: Iterable[str]) -> set[str]:
+    """The ids of those that any selector fits. NothingSelected."""
+    fitting: set[str] = set()
+    for selector in selectors:
         found = {case.id for case in cases if _fits(case, selector)}
         if not found:
             raise NothingSelected(f"{selector!r} is no case, glob, family, tag, nor clause of one")
-        chosen |= found
-    return [case for case in cases if case.id in chosen] if wanted else list(cases)
+        fitting |= found
+    return fitting
 
 
 def needs(case: AnyCase) -> frozenset[Feature]:

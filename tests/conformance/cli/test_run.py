@@ -44,6 +44,16 @@ def test_a_list_of_cases() -> None:
     assert len(imc_conformance("list").output.splitlines()) > 400
 
 
+def test_a_list_without_some() -> None:
+    slow = imc_conformance("list", "slow").output.splitlines()
+    chosen = imc_conformance("list", "invite", "--not", "slow", "--not", "R-INVITE-1").output.splitlines()
+    assert slow
+    assert chosen
+    assert not set(slow) & set(chosen)
+    assert not any("R-INVITE-1 " in line for line in chosen)
+    assert imc_conformance("list", "slow", "--not", "slow").exit_code == 2
+
+
 def test_a_list_for_programs() -> None:
     rows = json.loads(imc_conformance("list", "join/*", "--json").output)
     assert {tuple(row) for row in rows} == {("id", "clause", "level", "title", "tags", "requires")}

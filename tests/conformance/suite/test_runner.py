@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from conformance.drivers.core import CoreDriver
-from conformance.suite import runner
+from conformance.suite import runner, wire_player
 from conformance.suite.case import Case
 from conformance.suite.conversation import Answer, Driver, Options
 from conformance.suite.profile import Deviation, Profile
@@ -14,7 +16,7 @@ from conformance.suite.runner import judge, run
 from conformance.suite.selection import all_cases, select
 from conformance.suite.verdict import CaseVerdict, Outcome, StepSeen
 from conformance.suite.wire_case import WireCase
-from tests.conformance.suite.tampering import Lies, TamperedDriver
+from tests.conformance.suite.tampering import Lies, TamperedDriver, TamperedTarget
 
 HEAD: dict[str, Any] = {"clause": "R-JOIN-1", "quotation": "q", "level": "must", "title": "t"}
 
@@ -83,6 +85,27 @@ async def test_the_first_that_fails_ends_it(is_strict: bool) -> None:
 async def test_bytes_cannot_be_played_where_there_is_no_sip() -> None:
     wire = next(each for each in all_cases() if isinstance(each, WireCase))
     assert await outcomes([wire], {}) == [(wire.id.partition("/")[2], "skipped", "needs: SIP")]
+
+
+@pytest.mark.parametrize(("patience", "handed"), [(None, wire_player.PATIENCE), (0.5, 0.5)])
+async def test_patience_is_handed_to_what_plays_bytes(
+    monkeypatch: pytest.MonkeyPatch, patience: float | None, handed: float
+) -> None:
+    wire = next(each for each in all_cases() if isinstance(each, WireCase))
+    played: list[float] = []
+
+    async def play(case: WireCase, place: object, *, patience: float) -> CaseVerdict:
+        played.append(patience)
+        return replace(verdict("passed"), id=case.id)
+
+    @asynccontextmanager
+    async def somewhere(self: object, case: WireCase) -> AsyncIterator[None]:
+        yield
+
+    monkeypatch.setattr(runner, "play_wire", play)
+    monkeypatch.setattr(TamperedTarget, "wire_place", somewhere)
+    await run(TamperedDriver(), Options(profile=Profile(target="x"), patience=patience), [wire])
+    assert played == [handed]
 
 
 def verdict(outcome: Outcome, *, step: int = 1, status: int = 200, is_bad: bool = True) -> CaseVerdict:

@@ -42,6 +42,23 @@ def test_selectors(selectors: list[str], chosen: list[int] | None) -> None:
         assert select(CASES, selectors) == [CASES[number] for number in chosen]
 
 
+@pytest.mark.parametrize(
+    ("selectors", "without", "chosen"),
+    [
+        ([], ["slow"], [1, 2]),
+        (["join"], ["slow"], [1]),
+        ([], ["join", "should"], "no case is left"),
+        (["leave/owner"], ["fast"], "'fast' is no case"),
+    ],
+)
+def test_without(selectors: list[str], without: list[str], chosen: list[int] | str) -> None:
+    if isinstance(chosen, str):
+        with pytest.raises(NothingSelected, match=chosen):
+            select(CASES, selectors, without)
+    else:
+        assert select(CASES, selectors, without) == [CASES[number] for number in chosen]
+
+
 def test_what_is_needed() -> None:
     assert needs(CASES[0]) == {"modify", "restart"}
 
