@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,17 @@ import pytest
 ROOT = Path(__file__).parents[3]
 COMMANDS = {
     "run": ("run", "--target", "imc", "invite/silence"),  # it waits for a silent user for half a minute
-    "load": ("load", "fan-out-100", "--target", "imc", "--messages", "100000"),
+    "load": ("load", "fan-out-100", "--target", "imc", "--messages", "15000"),
 }
 
 
 def children(pid: int) -> set[int]:
     """Of a process, and theirs."""
     found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        for child in map(int, (task / "children").read_text().split()):
-            found |= {child} | children(child)
+    with suppress(OSError):  # it has ended meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found |= {child} | children(child)
     return found
 
 
@@ -36,7 +38,7 @@ def is_serving(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_nothing_is_left(command: str, number: signal.Signals, tmp_path: Path) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "conformance", *COMMANDS[command]],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -44,16 +46,16 @@ def test_nothing_is_left(command: str, number: signal.Signals, tmp_path: Path) -
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    try:
-        started: set[int] = set()
-        while process.poll() is None and not any(map(is_serving, started)):
-            started |= children(process.pid)
-        assert process.poll() is None
-        process.send_signal(number)
-        _, words = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            started: set[int] = set()
+            while process.poll() is None and not any(tmp_path.rglob("*.lock")):  # the daemon has its database
+                started |= children(process.pid)
+            assert process.poll() is None
+            process.send_signal(number)
+            _, words = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert words.splitlines()[-1] == f"imc-conformance: ended by {number.name}"
     assert not any(map(is_serving, started))
