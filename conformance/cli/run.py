@@ -232,7 +232,7 @@ def _run(
     from rich.console import Console
 
     from conformance.drivers.ending import ends_in_order
-    from conformance.report.terminal import Live, print_summary
+    from conformance.report.terminal import Live, print_summary, sends_no_event
     from conformance.suite import runner
     from conformance.suite.conversation import CannotStart
 
@@ -252,6 +252,12 @@ def _run(
             verdict = trio.run(play)
     except* CannotStart as group:
         raise _stop(_first(group), NOT_STARTED) from None
+    if options.uri is not None and not options.profile.events and sends_no_event(verdict):
+        print(
+            "imc-conformance: this server sends no IMC-Event: write a profile "
+            "(docs/how-to/test-your-own-server.md, Write a profile)",
+            file=sys.stderr,
+        )
     print_summary(verdict, console, is_strict=is_strict, not_played=len(cases) - len(verdict.cases))
     return verdict
 

@@ -99,9 +99,11 @@ class ExternalTarget(SipTarget):
         yield Server(addresses={name: self.address for name in ("udp", "tcp") if name in self.features})
 
     def account(self, case: Case, actor: str) -> User:
-        if self.options.users and actor in case.users:
-            raise Lacks(f"an account whose user part is {case.users[actor]!r}")
-        return super().account(case, actor)
+        account = super().account(case, actor)
+        wanted = case.users.get(actor)
+        if self.options.users and wanted not in (None, account.address.partition("@")[0]):
+            raise Lacks(f"an account of {actor} whose user part is {wanted!r}")
+        return account
 
     async def open_client(self, nursery: trio.Nursery, server: Server, account: User, transport: str) -> SipClient:
         if self.proxy is not None and transport == "udp":

@@ -68,6 +68,15 @@ class Live:
                 self._console.print(f"    {escape(visible(line))}", soft_wrap=True, highlight=False, style="dim")
 
 
+def sends_no_event(run: RunVerdict) -> bool:
+    """Whether most of what was played went wrong, and nothing that the server sent then had IMC-Event."""
+    played = [case for case in run.cases if case.outcome != "skipped"]
+    bad = [case for case in played if case.is_bad]
+    sent = [arrow.data for case in bad for arrow in case.ladder if arrow.source == "server" and arrow.data]
+    messages = [data for data in sent if data.startswith(b"MESSAGE ")]
+    return 2 * len(bad) > len(played) and bool(messages) and not any(b"\nimc-event:" in m.lower() for m in messages)
+
+
 def _skipped(run: RunVerdict) -> list[str]:
     """How many for which reason; of many reasons the most frequent ones."""
     found = skipped(run)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
@@ -112,13 +112,21 @@ def load_profile(name: str) -> Profile:
     except (OSError, UnicodeDecodeError) as error:
         raise BadProfile(f"{name}: {error}") from None
     try:
-        return Profile.model_validate(
-            {"name": Path(name).stem if name.endswith(".toml") else name, **tomllib.loads(text)}
-        )
+        data = tomllib.loads(text)
+        _check_order(name, data)
+        return Profile.model_validate({"name": Path(name).stem if name.endswith(".toml") else name, **data})
     except tomllib.TOMLDecodeError as error:
         raise BadProfile(f"{name}: {error}") from None
     except ValidationError as error:
         raise BadProfile("\n".join(f"{name}: {describe(each)}" for each in error.errors())) from None
+
+
+def _check_order(name: str, data: dict[str, Any]) -> None:
+    """In TOML what stands behind [events] is one of the events. BadProfile."""
+    events = data.get("events")
+    for key in ("target", "versions", "lacks"):
+        if isinstance(events, dict) and key in events:
+            raise BadProfile(f"{name}: events: {key} is no event; put its line before [events]")
 
 
 def profiles() -> list[str]:

@@ -37,11 +37,13 @@ class _Account(BaseModel):
         return f"{aor.user}@{aor.host}"
 
 
-_FILE = TypeAdapter(
-    dict[
-        str, Annotated[_Account, BeforeValidator(lambda value: {"address": value} if isinstance(value, str) else value)]
-    ]
-)
+def _table(value: object) -> object:
+    if not isinstance(value, str | dict):
+        raise ValueError('must be "user@host", or { address = "user@host", password = "…" }')  # noqa: TRY004 - pydantic takes no other
+    return {"address": value} if isinstance(value, str) else value
+
+
+_FILE = TypeAdapter(dict[str, Annotated[_Account, BeforeValidator(_table)]])
 
 
 def _rows(text: str) -> dict[str, dict[str, str]]:

@@ -91,7 +91,7 @@ Log in with any SIP program, or with these, each in a terminal of its own (Debia
         chat {lobby} hello alice
 
     sipsak -U -x 60 -s sip:alice@{at} -u alice -a {password}
-        logs in, and says whether the password is right
+        logs in; prints nothing, and ends with exit status 0, where the password is right
 
 All commands: send #help to a room. In another terminal: {imc} rooms -c {folder}/imc.toml
 Everything is in {folder}/; remove it to begin anew. Stop with Ctrl-C.

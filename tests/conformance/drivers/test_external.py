@@ -13,7 +13,8 @@ import trio
 from conformance.drivers.external import ExternalDriver, ExternalTarget
 from conformance.drivers.spawn import free_port
 from conformance.suite import runner
-from conformance.suite.conversation import CannotStart, Options, User
+from conformance.suite.case import Case
+from conformance.suite.conversation import CannotStart, Lacks, Options, User
 from conformance.suite.profile import Lack, Profile
 from conformance.suite.selection import all_cases, select
 from conformance.suite.users import SENTINEL
@@ -114,7 +115,7 @@ async def test_accounts_with_passwords(tmp_path: Path) -> None:
         found = await _outcomes(_options(_uri(daemon), users=users, domain=None), *CASES[:4], "message/label-escaped")
     assert found == {
         **dict.fromkeys(CASES[:4], ("passed", "")),
-        "message/label-escaped": ("skipped", "needs: an account whose user part is 'm%C3%A4ry'"),
+        "message/label-escaped": ("skipped", "needs: an account of mary whose user part is 'm%C3%A4ry'"),
     }
 
 
@@ -225,6 +226,18 @@ def test_the_domain_is_told_or_that_of_the_accounts_or_the_host() -> None:
     ):
         options = _options("sip:h.t:5080", **more)
         assert _domain(options, _parse(options)) == domain
+
+
+def test_an_account_may_have_the_user_part_that_a_case_wants() -> None:
+    case = next(each for each in all_cases() if each.id == "address/users-with-case")
+    assert isinstance(case, Case)
+    accounts = {name: User(address=f"{name}@{DOMAIN}") for name in case.people}
+    users = {**accounts, "rita": User(address=f"Mary@{DOMAIN}")}
+    target = ExternalTarget(name="sip", options=_options("sip:h.t", users=users), domain=DOMAIN)
+    assert target.account(case, "rita").address == f"Mary@{DOMAIN}"
+    target = ExternalTarget(name="sip", options=_options("sip:h.t", users=accounts), domain=DOMAIN)
+    with pytest.raises(Lacks, match="an account of rita whose user part is 'Mary'"):
+        target.account(case, "rita")
 
 
 def test_without_modify_no_room_can_have_admins_beforehand() -> None:

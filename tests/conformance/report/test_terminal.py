@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
-from conformance.report.terminal import Live, print_summary
+from conformance.report.terminal import Live, print_summary, sends_no_event
+from conformance.suite.conversation import Arrow
+from conformance.suite.verdict import Outcome
 from tests.conformance.report.samples import HOSTILE, case, run
 
 
@@ -55,6 +58,22 @@ def test_why_cases_were_skipped() -> None:
     assert said(6)[-2] == "  skipped 1: needs: 0"
     assert len(said(9)) == 7
     assert said(9)[-3:-1] == ["  skipped 5: needs: 4", "  skipped 10: for 4 other reasons"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "sent", "is_told"),
+    [
+        (["failed", "failed", "passed", "skipped"], b"MESSAGE sip:a SIP/2.0\r\n\r\nRoom created", True),
+        (["failed", "failed", "passed"], b"MESSAGE sip:a SIP/2.0\r\nIMC-Event: help\r\n\r\n", False),
+        (["failed", "passed", "passed"], b"MESSAGE sip:a SIP/2.0\r\n\r\nRoom created", False),
+        (["failed"], b"SIP/2.0 403 Forbidden\r\n\r\n", False),
+        ([], b"", False),
+    ],
+)
+def test_a_server_without_imc_event(outcomes: list[Outcome], sent: bytes, is_told: bool) -> None:
+    ladder = [Arrow(at=0.0, source="server", target="alice", summary="s", data=sent)]
+    cases = [case(f"a/{number}", outcome, ladder=ladder) for number, outcome in enumerate(outcomes)]
+    assert sends_no_event(run(*cases)) is is_told
 
 
 def test_the_end() -> None:

@@ -57,6 +57,10 @@ def test_a_profile(tmp_path: Path) -> None:
         ('target = "x"\nlacks = [{ feature = "add", reason = "" }]', "other.toml: lacks.1.reason: String should have"),
         ('target = "x"\n[events]\nhelp = ["("]', "other.toml: events: help: '('"),
         ('target = "x"\n[events]\nhelpp = ["x"]', "other.toml: events: 'helpp' is no event"),
+        (
+            'target = "x"\n[events]\nhelp = ["x"]\nlacks = [{ feature = "add", reason = "r" }]',
+            "other.toml: events: lacks is no event; put its line before [events]",
+        ),
         ('target = "x"\n[[deviation]]\ncase = "x"', "other.toml: deviation.1.reason: Field required"),
         (TEXT.replace("lacks = [", 'lacks = [{ feature = "modify", reason = "r" }, '), "lacks: modify twice"),
     ],

@@ -34,7 +34,7 @@ def test_a_file_of_users(tmp_path: Path) -> None:
         (TEXT + 'marry = "m@example.com"', "marry: no such actor"),
         (TEXT + 'mary = "m"', "mary.address: not a complete address"),
         (TEXT + 'mary = { address = "m@example.com", pass = "x" }', "mary.pass: Extra inputs"),
-        (TEXT + "mary = 1", "mary: Input should be a valid"),
+        (TEXT + "mary = 1", 'mary: must be "user@host", or { address'),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, text: str, words: str) -> None:
