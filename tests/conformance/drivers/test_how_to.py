@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from conformance.cli import app
 from conformance.drivers import imc
+from conformance.suite.case import Case
 from conformance.suite.profile import load_profile
+from conformance.suite.selection import all_cases
 from conformance.suite.users import load_users
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "test-your-own-server.md"
@@ -60,7 +62,7 @@ def test_the_driver_of_the_page(folder: Path) -> None:
 def test_the_files_of_the_page(folder: Path) -> None:
     users, events, lacks, deviation = _blocks("toml")
     (folder / "users.toml").write_text(users)
-    assert set(load_users(folder / "users.toml")) == {"alice", "adam", "mary", "ivan", "rita", "sentinel"}
+    assert set(load_users(folder / "users.toml")) == {"alice", "adam", "mary", "ivan", "rita", "olga", "x1", "sentinel"}
     head, _, rest = events.partition("[events]")
     (folder / "yourserver.toml").write_text(f"{head}{lacks}[events]{rest}{deviation}")
     profile = load_profile("yourserver.toml")
@@ -73,6 +75,13 @@ def test_the_commands_of_the_page_have_only_options_that_there_are() -> None:
     used = set(re.findall(r"(--[a-z-]+)", "\n".join(_blocks("sh"))))
     assert used
     assert {option for option in used if option not in known} == set()
+
+
+def test_what_the_accounts_of_the_page_are_enough_for() -> None:
+    cases = [each for each in all_cases() if isinstance(each, Case)]
+    playable = [case for case in cases if set(case.people) <= set(tomllib.loads(_blocks("toml")[0]))]
+    assert 0.9 < len(playable) / len(cases) < 1
+    assert len([case for case in cases if case.users]) == 4
 
 
 def test_what_it_counts_of_kamailio() -> None:

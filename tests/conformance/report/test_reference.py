@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from conformance.cli import app
+from conformance.suite.features import FEATURES
 from conformance.suite.verdict import FORMAT, OUTCOMES, CaseVerdict, RunVerdict, StepSeen
 from tests.conformance.report.samples import every_outcome
 
@@ -42,6 +43,11 @@ def test_options_of_a_command(name: str) -> None:
     described = set(re.findall(r"^- `(--[a-z-]+)", section, re.MULTILINE))
     usage = set(re.findall(r"\[(--[a-z-]+)", section))
     assert described == usage == set(COMMANDS[name]) - {"--help"}
+
+
+def test_features() -> None:
+    told = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", SECTIONS["Features"], re.MULTILINE))
+    assert told == FEATURES
 
 
 def test_outcomes_and_fields() -> None:
