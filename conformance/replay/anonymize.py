@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from conformance.replay.people import People, people_of
@@ -21,7 +22,7 @@ from conformance.replay.vocabulary import ROLES, Piece, read_command
 from conformance.suite.case import EVENTS
 from imc.errors import BadMessage
 from imc.sip.fields import Headers
-from imc.sip.grammar import is_token, quote, split_outside
+from imc.sip.grammar import quote, split_outside
 from imc.sip.headers import parse_media_type, parse_name_addr, parse_vias, parse_warnings
 from imc.sip.message import Request, Response
 from imc.sip.uas import reason_phrase
@@ -71,7 +72,12 @@ _KNOWN_PRODUCTS = frozenset((
     "asterisk", "baresip", "blink", "bria", "imc", "jitsi", "jssip", "kamailio", "linphone", "linphonec", "microsip",
     "opensips", "pjsip", "pjsua", "sip.js", "sipp", "sipsak", "twinkle", "zoiper",
 ))  # fmt: skip
-_VERSION = re.compile(r"v?[0-9][0-9.]*")
+# Not four groups, which may be an IP address.
+_VERSION = re.compile(r"v?[0-9]{1,3}(?:\.[0-9]{1,3}){0,2}")
+_NUMBER = re.compile(r"[0-9]{1,10}")  # more digits than 2**32 has may be a telephone number
+_Q = r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)"
+_LIST_PARAM = re.compile(rf"q={_Q}|charset=utf-8")
+_PARAM_VALUE = re.compile(rf"{_NUMBER.pattern}|{_Q}|on|true|yes", re.IGNORECASE)
 _TRANSPORTS = frozenset(("UDP", "TCP", "TLS", "WS", "WSS", "SCTP", "TLS-SCTP"))
 _CHARSET = re.compile(
     r'"?(?:utf-(?:8|16|32)|us-ascii|iso-8859-[0-9]{1,2}|windows-12[0-9]{2}|koi8-[ru])"?', re.IGNORECASE
@@ -194,7 +200,7 @@ class _Worker:
         text = ""
         for name, value in params:
             if name in _KEPT_PARAMS:
-                kept = value if value is None or (is_token(value) and not re.search(r"[^\W\d_]{2}", value)) else "1"
+                kept = self._kept_value(value)
             elif name in ("received", "maddr"):
                 kept = self._names.host(value) if value else None
             elif name == "branch" and value and value.startswith("z9hG4bK"):
@@ -204,6 +210,12 @@ class _Worker:
             known = name in _KEPT_PARAMS or name in ("received", "maddr", "branch", "tag")
             text += f";{name if known else self._names.token(name, 'p')}" + ("" if kept is None else f"={kept}")
         return text
+
+    def _kept_value(self, value: str | None) -> str | None:
+        if value is None or _PARAM_VALUE.fullmatch(value):
+            return value
+        # Too large a number stays one.
+        return self._names.text(value) if value.isascii() and value.isdigit() else "1"
 
     def _vias(self, value: str) -> str:
         found = []
@@ -215,27 +227,22 @@ class _Worker:
         return ", ".join(found)
 
     def _number(self, value: str) -> str:
-        words = value.split()
-        methods = _LISTS["Allow"]
-        return " ".join(
-            word if (word.isascii() and word.isdigit()) or word in methods else self._names.word(word).upper()
-            for word in words
-            if word[0] != "("
-        )
+        return " ".join(self._number_or_method(word) for word in value.split() if word[0] != "(")
+
+    def _number_or_method(self, word: str) -> str:
+        if _NUMBER.fullmatch(word) or word in _LISTS["Allow"]:
+            return word
+        is_number = word.isascii() and word.isdigit()
+        return self._names.text(word) if is_number else self._names.word(word).upper()
 
     def _list(self, value: str, known: frozenset[str]) -> str:
         lower = {word.lower() for word in known}
-
-        def is_kept(part: str) -> bool:
-            return part.lower() in lower or re.fullmatch(r"q=[0-9.]+|charset=utf-8", part) is not None
 
         found = []
         for item in split_outside(value, ","):
             parts = [part.strip() for part in item.split(";")]
             shown = [
-                part
-                if part.lower() in lower or re.fullmatch(r"q=[0-9.]+|charset=utf-8", part)
-                else self._names.text(part)
+                part if part.lower() in lower or _LIST_PARAM.fullmatch(part) else self._names.text(part)
                 for part in parts
             ]
             found.append(";".join(shown))
@@ -248,12 +255,19 @@ class _Worker:
         """Product and version; what stands beside them may name a machine."""
         bare = re.sub(r"\([^()]*\)", "", value)
         found = []
+        may_be_version = False  # one without a slash, behind a product that is known
         for word in bare.split():
             product, slash, version = word.partition("/")
-            is_version = _VERSION.fullmatch(version or product) is not None
-            is_known = product.lower() in _KNOWN_PRODUCTS or (not slash and is_version)
-            name = product if is_known else self._names.text(product)
-            found.append(f"{name}/{version}" if slash and is_version else name)
+            is_known = product.lower() in _KNOWN_PRODUCTS
+            if is_known and _VERSION.fullmatch(version):
+                found.append(word)
+            elif is_known:
+                found.append(product)
+            elif may_be_version and _VERSION.fullmatch(word):
+                found.append(word)
+            else:
+                found.append(self._names.text(product))
+            may_be_version = is_known and not slash
         return " ".join(found)
 
     def _auth(self, value: str) -> str:
@@ -345,4 +359,9 @@ class _Worker:
         name, colon, value = line.partition(":")
         if name not in ("From", "To", "cc", "DateTime", "Subject", "NS", "Content-Type", "Content-Length"):
             return self._names.text(line)
-        return f"{name}{colon}{value if name.startswith('Content-') else self._names.text(value)}"
+        if name == "Content-Length":
+            return f"{name}{colon} {self._number(value)}"
+        if name == "Content-Type":
+            with suppress(BadMessage):
+                return f"{name}{colon} {self._content_type(value.strip())}"
+        return f"{name}{colon}{self._names.text(value)}"

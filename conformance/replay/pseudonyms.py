@@ -28,20 +28,23 @@ _KEPT_URI_PARAM = re.compile(
 )
 
 _HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
-_V6 = r"(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}"
+_V4 = r"\d{1,3}(?:\.\d{1,3}){3}"
+_V6 = rf"(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:{_V4}(?![\d.])|[0-9A-Fa-f]{{0,4}})"
 # In the order in which they are tried at each place.
 _TOKEN = re.compile(
     rf"(?P<uri>sips?:(?:[^\s@<>\",]*@)?(?:{_HOST})(?::\d+)?(?:[;?][^\s<>\",]*)?)"
     rf"|(?P<aor>(?:[A-Za-z0-9._!~*'&=+$%-]+)@(?:{_HOST}))"
-    rf"|(?P<v4>(?<![\d.])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![\d.]))"
+    rf"|(?P<v4>(?<![\d.]){_V4}(?![\d.]))"
     rf"|(?P<v6>(?<![0-9A-Za-z:]){_V6}(?![0-9A-Za-z:]))"
     rf"|(?P<host>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{{2,}})"
     rf"|(?P<name>[A-Za-z0-9_+](?:[A-Za-z0-9._+-]*[A-Za-z0-9_])?)"
     rf"|(?P<word>[^\W\d_]+)"
-    rf"|(?P<digits>\d{{3,}})",
+    rf"|(?P<digits>\d+)",
     re.IGNORECASE,
 )
-_PARTS = re.compile(r"[^\W\d_]+|\d{3,}")
+_WORDS = re.compile(r"[^\W\d_]+|\d+")
+# An address may be glued to other words, and have other characters for its dots.
+_PARTS = re.compile(rf"(?<!\d)(?<!\d\.)\d{{1,3}}([._-])\d{{1,3}}(?:\1\d{{1,3}}){{2}}(?!\.?\d)|{_WORDS.pattern}")
 
 
 class Pseudonyms:
@@ -61,7 +64,7 @@ class Pseudonyms:
     def forget_words(self) -> None:
         """Choose words anew: by now all names are known that they must not be."""
         self._words.clear()
-        self._used = {part.lower() for name in self.names() for part in _PARTS.findall(name)}
+        self._used = {part.lower() for name in self.names() for part in _WORDS.findall(name)}
 
     def names(self) -> set[str]:
         """What is replaced: user parts, hosts, display names."""
@@ -127,7 +130,7 @@ class Pseudonyms:
         rest = rest.partition("?")[0]
         userinfo, at, place = rest.rpartition("@")
         host_port, *params = place.split(";")
-        found = re.fullmatch(rf"({_HOST})(?::(\d+))?", host_port, re.IGNORECASE)
+        found = re.fullmatch(rf"({_HOST})(?::([0-9]{{1,5}}))?", host_port, re.IGNORECASE)
         host = f"{self.host(found[1])}{':' + found[2] if found[2] else ''}" if found else self.host(host_port)
         user = self.user(userinfo.partition(":")[0]) + "@" if at and userinfo else ""
         return f"{scheme}:{user}{host}" + "".join(f";{self._uri_param(param)}" for param in params)
@@ -156,7 +159,7 @@ class Pseudonyms:
     # -- text ---------------------------------------------------------------------------------------------------------
 
     def text(self, text: str) -> str:
-        """Of what people wrote: names by their pseudonyms, every other word by another one, long numbers as well."""
+        """Of what people wrote: names by their pseudonyms, every other word and number by another one."""
         return _TOKEN.sub(self._replace, text)
 
     def _replace(self, match: re.Match[str]) -> str:
@@ -166,7 +169,7 @@ class Pseudonyms:
         if kind == "aor":
             user, _, host = text.rpartition("@")
             return f"{self.user(user)}@{self.host(host)}"
-        if kind in ("v4", "v6"):
+        if kind in ("v4", "v6") and _is_ip(text):
             return self.host(text)
         if text.lower() in self._hosts:
             return self.host(text)
@@ -175,10 +178,27 @@ class Pseudonyms:
         return _PARTS.sub(self._part, text)
 
     def _part(self, match: re.Match[str]) -> str:
-        return self._digits(match[0]) if match[0].isdigit() else self.word(match[0])
+        text, joint = match[0], match[1]
+        if joint is None:
+            return self._digits(text) if text.isdigit() else self.word(text)
+        address = text.replace(joint, ".")
+        if address in self._hosts or (joint == "." and _is_ip(address)):
+            return self.host(address).replace(".", joint)
+        return _WORDS.sub(lambda each: self._digits(each[0]), text)
 
     def _digits(self, text: str) -> str:
-        return self._invented(text, lambda size: "".join(self._random.choices("0123456789", k=size)))
+        size = len(text.encode())
+        if len(text) > 2:
+            return self._invented(text, self._number, size=size)
+        # There are too few of these for each to have its own.
+        known = self._words.get(text)
+        while known is None or known == text:
+            known = self._number(size)
+        self._words[text] = known
+        return known
+
+    def _number(self, size: int) -> str:
+        return "".join(self._random.choices("0123456789", k=size))
 
     def word(self, word: str) -> str:
         """Of one word; its capitals are kept."""
@@ -205,6 +225,14 @@ class Pseudonyms:
         return "".join(
             self._random.choice(_VOWELS if (place % 2 == 0) == start else _CONSONANTS) for place in range(size)
         )
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _addresses() -> Iterator[str]:
