@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from conformance.replay.recording import Notes, Unreadable
+from conformance.replay.recording import Notes, Unreadable, is_time
 
 _MAX_BLOCK = 16 * 1024 * 1024
 _MAX_INTERFACES = 1024
@@ -188,4 +188,7 @@ class _Pcapng:
             captured = min(captured, interface.snaplen)
         data = body[start : start + captured]
         at = self._last if ticks is None else ticks / interface.ticks + interface.offset
+        if not is_time(at):
+            self._notes.add(f"packet {self._number} (offset {offset}): {at:.0f} s is not a time; left out")
+            return None
         return Frame(self._number, at, interface.link, data, size)

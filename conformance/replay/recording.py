@@ -56,6 +56,11 @@ class Address(NamedTuple):
         return cls(canonical_ip(match[1] or match[3]), number)
 
 
+def is_time(seconds: float) -> bool:
+    """Whether a message may have this time, so that it has a date wherever a recording is made to begin."""
+    return 0 <= seconds < 2**33
+
+
 def canonical_ip(text: str) -> str:
     """An IP address in its one spelling; any other text in lower case."""
     try:

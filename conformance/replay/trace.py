@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
 
-from conformance.replay.recording import START_LINE, Address, Recorded, Recording, Unreadable
+from conformance.replay.recording import START_LINE, Address, Recorded, Recording, Unreadable, is_time
 
 HEAD = "# imc-trace 1"
 MAX_MESSAGE = 1024 * 1024
@@ -208,7 +208,7 @@ def _time(text: bytes) -> float:
         seconds = float(plain)
     except ValueError:
         date = datetime.fromisoformat(plain.removesuffix("Z"))
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= seconds < 2**33:
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    if not is_time(seconds):
         raise ValueError(f"not a time: {plain!r}")
     return seconds

@@ -112,3 +112,13 @@ def test_broken_files_give_what_can_be_read_and_say_where(file: bytes, count: in
 def test_nothing_to_be_read(file: bytes, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
         read(file)
+
+
+@pytest.mark.parametrize("seconds", [-(2**62), -10, 2**33, 2**62])
+def test_pcapng_times_that_cannot_be(seconds: int) -> None:
+    offset = struct.pack("<HHq", 14, 8, seconds)
+    file = section() + interface(RAW) + interface(RAW, options=offset)
+    file += enhanced(Packet(5.5, b"a")) + enhanced(Packet(6.25, b"b"), which=1)
+    found, notes = read(file)
+    assert found == [Frame(1, 5.5, RAW, b"a", 1)]
+    assert [note.endswith("s is not a time; left out") for note in notes] == [True]
