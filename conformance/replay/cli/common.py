@@ -13,9 +13,11 @@ import typer
 
 from conformance.replay.read import read
 from conformance.replay.recording import Address, Recording, Unreadable
+from conformance.report.plain import visible
 
 T = TypeVar("T")
 DIFFERS, UNREADABLE, NOT_REACHABLE = 1, 2, 3
+_LINE_END = "\n"
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A trace, or a pcap or pcapng capture.")]
 Server = Annotated[
@@ -25,7 +27,7 @@ Server = Annotated[
 
 
 def fail(text: str, status: int = UNREADABLE) -> NoReturn:
-    print(f"imc-replay: {text}", file=sys.stderr)
+    print(f"imc-replay: {visible(text, keep=_LINE_END)}", file=sys.stderr)
     raise typer.Exit(status)
 
 
@@ -42,7 +44,7 @@ def load(path: Path) -> Recording:
 def tell(notes: Iterable[str]) -> None:
     """Warnings on stderr."""
     for note in notes:
-        print(f"imc-replay: {note}", file=sys.stderr)
+        print(f"imc-replay: {visible(note, keep=_LINE_END)}", file=sys.stderr)
 
 
 def address(text: str | None, option: str, default_port: int | None = None) -> Address | None:

@@ -179,11 +179,12 @@ def plain(played: Played) -> dict[str, object]:
 
 def _print(played: Played, *, is_quiet: bool) -> None:
     from conformance.report.ladder import draw
+    from conformance.report.plain import visible
 
     if not is_quiet:
         print(draw(played.arrows, played.marks, width=width()))
     for line in played.differences if is_quiet else ():
-        print(line)
+        print(visible(line, keep="\n"))
     tell(played.hints)
     count = len(played.differences)
     verdict = "the same as recorded" if not count else f"{count} {'difference' if count == 1 else 'differences'}"

@@ -20,6 +20,7 @@ def show(
     """
     from conformance.replay.ladder import arrows_of
     from conformance.report.ladder import draw
+    from conformance.report.plain import visible
 
     recording = load(file)
     arrows, notes = arrows_of(recording, address(server, "--server"))
@@ -28,6 +29,6 @@ def show(
     if is_whole:
         for recorded in recording.messages:
             print(f"\n{recorded.where}: {recorded.transport} {recorded.source} > {recorded.target}")
-            print(recorded.data.decode("utf-8", "backslashreplace").replace("\r\n", "\n"))
+            print(visible(recorded.data.decode("utf-8", "backslashreplace").replace("\r\n", "\n"), keep="\n"))
     if recording.notes:
         raise typer.Exit(DIFFERS)

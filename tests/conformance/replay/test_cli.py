@@ -63,6 +63,27 @@ def test_show_whole(file: Path) -> None:
     assert "\nline 3: udp 192.0.2.7:5062 > 192.0.2.1:5060\nREGISTER sip:example.com SIP/2.0\nVia: " in done.stdout
 
 
+def test_nothing_that_is_shown_moves_the_cursor(tmp_path: Path) -> None:
+    """Nor sets a title: what is in a file came from anybody."""
+    text = "\x1b]0;pwn\x07\x1b[2J\u202ebad\r\nnext"
+    data = request(body=text, headers="Subject: \x1b[31mred\r\n")
+    file = written(tmp_path / "talk.trace", recording(*asked(0.0, data)))
+    done = imc_replay("show", "--whole", file)
+    assert done.exit_code == 0
+    assert [char for char in done.output if not char.isprintable() and char != "\n"] == []
+    assert "\\x1b]0;pwn\\x07\\x1b[2J\\u202ebad\nnext\n" in done.stdout
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+23:59"])
+def test_dates_that_are_no_times(file: Path, tmp_path: Path, date: str) -> None:
+    """A message without a time is left out, and the others are made anonymous."""
+    with file.open("a") as more:
+        more.write(f"@ {date} udp 192.0.2.7:5062 > 192.0.2.1:5060\n{CREATE.decode()}\n")
+    done = imc_replay("anonymize", file, tmp_path / "out")
+    assert done.exit_code == 1, done.exception
+    assert f"not a time: '{date}'; the message is left out" in done.stderr
+
+
 def test_show_of_what_is_cut_off_says_so_and_shows_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "cut.pcap"
     path.write_bytes(pcap([Packet(1.0, udp(CREATE)), Packet(2.0, udp(response(CREATE)))], RAW)[:-7])
