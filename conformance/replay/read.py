@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO
 
 from conformance.replay import containers, trace
@@ -13,14 +15,42 @@ from conformance.replay.streams import Streams
 if TYPE_CHECKING:
     from conformance.replay.packets import Datagram
 
+_MAX_PIPE = 1024 * 1024 * 1024
+_BLOCK = 1024 * 1024
+
 
 def read(path: Path) -> Recording:
-    """The messages of a trace or capture. Unreadable where there is no file, or nothing in it that could be read."""
+    """The messages of a trace or capture. Unreadable where there is no file, or nothing in it that could be read.
+
+    A pipe is read up to `_MAX_PIPE`; a device, which may never end, is not read.
+    """
     try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise Unreadable(f"{path}: Is a directory")
+        if stat.S_ISFIFO(kind):
+            return _read_pipe(path)
+        if not stat.S_ISREG(kind):
+            raise Unreadable(f"{path}: neither a file nor a pipe")
         with path.open("rb") as file:
             return read_from(file, str(path))
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror or error}") from None
+
+
+def _read_pipe(path: Path) -> Recording:
+    """Through a temporary file, since a pipe cannot seek."""
+    with path.open("rb") as pipe, TemporaryFile() as file:
+        left = _MAX_PIPE
+        while left and (data := pipe.read(min(left, _BLOCK))):
+            file.write(data)
+            left -= len(data)
+        is_cut = not left and bool(pipe.read(1))
+        file.seek(0)
+        recording = read_from(file, str(path))
+    if is_cut:
+        recording.notes.add(f"only the first {_MAX_PIPE} octets of the pipe were read")
+    return recording
 
 
 def read_from(file: BinaryIO, name: str) -> Recording:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conformance.replay import read as read_module
 from conformance.replay import recording as module
 from conformance.replay import trace
 from conformance.replay.anonymize import anonymize
@@ -79,6 +81,38 @@ def test_no_such_file(tmp_path: Path) -> None:
         read(tmp_path / "missing")
     with pytest.raises(Unreadable, match="directory"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
+def test_a_device_is_not_read(path: str) -> None:
+    with pytest.raises(Unreadable, match=f"{path}: neither a file nor a pipe"):
+        read(Path(path))
+
+
+@pytest.mark.parametrize("is_capture", [True, False])
+def test_a_pipe(is_capture: bool) -> None:
+    data = trace.render(Recorded(1.0, "udp", ALICE, SERVER, MESSAGE, ""))
+    assert piped(pcap([Packet(1.0, udp(MESSAGE))], RAW) if is_capture else data) == ([MESSAGE], [])
+
+
+def test_a_pipe_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = trace.render(Recorded(1.0, "udp", ALICE, SERVER, MESSAGE, ""))
+    monkeypatch.setattr(read_module, "_MAX_PIPE", len(data))
+    assert piped(data) == ([MESSAGE], [])
+    note = f"only the first {len(data)} octets of the pipe were read"
+    assert piped(data + data) == ([MESSAGE], [note])
+
+
+def piped(data: bytes) -> tuple[list[bytes], list[str]]:
+    """What is read of a pipe: messages and notes."""
+    out, into = os.pipe()
+    try:
+        with os.fdopen(into, "wb") as to:
+            to.write(data)  # less than a pipe holds
+        found = read(Path(f"/dev/fd/{out}"))
+    finally:
+        os.close(out)
+    return [each.data for each in found.messages], list(found.notes)
 
 
 def test_messages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
