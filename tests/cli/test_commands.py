@@ -195,6 +195,7 @@ def port() -> int:
 
 def test_the_demo_can_be_logged_in_with_what_it_prints(imc: Imc, served: list[Path], port: int) -> None:
     shown = imc("demo", "--dir", "a folder", "--port", str(port)).out
+    assert "ends with exit status 0, where the password is right" in shown
     (config,) = served
     settings = load(config)
     assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}")
