@@ -6,7 +6,9 @@ Invariants
   octet the first counts. What was not captured is a gap: what was begun is dropped, and reading goes on at the next
   start line, with a note.
 - A direction keeps at most `_MAX_WAITING` octets out of order, and one message of `_MAX_MESSAGE`; there are at most
-  `_MAX_DIRECTIONS`, the one unused for longest goes first.
+  `_MAX_DIRECTIONS`, the one unused for longest goes first. All together keep at most `_MAX_KEPT` octets; beyond them
+  the one unused for longest gives up what it keeps.
+- The cost of a segment grows with the logarithm of those that wait, in whatever order they come.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -28,6 +31,8 @@ _MAX_WAITING = 1024 * 1024
 _MAX_SEGMENTS = 4096
 _MAX_MESSAGE = 262_144
 _MAX_DIRECTIONS = 4096
+_MAX_KEPT = 64 * 1024 * 1024
+_SEGMENT = 512  # octets that a segment takes beside its data
 _TAIL = 4200  # octets in which a start line may have begun
 _MOD = 2**32
 
@@ -54,6 +59,7 @@ class Splitter:
         self._tail = b""
         self.has_seen_sip = False
         self.faults: list[str] = []
+        self.kept = 0  # octets of a message that is not whole, at most
 
     def feed(self, data: bytes) -> list[bytes]:
         found: list[bytes] = []
@@ -75,11 +81,17 @@ class Splitter:
         return found
 
     def _feed(self, framer: StreamFramer, data: bytes, found: list[bytes]) -> None:
+        self.kept += len(data)
         try:
-            # What was whole before a fault is in the list by then.
-            found.extend(item for item in framer.feed(data) if not isinstance(item, Ping))
+            for item in framer.feed(data):
+                if not isinstance(item, Ping):
+                    self.kept -= len(item)
+                    found.append(item)
+            if not framer.is_mid_message:
+                self.kept = 0
         except BadMessage as error:
             self._framer = None
+            self.kept = 0
             self.faults.append(str(error))
 
     def lose(self) -> bool:
@@ -87,6 +99,7 @@ class Splitter:
         was_begun = self._framer is not None and self._framer.is_mid_message
         self._framer = None
         self._tail = b""
+        self.kept = 0
         return was_begun
 
 
@@ -96,8 +109,10 @@ class _Direction:
     def __init__(self, segment: Segment, notes: Notes) -> None:
         self._notes = notes
         self._source, self._target = segment.source, segment.target
+        # Places are sequence numbers that do not turn over.
         self._next = segment.seq
         self._waiting: dict[int, Segment] = {}
+        self._places: list[int] = []  # of what waits: a heap
         self._size = 0
         self._splitter = Splitter()
         self._has_start = segment.is_syn
@@ -108,7 +123,7 @@ class _Direction:
             return
         ahead = self._ahead(segment.seq)
         if ahead > 0:
-            self._keep(segment)
+            self._keep(segment, self._next + ahead)
             if self._size > _MAX_WAITING or len(self._waiting) > _MAX_SEGMENTS:
                 yield from self._skip_gap()
             return
@@ -116,7 +131,21 @@ class _Direction:
         yield from self._drain()
 
     def is_at(self, seq: int) -> bool:
-        return self._next == seq
+        return self._next % _MOD == seq
+
+    @property
+    def kept(self) -> int:
+        """Octets, at most."""
+        return self._size + _SEGMENT * len(self._waiting) + self._splitter.kept
+
+    def give_up(self) -> Iterator[Recorded]:
+        """Keep nothing, for want of room; what comes next is read."""
+        self._notes.add(
+            f"{self._source} > {self._target}: no room for more that is not whole; what was begun here is left out"
+        )
+        while self._waiting:
+            yield from self._skip_gap()
+        self._splitter.lose()
 
     def finish(self) -> Iterator[Recorded]:
         """What waits for octets that will not come."""
@@ -128,33 +157,32 @@ class _Direction:
     def _ahead(self, seq: int) -> int:
         return (seq - self._next + _MOD // 2) % _MOD - _MOD // 2
 
-    def _keep(self, segment: Segment) -> None:
-        old = self._waiting.get(segment.seq)
+    def _keep(self, segment: Segment, place: int) -> None:
+        old = self._waiting.get(place)
+        if old is None:
+            heappush(self._places, place)
         if old is None or len(old.data) < len(segment.data):
             self._size += len(segment.data) - (len(old.data) if old else 0)
-            self._waiting[segment.seq] = segment
+            self._waiting[place] = segment
 
     def _drain(self) -> Iterator[Recorded]:
-        while self._waiting:
-            seq = min(self._waiting, key=self._ahead)
-            ahead = self._ahead(seq)
-            if ahead > 0:
-                return
-            segment = self._waiting.pop(seq)
+        while self._places and self._places[0] <= self._next:
+            place = heappop(self._places)
+            segment = self._waiting.pop(place)
             self._size -= len(segment.data)
-            yield from self._deliver(segment, -ahead)
+            yield from self._deliver(segment, self._next - place)
 
     def _skip_gap(self) -> Iterator[Recorded]:
-        seq = min(self._waiting, key=self._ahead)
-        missing = self._ahead(seq)
-        number = self._waiting[seq].number
+        place = self._places[0]
+        missing = place - self._next
+        number = self._waiting[place].number
         was_begun = self._splitter.lose()
         if self._splitter.has_seen_sip or was_begun:
             self._notes.add(
                 f"packet {number}: {missing} octets before it were not captured ({self._source} > {self._target}); "
                 "reading goes on at the next message"
             )
-        self._next = seq
+        self._next = place
         yield from self._drain()
 
     def _deliver(self, segment: Segment, known: int) -> Iterator[Recorded]:
@@ -162,7 +190,7 @@ class _Direction:
         data = segment.data[known:]
         if not data:
             return
-        self._next = (self._next + len(data)) % _MOD
+        self._next += len(data)
         messages = self._splitter.feed(data)
         for fault in self._splitter.faults:
             self._notes.add(
@@ -183,25 +211,41 @@ class Streams:
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
+        # Both begin with those unused for longest.
         self._directions: OrderedDict[tuple[Address, Address], _Direction] = OrderedDict()
+        self._kept: OrderedDict[tuple[Address, Address], int] = OrderedDict()  # octets, where there are any
+        self._size = 0  # of all of them
 
     def take(self, segment: Segment) -> Iterator[Recorded]:
         key = segment.source, segment.target
         direction = self._directions.get(key)
         if direction is not None and segment.is_syn and not direction.is_at(segment.seq):
             # The same ports again; a SYN that is only repeated finds nothing begun.
-            yield from self._directions.pop(key).finish()
+            yield from self._end(key)
             direction = None
         if direction is None:
             if not segment.data and not segment.is_syn:
                 return
             direction = self._directions[key] = _Direction(segment, self._notes)
             if len(self._directions) > _MAX_DIRECTIONS:
-                yield from self._directions.popitem(last=False)[1].finish()
+                yield from self._end(next(iter(self._directions)))
         self._directions.move_to_end(key)
         yield from direction.take(segment)
+        self._count(key, direction.kept)
+        while self._size > _MAX_KEPT:
+            oldest = next(iter(self._kept))
+            yield from self._directions[oldest].give_up()
+            self._count(oldest, 0)
 
     def finish(self) -> Iterator[Recorded]:
-        for direction in self._directions.values():
-            yield from direction.finish()
-        self._directions.clear()
+        for key in list(self._directions):
+            yield from self._end(key)
+
+    def _end(self, key: tuple[Address, Address]) -> Iterator[Recorded]:
+        yield from self._directions.pop(key).finish()
+        self._count(key, 0)
+
+    def _count(self, key: tuple[Address, Address], kept: int) -> None:
+        self._size += kept - self._kept.pop(key, 0)
+        if kept:
+            self._kept[key] = kept

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import time
 from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.replay.recording import Recorded
+from conformance.replay import streams
+from conformance.replay.containers import Frame
+from conformance.replay.packets import Packets, Segment
+from conformance.replay.recording import Notes, Recorded
 from conformance.replay.streams import Splitter
-from tests.conformance.replay.pcaps import FIN, RAW, SYN, Packet, messages_of, pcap, tcp
+from tests.conformance.replay.pcaps import ACK, FIN, RAW, SYN, Packet, messages_of, pcap, tcp
 from tests.conformance.replay.talks import request
 
 FIRST, SECOND, THIRD = (request(body=text, transport="TCP", branch=f"z9hG4bK{text}") for text in ("one", "two", "3"))
@@ -136,9 +140,57 @@ def test_flows_are_bounded() -> None:
     assert bodies(found) == [b"one"]
 
 
+def test_holes_without_end_cost_little() -> None:
+    """Every second octet is missing: as many segments wait as may."""
+    packets = [tcp(b"", 0, SYN), tcp(FIRST, 1)]
+    packets += [tcp(b"x", 1 + len(FIRST) + 1 + 2 * at) for at in range(16_000)]
+    packets += [tcp(SECOND, 1 + len(FIRST) + 32_000)]
+    began = time.process_time()
+    found, _ = messages_of(pcap([Packet(float(at), each) for at, each in enumerate(packets)], RAW))
+    assert bodies(found) == [b"one", b"two"]
+    assert time.process_time() - began < 8
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_what_waits_is_bounded_in_all_connections(monkeypatch: pytest.MonkeyPatch, is_begun: bool) -> None:
+    """Messages that were begun, and segments behind a hole: those unused for longest are given up, and go on."""
+    monkeypatch.setattr(streams, "_MAX_KEPT", 10 * (1000 + streams._SEGMENT))
+    long = request(transport="TCP", body="x" * 1000)
+    ports = range(1024, 1024 + 40)
+    notes = Notes()
+    held = streams.Streams(notes)
+    packets = Packets(notes)
+
+    def take(data: bytes, seq: int, port: int, flags: int = ACK) -> list[bytes]:
+        frame = Frame(1, 1.0, RAW, tcp(data, seq, flags, source=("192.0.2.7", port)), 0)
+        segment = packets.take(frame._replace(size=len(frame.data)))
+        assert isinstance(segment, Segment)
+        return bodies(list(held.take(segment)))
+
+    for port in ports:
+        take(b"", 0, port, SYN)
+        if is_begun:
+            take(long[:1000], 1, port)
+        else:
+            assert take(SECOND, 1 + len(FIRST), port) in ([], [b"two"])
+        assert held._size <= streams._MAX_KEPT
+        assert held._size == sum(each.kept for each in held._directions.values())
+    lost = [note for note in notes if "no room for more that is not whole" in note]
+    assert lost[0].startswith("192.0.2.7:1024 > ")
+    if is_begun:
+        assert take(long[1000:], 1001, ports[-1]) == [b"x" * 1000]
+        assert take(long[1000:] + THIRD, 1001, ports[0]) == [b"3"]
+    else:
+        assert take(FIRST, 1, ports[-1]) == [b"one", b"two"]
+        assert take(THIRD, 1 + len(FIRST + SECOND), ports[0]) == [b"3"]
+    assert list(held.finish()) == [] or not is_begun
+    assert held._size == 0
+
+
 @given(st.binary(max_size=400), st.integers(1, 50))
 def test_a_splitter_finds_a_message_behind_anything(before: bytes, size: int) -> None:
     splitter = Splitter()
     data = before + b"\r\n\r\n" + FIRST
     found = [item for at in range(0, len(data), size) for item in splitter.feed(data[at : at + size])]
     assert found[-1:] == [FIRST]
+    assert splitter.kept == 0
