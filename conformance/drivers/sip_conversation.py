@@ -67,6 +67,7 @@ class SipConversation(Conversation):
         self._stuck: set[str] = set()  # did not answer the last thing they got
         self._came: dict[str, list[Received]] = {}
         self._has_refused = False
+        self._was_killed = False
         self._streams: dict[str, SipClient] = {}
         self._classifier = Classifier(target.options.profile.events, self._is_actor)
 
@@ -273,7 +274,16 @@ class SipConversation(Conversation):
                     came.append(await self.clients[actor].wait_message(matches=self._counts, within=math.inf))
 
     def _counts(self, received: Received) -> bool:
-        return not self._is_barrier(received.request)
+        return not (self._is_barrier(received.request) or (self._was_killed and self._is_repeat(received)))
+
+    def _is_repeat(self, received: Received) -> bool:
+        """What was under way at a kill may come once more, known by its Call-ID (spec S-LANE-7, S-LANE-8)."""
+        call_id = received.request.call_id
+        return any(
+            one.at < received.at and one.request.call_id == call_id
+            for client in self.clients.values()
+            for one in client.messages
+        )
 
     def _is_barrier(self, request: Request) -> bool:
         return self._token.encode() in request.body or bare(str(request.from_.uri)) == bare(self.room(BARRIER_ROOM))
@@ -335,6 +345,7 @@ class SipConversation(Conversation):
         transport = self.target.options.transport
         if transport != "udp":
             raise Lacks("a restart over a transport whose connections do not outlive it")
+        self._was_killed |= kill
         await self.target.restart(self.server, kill=kill)
         for client in self.clients.values():
             client.turn_to(self.server.addresses[transport])
