@@ -212,6 +212,11 @@ class SipClient:
             return self.answer(request) if callable(self.answer) else self.answer
         return 200 if request.method == "OPTIONS" else 405
 
+    def has_answered(self, request: Request) -> bool:
+        """Whether a request that came was answered, by whatever status."""
+        via = request.via
+        return self._answered.get((via.branch or "", via.sent_by, request.method)) is not None
+
     async def wait_message(
         self,
         *,

@@ -277,10 +277,10 @@ class SipConversation(Conversation):
         return not (self._is_barrier(received.request) or (self._was_killed and self._is_repeat(received)))
 
     def _is_repeat(self, received: Received) -> bool:
-        """What was under way at a kill may come once more, known by its Call-ID (spec S-LANE-7, S-LANE-8)."""
+        """What was answered just before a kill may come once more, known by its Call-ID (spec S-LANE-7, S-LANE-8)."""
         call_id = received.request.call_id
         return any(
-            one.at < received.at and one.request.call_id == call_id
+            one.at < received.at and one.request.call_id == call_id and client.has_answered(one.request)
             for client in self.clients.values()
             for one in client.messages
         )
