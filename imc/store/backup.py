@@ -52,6 +52,9 @@ def _named(names: Tables) -> dict[str, Table]:
         "bindings": names.bindings,
         "outbox": names.outbox,
         "meta": names.meta,
+        "waiting": names.waiting,
+        "messages": names.messages,
+        "room_settings": names.room_settings,
     }
 
 

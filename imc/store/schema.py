@@ -35,6 +35,9 @@ MEMBER_OWNER = 1
 MEMBER_ADMIN = 2
 MEMBER_INVITED = 4
 MEMBER_DELETED = 8
+# Of imc_waiting.
+WAITING = 0
+DEAD = 1
 
 # Kamailio's id columns: INT(10) UNSIGNED AUTO_INCREMENT, SERIAL, INTEGER PRIMARY KEY.
 KEY = Integer().with_variant(mysql.INTEGER(unsigned=True), "mysql", "mariadb")
@@ -74,6 +77,9 @@ class Tables:
     bindings: Table
     outbox: Table
     meta: Table
+    waiting: Table
+    messages: Table
+    room_settings: Table
 
 
 def tables(rooms_table: str = "imc_rooms", members_table: str = "imc_members") -> Tables:
@@ -84,6 +90,7 @@ def tables(rooms_table: str = "imc_rooms", members_table: str = "imc_members") -
         _members(metadata, members_table),
         _subscriber(metadata),
         *_own(metadata),
+        *_kept(metadata),
     )
 
 
@@ -187,6 +194,54 @@ def _own(metadata: MetaData) -> tuple[Table, Table, Table, Table]:
             metadata,
             Column("key", String(64), primary_key=True),
             Column("value", String(255), nullable=False),
+            **EXACT,
+        ),
+    )
+
+
+def _kept(metadata: MetaData) -> tuple[Table, Table, Table]:
+    """What is kept longer than a delivery takes: copies that wait for their recipient, and what was said in rooms."""
+    return (
+        Table(
+            "imc_waiting",
+            metadata,
+            Column("username", String(64), primary_key=True),
+            Column("domain", String(64), primary_key=True),
+            Column("seq", BigInteger, primary_key=True, autoincrement=False),  # of imc_outbox
+            Column("part", Integer, primary_key=True, autoincrement=False),  # which dispatch of it
+            Column("state", Integer, nullable=False),  # WAITING or DEAD
+            Column("created", SECONDS, nullable=False),
+            Column("expires", SECONDS, nullable=False),  # RFC 3428 §4; 0: never
+            Column("tries", Integer, nullable=False),
+            Column("status", Integer, nullable=False),  # of the last try
+            Column("changed", SECONDS, nullable=False),  # when that was
+            Index("imc_waiting_seq_idx", "seq"),
+            Index("imc_waiting_state_idx", "state", "created"),
+            **EXACT,
+        ),
+        Table(
+            "imc_messages",
+            metadata,
+            Column("room_user", String(64), primary_key=True),
+            Column("room_domain", String(64), primary_key=True),
+            Column("seq", BigInteger, primary_key=True, autoincrement=False),  # in the room, from 1
+            Column("username", String(64), nullable=False),
+            Column("domain", String(64), nullable=False),
+            Column("type", Text, nullable=False),
+            Column("body", BYTES, nullable=False),  # as the sender sent it
+            Column("created", SECONDS, nullable=False),
+            Index("imc_messages_sender_idx", "username", "domain"),
+            Index("imc_messages_created_idx", "created"),
+            **EXACT,
+        ),
+        Table(
+            "imc_room_settings",
+            metadata,
+            Column("room_user", String(64), primary_key=True),
+            Column("room_domain", String(64), primary_key=True),
+            Column("replay", Integer, nullable=False),  # messages repeated to who joins
+            Column("keep_messages", Integer, nullable=False),  # -1: as the configuration says
+            Column("keep_days", Integer, nullable=False),  # likewise
             **EXACT,
         ),
     )

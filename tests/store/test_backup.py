@@ -23,7 +23,17 @@ from imc.store.store import Store
 from tests.store.samples import ALICE, BOB, INVITED, MEMBER, ODD_USERS, OTHER, OWNER, ROOM, binding
 
 EVERY_BYTE = bytes(range(256))
-ROWS = {"rooms": 2, "members": 4 + len(ODD_USERS), "invitations": 1, "subscriber": 2, "bindings": 2, "outbox": 2}
+ROWS = {
+    "rooms": 2,
+    "members": 4 + len(ODD_USERS),
+    "invitations": 1,
+    "subscriber": 2,
+    "bindings": 2,
+    "outbox": 2,
+    "waiting": 0,
+    "messages": 0,
+    "room_settings": 0,
+}
 
 
 def wall() -> float:
