@@ -22,7 +22,7 @@ from imc import __version__, log, systemd
 from imc.aor import Aor
 from imc.config import Settings, differences, load
 from imc.delivery.engine import Engine
-from imc.delivery.job import Dispatch, Job
+from imc.delivery.job import Dispatch
 from imc.errors import ConfigError, ImcError
 from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
@@ -116,19 +116,23 @@ class Daemon:
             outbound_proxy=settings.imc.outbound_proxy,
             wall=wall,
         )
-        self._outbox: Outbox
+        self._outbox = Outbox(
+            self._writer, self._ids, wall, load=partial(self._reader.run, store.load_waiting), spawn=self._spawn
+        )
         self._engine = Engine(
             delivery_options(settings),
             stack=self._stack,
             carrier=self._carrier,
+            keeper=self._outbox,
             locate=self._location.contacts,
             spawn=self._spawn,
             clock=trio.current_time,
+            wall=wall,
             on_settled=self._settled,
-            on_done=self._job_done,
+            on_done=self._outbox.job_done,
             wake=loop.wake,
         )
-        self._outbox = Outbox(self._writer, self._engine, self._ids, wall)
+        self._outbox.attach(self._engine)
         self._copies = Copies(hop=self._ids.tag(), extra=settings.imc.extra_headers, wall=wall)
         self._accounts: Accounts[Secrets] = Accounts(
             AccountsOptions(),
@@ -252,14 +256,20 @@ class Daemon:
         """What was registered, and what was promised and is not delivered."""
         self._facts.active = await self._reader.run(self._store.count_rooms)
         self._bindings.load(await self._reader.run(self._store.load_bindings), self._wall())
+        # spec S-LANE-7: first who has waiting rows, then what is handed over anew
+        self._outbox.begin(await self._reader.run(self._store.outbox_end))
+        self._engine.backlogs.load(await self._reader.run(self._store.count_waiting))
+        twice = await self._reader.run(self._store.twice_listed)
         after, count = 0, 0
         while True:
             rows = await self._reader.run(self._store.load_outbox, _OUTBOX_PAGE, after)
-            count += self._outbox.restore(PutOutbox(row.id, row.created, row.payload, row.recipients) for row in rows)
+            puts = (PutOutbox(row.id, row.created, row.payload, row.recipients, row.seq) for row in rows)
+            count += self._outbox.restore(puts, twice)
             if not rows:
                 break
             after = rows[-1].seq
-        _log.info("loaded", rooms=self._facts.active, bindings=len(self._bindings), undelivered=count)
+        waiting = self._engine.backlogs.statistics()["waiting"]
+        _log.info("loaded", rooms=self._facts.active, bindings=len(self._bindings), undelivered=count, waiting=waiting)
 
     async def _start_management(self) -> None:
         options = manage_options(self.settings)
@@ -320,9 +330,6 @@ class Daemon:
                 WithdrawInvitation(room=room, user=recipient, inviter=inviter, serial=int(dispatch.context["serial"])),
                 cause=dict(dispatch.headers).get("In-Reply-To"),
             )
-
-    def _job_done(self, job: Job) -> None:
-        self._outbox.job_done(job)
 
     async def _can_carry(self, dispatch: Dispatch) -> bool:
         """Whether every recipient that can be reached at all can be sent a copy of this size."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from imc import __version__
 from imc.config import Settings
+from imc.delivery.backlog import BacklogOptions
 from imc.delivery.engine import DeliveryOptions
 from imc.manage.options import ManageOptions
 from imc.registrar.registrar import RegistrarOptions
@@ -191,4 +192,11 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
         total_queue=delivery.total_queue,
         max_hops=delivery.max_hops,
         max_recipients=delivery.max_recipients,
+        backlog=BacklogOptions(
+            retry_first=delivery.retry_first,
+            retry_longest=delivery.retry_longest,
+            keep_for=delivery.keep_for,
+            per_recipient=delivery.max_waiting,
+            total=delivery.max_waiting_total,
+        ),
     )

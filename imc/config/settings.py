@@ -250,12 +250,28 @@ class Manage(Section):
 
 
 class Delivery(Section):
-    """Sending copies to members. All are bounds: a copy beyond one is as one that could not be delivered."""
+    """Sending copies to members: bounds, and what is kept for those who cannot be reached. Times are in seconds."""
 
-    lane_queue: int = setting("Copies that wait for one contact of a recipient.", 1_000, ge=1)
-    total_queue: int = setting("Copies that wait in all.", 1_000_000, ge=1)
+    lane_queue: int = setting(
+        "Copies that wait in memory for one contact of a recipient; what is beyond waits in the database.", 1_000, ge=1
+    )
+    total_queue: int = setting("Copies that wait in memory in all; beyond that, 503.", 1_000_000, ge=1)
     max_hops: int = setting("Next hops remembered.", 50_000, ge=1)
     max_recipients: int = setting("Recipients remembered that nothing waits for.", 200_000, ge=1)
+    keep_for: float = setting(
+        "How long a copy waits for a recipient who cannot be reached; then it is a dead letter. 0: nothing is kept, "
+        "and a copy that cannot be delivered at once is lost.",
+        604_800.0,
+        ge=0,
+    )
+    retry_first: float = setting(
+        "From a try in vain to the next one; doubled each time. Who registers gets everything at once.", 30.0, ge=1
+    )
+    retry_longest: float = setting("The longest time from try to try, and of a Retry-After.", 3_600.0, ge=1)
+    max_waiting: int = setting("Copies that wait for one recipient; more are dead letters at once.", 1_000, ge=1)
+    max_waiting_total: int = setting("Copies that wait in all; more are dead letters at once.", 1_000_000, ge=1)
+    max_dead_letters: int = setting("Dead letters; of more the oldest are deleted.", 100_000, ge=0)
+    dead_letters_for: float = setting("How long a dead letter stays.", 2_592_000.0, ge=0)
 
 
 class Settings(Section):

@@ -2,9 +2,11 @@
 
 Invariants
 - A lane has at most one MESSAGE in flight, and its copies leave in the order in which their jobs were submitted.
-- Every copy is settled exactly once, with a final status: the recipient's own, 408 for silence (Timer F), 480 where
-  there is no contact, 503 where a bound or the network stood in the way, 513 where no transport takes its size.
-- Bounds: copies in one lane, copies in all, next hops, recipients remembered. What does not fit is settled with 503.
+- Every copy ends exactly once: settled with a final status, or with a row of its own (`imc.delivery.backlog`). The
+  status is the recipient's own, 408 for silence (Timer F), 480 where there is no contact, 503 where a bound or the
+  network stood in the way, 513 where no transport takes its size.
+- Bounds: copies in one lane, copies in all, next hops, recipients remembered. What does not fit of what is promised
+  gets a row; the rest is settled with 503.
 - A recipient costs a table row and a few bytes objects: no task, no timer object, no await (architecture no. 4).
 
 `pump` starts a bounded number of transactions at a time, so that the loop can read answers in between.
@@ -14,15 +16,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from imc.aor import Aor
-from imc.delivery.hops import DATAGRAM_LIMIT, REFILL, SHORT_BODY, Carrier, Contact, Hop, Hops
+from imc.delivery.backlog import BacklogOptions, Backlogs, Keeper, is_for_now
+from imc.delivery.hops import DATAGRAM_LIMIT, SHORT_BODY, Carrier, Contact, Hop, Hops
 from imc.delivery.job import Dispatch, Job
 from imc.delivery.lanes import Copy, Fork, Lane
+from imc.delivery.recipients import Recipients
+from imc.delivery.windows import Windows
 from imc.errors import Overloaded
 from imc.sip.flow import Flow
+
+_SOON = 1.0  # seconds: where it was a bound of ours that stood in the way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ class DeliveryOptions:
     total_queue: int = 1_000_000
     max_hops: int = 50_000
     max_recipients: int = 200_000
+    backlog: BacklogOptions = field(default_factory=BacklogOptions)
 
 
 class Starter(Protocol):
@@ -45,25 +53,13 @@ class Starter(Protocol):
     def abandon(self, branch: bytes) -> None: ...
 
 
-class Recipient:
-    """A recipient's lanes, grouped by q, highest first; ``only`` where there is one."""
-
-    __slots__ = ("groups", "only")
-
-    def __init__(self, groups: list[list[Lane]]) -> None:
-        self.groups = groups
-        self.only = groups[0][0] if len(groups) == 1 and len(groups[0]) == 1 else None
-
-    def lanes(self) -> list[Lane]:
-        return [lane for group in self.groups for lane in group]
-
-
 class Engine:
     """See the module. All methods are called on the event loop's thread.
 
     ``locate`` gives a recipient's contacts (none: cannot be reached now); ``on_settled(dispatch, recipient, status)``
-    is called for dispatches that want results, ``on_done(job)`` when a job's last copy is settled; ``wake`` asks for
-    `pump`.
+    is called for dispatches that want results, ``on_done(job)`` when a job's last copy is settled or has a row of its
+    own; ``wake`` asks for `pump`; ``keeper`` writes and reads rows; ``clock`` is monotonic, in seconds, ``wall`` gives
+    unix seconds.
     """
 
     def __init__(
@@ -72,9 +68,11 @@ class Engine:
         *,
         stack: Starter,
         carrier: Carrier,
+        keeper: Keeper,
         locate: Callable[[Aor], Sequence[Contact]],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         clock: Callable[[], float],
+        wall: Callable[[], float],
         on_settled: Callable[[Dispatch, Aor, int], None],
         on_done: Callable[[Job], None],
         wake: Callable[[], None],
@@ -82,20 +80,36 @@ class Engine:
         self._options = options
         self._stack = stack
         self._carrier = carrier
-        self._locate = locate
         self._clock = clock
+        self._wall = wall
         self._on_settled = on_settled
         self._on_done = on_done
         self._wake = wake
         self.hops = Hops(carrier, spawn=spawn, clock=clock, bound=options.max_hops)
-        self._recipients: dict[Aor, Recipient] = {}
+        self.backlogs = Backlogs(
+            options.backlog,
+            keeper=keeper,
+            push=self._push_kept,
+            settled=on_settled,
+            is_reachable=lambda aor: bool(locate(aor)),
+            clock=clock,
+            wall=wall,
+            wake=wake,
+            changed=self._backlog_changed,
+        )
+        self._recipients = Recipients(
+            self.hops,
+            locate=locate,
+            has_backlog=self.backlogs.of.__contains__,
+            host=options.host,
+            longest_sent_by=options.longest_sent_by,
+            bound=options.max_recipients,
+        )
         self._ready: deque[Lane] = deque()
-        self._full: set[Hop] = set()  # hops with lanes that wait for their window
-        self._refill_at: float | None = None
+        self._windows = Windows(self._ready)
         self._jobs: dict[str, Job] = {}
         self._queued = 0
-        self._sweep_at = options.max_recipients
-        self._counts = {"delivered": 0, "failed": 0, "timed_out": 0, "overflowed": 0}
+        self._counts = {"delivered": 0, "failed": 0, "timed_out": 0, "overflowed": 0, "put_off": 0, "lapsed": 0}
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
@@ -112,7 +126,7 @@ class Engine:
             self._wake()
 
     def _fan_out(self, dispatch: Dispatch) -> None:
-        """`_enqueue` for all recipients, in short for those with one contact."""
+        """`_enqueue` for all recipients, in short for those with one contact and no backlog."""
         recipients, ready, longest = self._recipients, self._ready, self._options.lane_queue
         copy = Copy(dispatch, None)
         spare = self._options.total_queue - self._queued - len(dispatch.recipients)
@@ -132,13 +146,24 @@ class Engine:
         """Whether so many copies more fit under the bound of all queues."""
         return self._queued + copies <= self._options.total_queue
 
+    # spec S-LANE-12
     def _enqueue(self, dispatch: Dispatch, aor: Aor) -> None:
-        recipient = self._recipients.get(aor) or self._find(aor)
-        groups = recipient.groups
+        """Into the recipient's lanes, or behind what waits for them."""
+        if dispatch.kept is not None or aor not in self.backlogs.of:
+            self._enter(dispatch, aor)
+        elif self._is_promised(dispatch):
+            self._keep_behind(dispatch, aor)
+        elif dispatch.kind == "message":  # spec S-LANE-16: of this moment, and they are not here
+            self._end(dispatch, aor, 480)
+        else:
+            self._enter(dispatch, aor)
+
+    def _enter(self, dispatch: Dispatch, aor: Aor) -> None:
+        groups = (self._recipients.get(aor) or self._recipients.find(aor)).groups
         if not groups:
             self._settle(dispatch, aor, 480)
-        elif recipient.only is not None:
-            self._push(recipient.only, Copy(dispatch, None))
+        elif len(groups) == 1 and len(groups[0]) == 1:
+            self._push(groups[0][0], Copy(dispatch, None))
         else:
             fork = Fork(groups)
             for lane in groups[0]:
@@ -148,7 +173,10 @@ class Engine:
         # spec S-LANE-5
         if len(lane.queue) >= self._options.lane_queue or self._queued >= self._options.total_queue:
             self._counts["overflowed"] += 1
-            self._leg_done(lane, copy, 503)
+            if copy.fork is None and self._is_promised(copy.dispatch) and self._hold(lane):
+                self._keep_behind(copy.dispatch, lane.aor)
+            else:
+                self._leg_done(lane, copy, 503, retry_after=_SOON)
             return
         # spec S-LANE-2
         lane.queue.append(copy)
@@ -157,53 +185,18 @@ class Engine:
             lane.is_busy = True
             self._ready.append(lane)
 
-    def _find(self, aor: Aor, known: Sequence[Lane] = ()) -> Recipient:
-        """The recipient's lanes as their contacts are now; lanes of contacts that are still there are kept."""
-        by_uri = {lane.contact.uri: lane for lane in known}
-        groups: list[list[Lane]] = []
-        q = -1
-        for contact in sorted(self._locate(aor), key=lambda c: -c.q):
-            hop = self.hops.get(contact.next_hop)
-            lane = by_uri.pop(contact.uri, None)
-            if lane is None:
-                lane = Lane(aor, contact, hop, self._options.host, self._options.longest_sent_by)
-            else:
-                lane.point_to(contact, hop)
-            if contact.q != q:
-                groups.append([])
-                q = contact.q
-            groups[-1].append(lane)
-        recipient = Recipient(groups)
-        if groups:
-            if len(self._recipients) >= self._sweep_at:
-                self._forget_idle()
-            self._recipients[aor] = recipient
-        else:
-            self._recipients.pop(aor, None)
-        return recipient
-
-    def _forget_idle(self) -> None:
-        """Recipients with nothing to send are found again when needed."""
-        self._recipients = {
-            aor: recipient
-            for aor, recipient in self._recipients.items()
-            if any(lane.is_busy for lane in recipient.lanes())
-        }
-        self._sweep_at = max(self._options.max_recipients, 2 * len(self._recipients))
-
     def contacts_changed(self, aor: Aor) -> None:
         """The recipient registered, unregistered or expired: what waits for a lost contact goes to the others."""
-        recipient = self._recipients.get(aor)
-        if recipient is None:
-            return
-        old = recipient.lanes()
-        for lane in old:
-            lane.is_gone = True
-        self._find(aor, old)
-        for lane in old:
-            if lane.is_gone:
-                for copy in self._empty(lane):
-                    self._move(copy, aor)
+        old = self._recipients.lanes(aor)
+        if aor in self._recipients:
+            for lane in old:
+                lane.is_gone = True
+            self._recipients.find(aor, old)
+            for lane in old:
+                if lane.is_gone:
+                    for copy in self._empty(lane):
+                        self._move(copy, aor)
+        self.backlogs.contacts_changed(aor)
         if self._ready:
             self._wake()
 
@@ -221,12 +214,14 @@ class Engine:
         if fork.is_settled or fork.remaining:
             return
         fork.is_settled = True
+        dispatch = fork.kept or copy.dispatch
         recipient = self._recipients.get(aor)
         rest = fork.unasked(recipient.groups if recipient is not None else [])
         if not rest:
-            self._settle(copy.dispatch, aor, fork.best if fork.is_refused else 480)
+            self._settle(dispatch, aor, fork.best if fork.is_refused else 480, is_answered=fork.is_answered)
             return
         again = Fork(rest, fork.best)
+        again.kept, again.is_answered = fork.kept, fork.is_answered
         for lane in rest[0]:
             self._push(lane, Copy(copy.dispatch, again))
 
@@ -241,6 +236,81 @@ class Engine:
             copies.insert(0, lane.current)
             lane.current = None
         return copies
+
+    # --- kept -------------------------------------------------------------------------------------------------------
+
+    def _is_promised(self, dispatch: Dispatch) -> bool:
+        """Whether a copy is kept until its recipient has it (spec S-LANE-16)."""
+        if dispatch.kept is not None:
+            return True
+        return dispatch.job is not None and dispatch.job.is_durable and self.backlogs.is_keeping
+
+    def _keep_behind(self, dispatch: Dispatch, aor: Aor) -> None:
+        self.backlogs.keep_behind(dispatch, dispatch.kept_for(aor))
+        self._got_row(dispatch)
+
+    def _got_row(self, dispatch: Dispatch) -> None:
+        """One of a job's copies is not its own any more."""
+        job = dispatch.job
+        assert job is not None
+        job.kept += 1
+        self._one_less(job)
+
+    def _push_kept(self, dispatch: Dispatch) -> None:
+        """One that waited is to be sent now."""
+        self._enter(dispatch, dispatch.recipients[0])
+        self._wake()
+
+    # spec S-LANE-7
+    def on_slow(self, token: object) -> None:
+        """An answer is long in coming: what is in flight gets its row, what is behind it leaves memory."""
+        assert isinstance(token, Lane)
+        self._hold(token)
+
+    def _hold(self, lane: Lane) -> bool:
+        """False where there is nothing in flight that could be kept, or where others see to it."""
+        copy = lane.current
+        if copy is None or copy.dispatch.kept is not None or not self._is_promised(copy.dispatch):
+            return False
+        dispatch, fork = copy
+        if fork is not None and (fork.is_settled or fork.kept is not None):
+            return False
+        kept = dispatch.kept_for(lane.aor)
+        alone = dispatch.alone_for(kept)
+        self.backlogs.hold(kept)
+        if fork is not None:
+            fork.kept = alone
+        else:
+            lane.current = Copy(alone, None)
+        self._got_row(dispatch)
+        if fork is None:
+            self._unload(lane.aor)
+        return fork is None
+
+    def _unload(self, aor: Aor) -> None:
+        """What waits in a recipient's lanes leaves memory, as rows. What other contacts are being asked stays."""
+        taken, dropped, count = self._recipients.unload(aor, self._is_promised)
+        self._queued -= count
+        self.backlogs.unloaded(aor, dropped)
+        for dispatch in taken:
+            self._keep_behind(dispatch, aor)
+
+    def _backlog_changed(self, aor: Aor) -> None:
+        self._recipients.set_direct(aor)
+
+    # spec S-LANE-13
+    def _put_off(
+        self, dispatch: Dispatch, aor: Aor, status: int, retry_after: float | None, *, is_answered: bool
+    ) -> None:
+        """A copy could not be delivered now, and is to be."""
+        self._counts["put_off"] += 1
+        kept = dispatch.kept or dispatch.kept_for(aor)
+        kept.status = status
+        kept.tries += is_answered
+        self.backlogs.put_off(dispatch, kept, retry_after)
+        if dispatch.kept is None:
+            self._got_row(dispatch)
+        self._unload(aor)
 
     # --- out --------------------------------------------------------------------------------------------------------
 
@@ -262,9 +332,13 @@ class Engine:
                 lane.tries = 0
                 self._queued -= 1
             dispatch, flow, hop = copy[0], lane.sent_on, lane.hop
+            if dispatch.expires is not None and dispatch.expires <= self._wall():
+                self._lapse(lane)
+                continue
             # spec S-LANE-11
             if hop.credit <= 0:
-                self._block(hop, lane, now)
+                if self._windows.block(hop, lane, now):
+                    self._wake()
                 continue
             try:
                 if flow is not None and lane.size + dispatch.size <= DATAGRAM_LIMIT and self._is_way(lane, flow, now):
@@ -279,34 +353,30 @@ class Engine:
                 return False
         return bool(ready)
 
-    def _block(self, hop: Hop, lane: Lane, now: float) -> None:
-        """Until the hop has been heard of, or `REFILL` has passed."""
-        hop.blocked.append(lane)
-        self._full.add(hop)
-        if self._refill_at is None:
-            self._refill_at = now + REFILL
-            self._wake()
+    # spec S-LANE-15
+    def _lapse(self, lane: Lane) -> None:
+        """The sender had its copy end before it could be sent."""
+        copy, lane.current = lane.current, None
+        assert copy is not None
+        self._counts["lapsed"] += 1
+        self._finish_lane(lane)
+        fork = copy.fork
+        if fork is None or not fork.is_settled:
+            if fork is not None:
+                fork.is_settled = True
+            self._end((fork.kept if fork is not None else None) or copy.dispatch, lane.aor, 480)
 
     def next_deadline(self) -> float | None:
         """When to call `tick`; None when nothing waits for it."""
-        return self._refill_at
+        refill, retry = self._windows.refill_at, self.backlogs.next_deadline()
+        if refill is None or retry is None:
+            return refill if retry is None else retry
+        return min(refill, retry)
 
     def tick(self, now: float) -> None:
-        """Let those go on that waited for a hop that is silent."""
-        if self._refill_at is None or now < self._refill_at:
-            return
-        for hop in list(self._full):
-            self._ready.extendleft(hop.refill())
-            if not hop.blocked:
-                self._full.discard(hop)
-        self._refill_at = now + REFILL if self._full else None
-
-    def _heard(self, hop: Hop) -> None:
-        """Of a next hop, by a final answer."""
-        if hop.blocked:
-            self._ready.extendleft(hop.answered())  # before others, who have not waited
-        elif hop.credit < hop.window:
-            hop.credit += 1
+        """Let those go on that waited for a hop that is silent, and those who are to be tried again."""
+        self.backlogs.tick(now)
+        self._windows.tick(now)
 
     def on_repeated(self, tokens: Iterable[object], now: float) -> None:
         """Requests had to be sent again."""
@@ -382,14 +452,14 @@ class Engine:
 
     # --- back -------------------------------------------------------------------------------------------------------
 
-    def on_response(self, token: object, status: int) -> None:
-        """A response to what a lane has in flight (RFC 3261 §17.1.2 already matched it)."""
+    def on_response(self, token: object, status: int, retry_after: float | None = None) -> None:
+        """A response to what a lane has in flight (RFC 3261 §17.1.2 already matched it); ``retry_after`` in seconds."""
         assert isinstance(token, Lane)
         if status >= 200:
-            self._heard(token.hop)
+            self._windows.heard(token.hop)
             if status == 503 and self._goes_on(token):
                 return
-            self._finish(token, status)
+            self._finish(token, status, retry_after, is_answered=True)
 
     def on_finals(self, answers: Iterable[tuple[object, int]]) -> None:
         """`on_response` for the final responses of one wake-up."""
@@ -398,7 +468,7 @@ class Engine:
             lane = token
             assert isinstance(lane, Lane)
             copy = lane.current
-            if status >= 300 or copy is None or copy[1] is not None or copy[0].wants_result:
+            if status >= 300 or copy is None or copy[1] is not None or not copy[0].is_plain:
                 self.on_response(lane, status)
                 continue
             # as `_finish` and `_settle` would
@@ -458,26 +528,33 @@ class Engine:
         return has_more
 
     # spec S-LANE-8
-    def _finish(self, lane: Lane, status: int) -> None:
-        copy, lane.current, lane.branch = lane.current, None, b""
+    def _finish(self, lane: Lane, status: int, retry_after: float | None = None, *, is_answered: bool = False) -> None:
+        copy, lane.current = lane.current, None
+        self._finish_lane(lane)
+        if copy is not None:
+            self._leg_done(lane, copy, status, retry_after, is_answered=is_answered)
+        if self._ready:
+            self._wake()
+
+    def _finish_lane(self, lane: Lane) -> None:
+        lane.branch = b""
         if lane.queue:
             self._ready.append(lane)
         else:
             lane.is_busy = False
-        if copy is not None:
-            self._leg_done(lane, copy, status)
-        if self._ready:
-            self._wake()
 
-    def _leg_done(self, lane: Lane, copy: Copy, status: int) -> None:
+    def _leg_done(
+        self, lane: Lane, copy: Copy, status: int, retry_after: float | None = None, *, is_answered: bool = False
+    ) -> None:
         fork = copy.fork
         if fork is None:
-            self._settle(copy.dispatch, lane.aor, status)
+            self._settle(copy.dispatch, lane.aor, status, retry_after, is_answered=is_answered)
             return
+        fork.is_answered |= is_answered
         group = fork.group
         result = fork.leg_done(status)
         if result is not None:
-            self._settle(copy.dispatch, lane.aor, result)
+            self._settle(fork.kept or copy.dispatch, lane.aor, result, is_answered=fork.is_answered)
         elif fork.group != group:
             for other in fork.groups[fork.group]:
                 if other.is_gone:
@@ -486,12 +563,41 @@ class Engine:
                     self._push(other, copy)
 
     # spec S-LANE-4
-    def _settle(self, dispatch: Dispatch, aor: Aor, status: int) -> None:
+    def _settle(
+        self, dispatch: Dispatch, aor: Aor, status: int, retry_after: float | None = None, *, is_answered: bool = False
+    ) -> None:
+        """A recipient's final status: it ends the copy, or has it wait."""
+        if status < 300 or not self._is_promised(dispatch):
+            self._end(dispatch, aor, status)
+        elif is_for_now(status):
+            self._put_off(dispatch, aor, status, retry_after, is_answered=is_answered)
+        elif status == 513 and not is_answered:  # too large for every way that there is now: nothing said no for good
+            self._bury(dispatch, aor, status)
+        else:
+            self._end(dispatch, aor, status)
+
+    # spec S-LANE-14
+    def _bury(self, dispatch: Dispatch, aor: Aor, status: int) -> None:
+        kept = dispatch.kept or dispatch.kept_for(aor)
+        kept.status = status
+        self._counts["failed"] += 1
+        self.backlogs.bury(dispatch, kept)
+        if dispatch.kept is None:
+            self._got_row(dispatch)
+        else:
+            self.backlogs.let_go(kept)
+
+    def _end(self, dispatch: Dispatch, aor: Aor, status: int) -> None:
         self._counts["delivered" if status < 300 else "failed"] += 1
-        job = dispatch.job
-        assert job is not None
         if dispatch.wants_result:
             self._on_settled(dispatch, aor, status)
+        if dispatch.kept is not None:
+            self.backlogs.settled(dispatch.kept)
+            return
+        assert dispatch.job is not None
+        self._one_less(dispatch.job)
+
+    def _one_less(self, job: Job) -> None:
         job.pending -= 1
         if job.pending == 0:
             self._done(job)
@@ -512,7 +618,7 @@ class Engine:
             Job("0" * 16, 0.0, (dispatch,))
         ways: dict[tuple[str, ...], list[tuple[Hop, int]]] = {}
         for aor in dispatch.recipients:
-            lanes = (self._recipients.get(aor) or self._find(aor)).lanes()
+            lanes = (self._recipients.get(aor) or self._recipients.find(aor)).lanes()
             sized = [(lane, lane.size_of(dispatch)) for lane in lanes]
             if all(self._registered_flow(lane, size) is None for lane, size in sized):
                 ways.setdefault(tuple(lane.hop.uri for lane, _ in sized), [(lane.hop, size) for lane, size in sized])
@@ -520,24 +626,7 @@ class Engine:
 
     def unfinished(self) -> dict[str, list[list[Aor]]]:
         """The durable jobs that are not done: id to the recipients who are left, a list for each dispatch."""
-        left: dict[str, list[list[Aor]]] = {
-            job.id: [[] for _ in job.dispatches] for job in self._jobs.values() if job.is_durable
-        }
-        for recipient in self._recipients.values():
-            for lane in recipient.lanes():
-                copies = [lane.current, *lane.queue] if lane.current is not None else list(lane.queue)
-                for copy in copies:
-                    self._note_left(left, copy, lane.aor)
-        return left
-
-    @staticmethod
-    def _note_left(left: dict[str, list[list[Aor]]], copy: Copy, aor: Aor) -> None:
-        job = copy.dispatch.job
-        if job is None or job.id not in left or (copy.fork is not None and copy.fork.is_settled):
-            return
-        row = left[job.id][job.dispatches.index(copy.dispatch)]
-        if aor not in row:
-            row.append(aor)
+        return self._recipients.left_of([job for job in self._jobs.values() if job.is_durable])
 
     @property
     def is_idle(self) -> bool:
@@ -545,4 +634,5 @@ class Engine:
         return not self._jobs
 
     def statistics(self) -> dict[str, int]:
-        return {**self._counts, "jobs": len(self._jobs), "queued": self._queued, "ready": len(self._ready)}
+        queues = {"jobs": len(self._jobs), "queued": self._queued, "ready": len(self._ready)}
+        return {**self._counts, **queues, **self.backlogs.statistics()}

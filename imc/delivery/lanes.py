@@ -28,9 +28,13 @@ def _rank(status: int) -> tuple[bool, int]:
 
 
 class Fork:
-    """One message to several contacts: settled by the first 2xx, or when every contact of every q has failed."""
+    """One message to several contacts: settled by the first 2xx, or when every contact of every q has failed.
 
-    __slots__ = ("best", "group", "groups", "is_settled", "remaining")
+    ``kept`` is the recipient's copy as one that has a row of its own, where it has one. ``is_answered``: a contact gave
+    a final answer.
+    """
+
+    __slots__ = ("best", "group", "groups", "is_answered", "is_settled", "kept", "remaining")
 
     def __init__(self, groups: list[list[Lane]], best: int = _NONE_YET) -> None:
         self.groups = groups
@@ -38,6 +42,8 @@ class Fork:
         self.remaining = len(groups[0])
         self.best = best
         self.is_settled = False
+        self.is_answered = False
+        self.kept: Dispatch | None = None
 
     @property
     def is_refused(self) -> bool:

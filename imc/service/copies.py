@@ -29,6 +29,7 @@ RELAY_HEADER = "IMC-Relay"
 PAGE = 400
 # What a copy has beside its body and the parts that depend on the recipient, at most, is allowed for with this.
 _ALLOWANCE = 300
+_LONGEST = (1 << 32) - 1  # RFC 3261 §20.19
 
 
 class TextRefused(ImcError):
@@ -58,12 +59,24 @@ def is_plain(kind: MediaType | None) -> bool:
 
 
 def is_momentary(inbound: Inbound) -> bool:
-    """Whether a message is of this moment only, and not to be kept (spec R-MSG-10): that somebody is composing."""
+    """Whether a message is of this moment only, and not to be kept (spec R-MSG-10, S-LANE-15): that somebody is
+    composing, or what expires at once."""
+    if lifetime(inbound) == 0:
+        return True
     try:
         kind = media_type(inbound)
     except BadMessage:
         return False
     return kind is not None and kind.essence == COMPOSING
+
+
+# spec S-LANE-15
+def lifetime(inbound: Inbound) -> int | None:
+    """Seconds for which the sender says that the message is of use (RFC 3428 §4); None where nothing is said."""
+    for name, value in inbound.headers:
+        if name == "Expires" and value.strip().isascii() and value.strip().isdigit():
+            return min(int(value.strip()[:11]), _LONGEST)
+    return None
 
 
 # The charsets that are converted. Not all that Python knows: some of its codecs are no charsets, some are not linear.
@@ -134,6 +147,7 @@ class Copies:
             content_type=content_type,
             body=body,
             headers=(*inbound.headers, *self._headers("message", None)),
+            expires=None if (seconds := lifetime(inbound)) is None or not seconds else self._wall() + seconds,
         )
 
     def of_relay(self, inbound: Inbound) -> Dispatch:

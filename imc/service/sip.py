@@ -7,6 +7,7 @@ meanwhile are dropped (the client repeats it, should it matter).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
@@ -29,11 +30,12 @@ from imc.sip.events import (
     FinalsReceived,
     FlowFailed,
     RequestReceived,
+    RequestSlow,
     RequestsRepeated,
     RequestTimedOut,
     ResponseReceived,
 )
-from imc.sip.message import Request
+from imc.sip.message import Request, Response
 from imc.sip.stack import Stack
 from imc.sip.uas import UasPolicy
 from imc.sip.uri import SipUri
@@ -101,11 +103,13 @@ class Sip:
             if isinstance(event, FinalsReceived):
                 engine.on_finals(event.answers)
             elif isinstance(event, ResponseReceived):
-                engine.on_response(event.token, event.response.status)
+                engine.on_response(event.token, event.response.status, retry_after(event.response))
             elif isinstance(event, RequestReceived):
                 self._on_request(event)
             elif isinstance(event, RequestsRepeated):
                 engine.on_repeated(event.tokens, self._clock())
+            elif isinstance(event, RequestSlow):
+                engine.on_slow(event.token)
             elif isinstance(event, RequestTimedOut):
                 engine.on_timeout(event.token)
             elif isinstance(event, FlowFailed):
@@ -190,6 +194,7 @@ class Sip:
         if not self._stack.accept(event, self._clock()):
             return
         self._unanswered.add(event.key)
+        self._engine.backlogs.seen(sender)
         if request.method == "REGISTER" and self._registration is not None:
             self._registration.register(
                 request,
@@ -284,6 +289,18 @@ def target_of(request: Request, domains: tuple[str, ...]) -> Aor:
             if aor.host in domains:
                 return aor
     raise LookupError(request.uri)
+
+
+_SECONDS = re.compile(r"\s*(\d{1,10})\b")
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds, where a refusal says when to try again (RFC 3261 §20.33)."""
+    if response.status < 300:
+        return None
+    value = response.headers.get("Retry-After")
+    found = None if value is None else _SECONDS.match(value)
+    return None if found is None else float(found[1])
 
 
 def is_automatic(request: Request) -> bool:

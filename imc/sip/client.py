@@ -19,7 +19,15 @@ from typing import Any, TypeAlias
 
 from imc.errors import Overloaded
 from imc.sip.answers import Usual, match_rest
-from imc.sip.events import Event, FinalsReceived, FlowFailed, RequestsRepeated, RequestTimedOut, ResponseReceived
+from imc.sip.events import (
+    Event,
+    FinalsReceived,
+    FlowFailed,
+    RequestSlow,
+    RequestsRepeated,
+    RequestTimedOut,
+    ResponseReceived,
+)
 from imc.sip.flow import Flow
 from imc.sip.ids import BRANCH, MAGIC_COOKIE, MARK, Ids
 from imc.sip.message import Response
@@ -200,7 +208,7 @@ class ClientTransactions:
         if method != response.cseq.method or _has_more_vias(response):
             return False
         event = _FINAL if response.status >= 200 else _PROVISIONAL
-        if young and data and event is _FINAL:
+        if young and data and 200 <= response.status < 300:  # others may carry Retry-After
             self._usual.learn(data, branch, response.status)
         if young:
             transaction = self._grow(branch)
@@ -224,6 +232,7 @@ class ClientTransactions:
         elif waiting.e_at < waiting.f_at:
             self._step(waiting, ClientEvent.TIMER_E, now)
         elif now < waiting.f_at - _TOLERANCE:  # the first look at one over a stream: it is unanswered yet
+            self._events.append(RequestSlow(waiting.token))
             self._wheel.schedule(waiting, waiting.f_at)
         else:
             self._step(waiting, ClientEvent.TIMER_F, now)
@@ -321,9 +330,13 @@ class ClientTransactions:
             self._wheel.schedule(transaction, now + T2)
 
     def _double_e(self, transaction: ClientTransaction, now: float, _what: object) -> None:
+        if transaction.interval == 2 * T1:  # spec S-LANE-17
+            self._events.append(RequestSlow(transaction.token))
         self._again(transaction, now, min(2 * transaction.interval, T2))
 
     def _set_e_to_t2(self, transaction: ClientTransaction, now: float, _what: object) -> None:
+        if transaction.interval == T2:
+            self._events.append(RequestSlow(transaction.token))
         self._again(transaction, now, T2)
 
     def _again(self, transaction: ClientTransaction, now: float, interval: float) -> None:

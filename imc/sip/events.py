@@ -52,6 +52,14 @@ class RequestsRepeated:
 
 
 @dataclass(slots=True, eq=False)
+class RequestSlow:
+    """An answer is long in coming: over UDP the request was sent a third time, over a stream T2 has passed. May be said
+    more than once."""
+
+    token: object
+
+
+@dataclass(slots=True, eq=False)
 class RequestTimedOut:
     """Timer F: no final response came in 64*T1 seconds."""
 
@@ -65,4 +73,6 @@ class FlowFailed:
     token: object
 
 
-Event: TypeAlias = RequestReceived | ResponseReceived | FinalsReceived | RequestsRepeated | RequestTimedOut | FlowFailed
+Event: TypeAlias = (
+    RequestReceived | ResponseReceived | FinalsReceived | RequestsRepeated | RequestSlow | RequestTimedOut | FlowFailed
+)

@@ -205,7 +205,10 @@ def _parse(lines: IO[str], file: Path, tables: dict[str, Table]) -> Iterator[Row
         if isinstance(found, list):
             counts[name] += 1
             if table is not None:
-                yield None, table, _row(table, columns, found)
+                row = _row(table, columns, found)
+                if name == "outbox":  # a backup of schema 0001 has it in their order, and not their numbers
+                    row.setdefault("seq", counts[name])
+                yield None, table, row
         elif "table" in found:
             name, columns = found["table"], found["columns"]
             table = tables[name] if tables else None

@@ -7,23 +7,26 @@ because an op that deletes many rows takes back here what was said of them befor
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imc.aor import Aor
 from imc.registrar.bindings import Binding
 from imc.rooms.model import Member
 from imc.store.ops import (
+    CloseOutbox,
     DeleteBinding,
     DeleteBindings,
     DeleteExpiredBindings,
     DeleteMember,
     DeleteOutbox,
     DeleteRoom,
+    DeleteWaiting,
     Op,
     PutBinding,
     PutMember,
     PutOutbox,
     PutRoom,
+    PutWaiting,
     UpdateOutbox,
 )
 
@@ -45,6 +48,8 @@ class Batch:
     outbox_puts: dict[str, PutOutbox] = field(default_factory=dict)
     outbox_updates: dict[str, bytes] = field(default_factory=dict)
     outbox_deletes: dict[str, None] = field(default_factory=dict)
+    closed: dict[int, None] = field(default_factory=dict)
+    waiting: dict[tuple[Aor, int, int], PutWaiting | None] = field(default_factory=dict)
 
     @property
     def is_in_rooms(self) -> bool:
@@ -56,7 +61,7 @@ class Batch:
 
     @property
     def is_in_outbox(self) -> bool:
-        return bool(self.outbox_puts or self.outbox_updates or self.outbox_deletes)
+        return bool(self.outbox_puts or self.outbox_updates or self.outbox_deletes or self.closed or self.waiting)
 
 
 def coalesce(ops: Iterable[Op]) -> Batch:
@@ -75,6 +80,12 @@ def coalesce(ops: Iterable[Op]) -> Batch:
                 batch.outbox_updates.pop(outbox_id, None)
                 if batch.outbox_puts.pop(outbox_id, None) is None:
                     batch.outbox_deletes[outbox_id] = None
+            case CloseOutbox(seq):
+                batch.closed[seq] = None
+            case PutWaiting(aor, seq, part):
+                batch.waiting[aor, seq, part] = op
+            case DeleteWaiting(aor, seq, part):
+                batch.waiting[aor, seq, part] = None
             case DeleteMember(room, user):
                 batch.members.setdefault(room, {})[user] = None
             case PutRoom(room, is_private):
@@ -99,6 +110,6 @@ def coalesce(ops: Iterable[Op]) -> Batch:
 def _update_outbox(batch: Batch, outbox_id: str, recipients: bytes) -> None:
     put = batch.outbox_puts.get(outbox_id)
     if put is not None:
-        batch.outbox_puts[outbox_id] = PutOutbox(put.id, put.created, put.payload, recipients)
+        batch.outbox_puts[outbox_id] = replace(put, recipients=recipients)
     elif outbox_id not in batch.outbox_deletes:
         batch.outbox_updates[outbox_id] = recipients

@@ -89,12 +89,14 @@ class DeleteExpiredBindings:
 
 @dataclass(frozen=True, slots=True)
 class PutOutbox:
-    """Something to deliver. ``id`` is used once; ``created`` is in unix seconds; the bytes are the delivery's own."""
+    """Something to deliver. ``id`` and ``seq`` are used once, and ``seq`` gives the order; ``created`` is in unix
+    seconds; the bytes are the delivery's own."""
 
     id: str
     created: float
     payload: bytes
     recipients: bytes
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,40 @@ class UpdateOutbox:
 
 @dataclass(frozen=True, slots=True)
 class DeleteOutbox:
-    """Delivered, or given up."""
+    """Delivered, or given up. Of rows of single copies it has none."""
 
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOutbox:
+    """Each of its recipients is reached, or has a row of their own; it goes when the last of these does."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutWaiting:
+    """One recipient's copy of part ``part`` of the outbox entry ``seq`` waits, or is dead. Times in unix seconds."""
+
+    aor: Aor
+    seq: int
+    part: int
+    is_dead: bool
+    created: float
+    expires: float
+    tries: int
+    status: int
+    changed: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWaiting:
+    """It does not wait any more. An outbox entry that is closed goes with its last copy."""
+
+    aor: Aor
+    seq: int
+    part: int
 
 
 Op = (
@@ -124,6 +157,9 @@ Op = (
     | PutOutbox
     | UpdateOutbox
     | DeleteOutbox
+    | CloseOutbox
+    | PutWaiting
+    | DeleteWaiting
 )
 
 _OVERHEAD = 256
@@ -161,8 +197,12 @@ def check(ops: Iterable[Op]) -> None:
                 _check_binding(binding)
             case PutOutbox():
                 _check_text("outbox id", op.id, MAX_ID)
+                _check_seq(op.seq)
                 if len(op.payload) > MAX_PAYLOAD or len(op.recipients) > MAX_RECIPIENTS:
                     raise StoreConflict("an outbox entry is too large for the database")
+            case PutWaiting():
+                _check_aor(op.aor)
+                _check_seq(op.seq)
             case UpdateOutbox():
                 if len(op.recipients) > MAX_RECIPIENTS:
                     raise StoreConflict("an outbox entry is too large for the database")
@@ -173,6 +213,11 @@ def check(ops: Iterable[Op]) -> None:
 def check_user(aor: Aor) -> None:
     """StoreConflict where the address does not fit the columns of a user or a room."""
     _check_aor(aor)
+
+
+def _check_seq(seq: int) -> None:
+    if not 0 < seq <= MAX_SERIAL:
+        raise StoreConflict("the number of an outbox entry does not fit the database")
 
 
 def _check_aor(aor: Aor) -> None:

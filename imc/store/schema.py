@@ -180,13 +180,13 @@ def _own(metadata: MetaData) -> tuple[Table, Table, Table, Table]:
         Table(
             "imc_outbox",
             metadata,
-            Column("seq", BIG_KEY, primary_key=True, autoincrement=True),
+            # In the order of decisions; the daemon counts, since it knows a row's number before it is written.
+            Column("seq", BIG_KEY, primary_key=True, autoincrement=False),
             Column("id", String(64), nullable=False),
             Column("created", SECONDS, nullable=False),
             Column("payload", BYTES, nullable=False),
             Column("recipients", BYTES, nullable=False),
             UniqueConstraint("id", name="imc_outbox_id_idx"),
-            sqlite_autoincrement=True,
             **EXACT,
         ),
         Table(

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement, Delete
 
 _OR_CHUNK = 100
-_AGAIN = "__again"
+AGAIN = "__again"
 
 _DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "sqlite": lambda: pysqlite.dialect(paramstyle="qmark"),
@@ -103,7 +103,7 @@ class Builder:
     def compile(self, clause: ClauseElement, *names: str) -> Statement:
         """``names`` are the parameters in the order in which callers pass them."""
         compiled = clause.compile(dialect=self.dialect)
-        wanted = [name.removesuffix(_AGAIN) for name in getattr(compiled, "positiontup", None) or ()]
+        wanted = [name.removesuffix(AGAIN) for name in getattr(compiled, "positiontup", None) or ()]
         if set(wanted) != set(names):
             raise AssertionError(f"the statement takes {wanted}, not {names}: {compiled}")
         pick = tuple(names.index(name) for name in wanted)
@@ -138,7 +138,7 @@ class Builder:
         conditions = [table.c[column] == bindparam(name) for column, name in columns.items()]
         if table.name in self.inexact:
             # The first comparison finds the row by an index, this one looks at it.
-            conditions += [exact(table.c[column]) == bindparam(name + _AGAIN) for column, name in columns.items()]
+            conditions += [exact(table.c[column]) == bindparam(name + AGAIN) for column, name in columns.items()]
         return and_(*conditions)
 
     def key_delete(self, table: Table, *key: str) -> KeyDelete:
@@ -157,7 +157,7 @@ def exact(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def after(first: ColumnElement[Any], second: ColumnElement[Any]) -> ColumnElement[bool]:
     """Rows that sort after (:first, :second). Row values in a comparison would keep MySQL from using an index."""
-    return and_(first >= bindparam("first"), or_(first > bindparam("first" + _AGAIN), second > bindparam("second")))
+    return and_(first >= bindparam("first"), or_(first > bindparam("first" + AGAIN), second > bindparam("second")))
 
 
 def lacks(flag: ColumnElement[int], bits: int) -> ColumnElement[bool]:

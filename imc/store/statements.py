@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, literal_column, null, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy import update as update_
 
-from imc.store.schema import MEMBER_DELETED, MEMBER_INVITED, MEMBER_OWNER, ROOM_DELETED, Tables
-from imc.store.sql import Builder, KeyDelete, Statement, after, lacks
+from imc.store.schema import DEAD, MEMBER_DELETED, MEMBER_INVITED, MEMBER_OWNER, ROOM_DELETED, WAITING, Tables
+from imc.store.sql import AGAIN, Builder, KeyDelete, Statement, after, lacks
 
 BINDING_COLUMNS = (
     "username", "domain", "contact", "q", "expires", "call_id", "cseq", "path", "received", "flow", "instance",
@@ -38,6 +51,10 @@ class Statements:
     put_outbox: Statement
     update_outbox: Statement
     delete_outbox: KeyDelete
+    close_outbox: Statement
+    delete_done_outbox: Statement
+    put_waiting: Statement
+    delete_waiting: KeyDelete
     load_room: Statement
     list_rooms: Statement
     public_rooms: Statement
@@ -46,6 +63,14 @@ class Statements:
     count_rooms_owned: Statement
     load_bindings: Statement
     load_outbox: Statement
+    outbox_end: Statement
+    count_waiting: Statement
+    twice_listed: Statement
+    load_waiting: Statement
+    list_waiting: Statement
+    old_waiting: Statement
+    expired_waiting: Statement
+    surplus_dead: Statement
     get_account: Statement
     add_account: Statement
     set_account: Statement
@@ -61,6 +86,7 @@ def statements(build: Builder, tables: Tables) -> Statements:
         **_other_writes(build, tables),
         **_room_reads(build, tables),
         **_other_reads(build, tables),
+        **_waiting(build, tables),
         **_accounts(build, tables),
     )
 
@@ -97,7 +123,7 @@ def _other_writes(build: Builder, tables: Tables) -> dict[str, Any]:
         "delete_expired_bindings": build.compile(
             delete(bindings).where(bindings.c.expires <= bindparam("before")), "before"
         ),
-        "put_outbox": build.upsert(outbox, ("id", "created", "payload", "recipients"), ("id",)),
+        "put_outbox": build.upsert(outbox, ("id", "created", "payload", "recipients", "seq"), ("id",)),
         "update_outbox": build.compile(recipients, "key", "recipients"),
         "delete_outbox": build.key_delete(outbox, "id"),
         "put_meta": build.upsert(meta, ("key", "value"), ("key",)),
@@ -171,7 +197,7 @@ def _other_reads(build: Builder, tables: Tables) -> dict[str, Any]:
         "load_bindings": build.compile(select(*(bindings.c[column] for column in BINDING_COLUMNS))),
         "load_outbox": build.compile(
             select(outbox.c.seq, outbox.c.id, outbox.c.created, outbox.c.payload, outbox.c.recipients)
-            .where(outbox.c.seq > bindparam("after"))
+            .where(outbox.c.seq > bindparam("after"), func.length(outbox.c.recipients) > _ZERO)
             .order_by(outbox.c.seq)
             .limit(bindparam("limit"))
             .offset(_ZERO),
@@ -179,6 +205,96 @@ def _other_reads(build: Builder, tables: Tables) -> dict[str, Any]:
             "limit",
         ),
         "get_meta": build.compile(select(meta.c.value).where(build.has(meta, key="name")), "name"),
+    }
+
+
+def _waiting(build: Builder, tables: Tables) -> dict[str, Any]:
+    waiting, outbox = tables.waiting, tables.outbox
+    key = ("username", "domain", "seq", "part")
+    rest = ("state", "created", "expires", "tries", "status", "changed")
+    is_one = waiting.c.state == literal_column(str(WAITING))
+    is_dead = waiting.c.state == literal_column(str(DEAD))
+    has_none = ~exists().where(waiting.c.seq == outbox.c.seq)
+    whole = (
+        select(*(waiting.c[name] for name in (*key, *rest)), outbox.c.id, outbox.c.payload)
+        .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
+        .limit(bindparam("limit"))
+        .offset(_ZERO)
+    )
+    in_order = (waiting.c.seq, waiting.c.part)
+    user, host, seq, part = (waiting.c[name] for name in key)
+    # Row values in a comparison would keep MySQL from using an index.
+    is_after = or_(
+        user > bindparam("user"),
+        and_(
+            user == bindparam("user" + AGAIN),
+            or_(
+                host > bindparam("host"),
+                and_(
+                    host == bindparam("host" + AGAIN),
+                    or_(seq > bindparam("seq"), and_(seq == bindparam("seq" + AGAIN), part > bindparam("part"))),
+                ),
+            ),
+        ),
+    )
+    return {
+        "close_outbox": build.compile(
+            update_(outbox).where(outbox.c.seq == bindparam("key")).values(recipients=bindparam("recipients")),
+            "key",
+            "recipients",
+        ),
+        "delete_done_outbox": build.compile(
+            delete(outbox).where(outbox.c.seq == bindparam("seq"), func.length(outbox.c.recipients) == _ZERO, has_none),
+            "seq",
+        ),
+        "put_waiting": build.upsert(waiting, (*key, *rest), key),
+        "delete_waiting": build.key_delete(waiting, *key),
+        "outbox_end": build.compile(select(func.coalesce(func.max(outbox.c.seq), _ZERO))),
+        "count_waiting": build.compile(select(user, host, func.count()).where(is_one).group_by(user, host)),
+        "twice_listed": build.compile(
+            select(*(waiting.c[name] for name in key))
+            .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
+            .where(func.length(outbox.c.recipients) > _ZERO)
+        ),
+        "load_waiting": build.compile(
+            whole.where(build.has(waiting, username="username", domain="domain"), is_one).order_by(*in_order),
+            "username",
+            "domain",
+            "limit",
+        ),
+        "list_waiting": build.compile(
+            whole.where(user >= bindparam("user_from"), is_after).order_by(user, host, *in_order),
+            "user_from",
+            "user",
+            "host",
+            "seq",
+            "part",
+            "limit",
+        ),
+        "old_waiting": build.compile(
+            whole.where(waiting.c.state == bindparam("state"), waiting.c.created <= bindparam("before")).order_by(
+                waiting.c.created
+            ),
+            "state",
+            "before",
+            "limit",
+        ),
+        "expired_waiting": build.compile(
+            whole.where(is_one, waiting.c.expires > _ZERO, waiting.c.expires <= bindparam("before")).order_by(
+                waiting.c.expires
+            ),
+            "before",
+            "limit",
+        ),
+        "surplus_dead": build.compile(
+            select(*(waiting.c[name] for name in key))
+            .where(is_dead)
+            .order_by(waiting.c.created.desc())
+            .limit(bindparam("limit"))
+            .offset(bindparam("skip")),
+            "limit",
+            "skip",
+        ),
     }
 
 

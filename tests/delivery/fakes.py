@@ -1,17 +1,19 @@
-"""A stack, a carrier and an inbox that record, for tests of the delivery engine without sockets."""
+"""A stack, a carrier and a keeper of rows that record, for tests of the delivery engine without sockets."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import NamedTuple
 
 import trio
 
 from imc.aor import Aor
+from imc.delivery.backlog import BacklogOptions
 from imc.delivery.engine import DeliveryOptions, Engine
 from imc.delivery.hops import Contact
-from imc.delivery.job import Dispatch, Job
+from imc.delivery.job import Dispatch, Job, Kept, restore_copy
 from imc.errors import Overloaded, Unreachable
 from imc.sip.flow import Flow
 
@@ -97,10 +99,55 @@ class FakeCarrier:
         return self.targets.get(uri, [FakeTarget("udp", "127.0.0.1", 5070)])
 
 
-class Bench:
-    """An engine with fakes around it. ``spawned`` attempts run when `settle_spawned` is awaited."""
+Row = tuple[Aor, int, int]
 
-    def __init__(self, options: DeliveryOptions | None = None, *, bound: int = 1000) -> None:
+
+@dataclass
+class FakeKeeper:
+    """Rows in memory. A reading waits in ``reads`` until `answer_reads`, or fails where ``is_gone``."""
+
+    rows: dict[Row, Kept] = field(default_factory=dict)
+    dead: dict[Row, Kept] = field(default_factory=dict)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    reads: list[tuple[Aor, int, Callable[[Sequence[Dispatch] | None], None]]] = field(default_factory=list)
+    is_gone: bool = False
+    read_counts: list[int] = field(default_factory=list)
+
+    def keep(self, kept: Kept, *, is_dead: bool = False) -> None:
+        key = (kept.aor, kept.seq, kept.part)
+        self.rows.pop(key, None)
+        (self.dead if is_dead else self.rows)[key] = replace(kept)
+
+    def drop(self, kept: Kept) -> None:
+        del self.rows[kept.aor, kept.seq, kept.part]
+
+    def read(self, aor: Aor, limit: int, then: Callable[[Sequence[Dispatch] | None], None]) -> None:
+        self.reads.append((aor, limit, then))
+
+    def page(self, aor: Aor, limit: int) -> list[Dispatch]:
+        found = sorted((key for key in self.rows if key[0] == aor), key=lambda key: key[1:])[:limit]
+        return [
+            restore_copy(self.jobs[key[1]].id, self.jobs[key[1]].payload(), replace(self.rows[key])) for key in found
+        ]
+
+    def answer_reads(self) -> None:
+        reads, self.reads = self.reads, []
+        for aor, limit, then in reads:
+            page = None if self.is_gone else self.page(aor, limit)
+            self.read_counts.append(-1 if page is None else len(page))
+            then(page)
+
+
+class Bench:
+    """An engine with fakes around it. ``spawned`` attempts run when `run` is awaited. Nothing is kept without
+    ``is_keeping``."""
+
+    def __init__(self, options: DeliveryOptions | None = None, *, bound: int = 1000, is_keeping: bool = False) -> None:
+        options = options or DeliveryOptions()
+        if not is_keeping:
+            options = replace(options, backlog=BacklogOptions(keep_for=0))
+        self.keeper = FakeKeeper()
+        self.wall = 1_000_000.0
         self.stack = FakeStack(bound)
         self.carrier = FakeCarrier()
         self.contacts: dict[Aor, list[Contact]] = {}
@@ -109,12 +156,14 @@ class Bench:
         self.spawned: list[Callable[[], Awaitable[None]]] = []
         self.now = 0.0
         self.engine = Engine(
-            options or DeliveryOptions(),
+            options,
             stack=self.stack,
             carrier=self.carrier,
+            keeper=self.keeper,
             locate=lambda aor: self.contacts.get(aor, []),
             spawn=self.spawned.append,
             clock=lambda: self.now,
+            wall=lambda: self.wall,
             on_settled=lambda dispatch, aor, status: self.settled.append((dispatch.kind, aor, status)),
             on_done=lambda job: self.done.append(job.id),
             wake=lambda: None,
@@ -129,6 +178,9 @@ class Bench:
         while True:
             while self.engine.pump(64):
                 pass
+            if self.keeper.reads:
+                self.keeper.answer_reads()
+                continue
             if not self.spawned:
                 return
             attempts, self.spawned[:] = list(self.spawned), []
@@ -136,9 +188,20 @@ class Bench:
                 await attempt()
             await trio.lowlevel.checkpoint()
 
-    def answer(self, sent: Sent, status: int) -> None:
+    def submit(self, job: Job) -> None:
+        """As it is when its decision was committed."""
+        self.keeper.jobs[job.seq] = job
+        self.engine.submit(job)
+
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.wall += seconds
+        self.engine.tick(self.now)
+        await self.run()
+
+    def answer(self, sent: Sent, status: int, retry_after: float | None = None) -> None:
         self.stack.open.pop(sent.branch)
-        self.engine.on_response(sent.token, status)
+        self.engine.on_response(sent.token, status, retry_after)
 
     def time_out(self, sent: Sent) -> None:
         self.stack.open.pop(sent.branch)
@@ -162,5 +225,8 @@ def message(body: bytes, *recipients: Aor, kind: str = "message", wants_result: 
     )
 
 
-def job(name: str, *dispatches: Dispatch) -> Job:
-    return Job(name, 1000.0, dispatches, is_durable=True)
+_seqs = count(1)
+
+
+def job(name: str, *dispatches: Dispatch, created: float = 1_000_000.0, is_durable: bool = True) -> Job:
+    return Job(name, created, dispatches, is_durable=is_durable, seq=next(_seqs) if is_durable else 0)

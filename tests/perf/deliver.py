@@ -116,10 +116,12 @@ class Bench:
         self.engine = Engine(
             DeliveryOptions(),
             stack=self.stack,
+            keeper=NoOutbox(),  # type: ignore[arg-type]
             carrier=SocketCarrier(self.wires, Known(port), connect_timeout=1.0),  # type: ignore[arg-type]
             locate=lambda aor: [Contact(f"sip:{aor}", f"sip:127.0.0.1:{port}")],
             spawn=self.spawn,
             clock=trio.current_time,
+            wall=time.time,
             on_settled=lambda *_: None,
             on_done=lambda _: self.done.set(),
             wake=self.loop.wake,

@@ -33,6 +33,7 @@ from imc.service.spec_trace import SpecTrace, TraceOptions
 from imc.sip.ids import Ids
 from imc.store.guard import Guard
 from imc.store.ops import Op
+from imc.store.outbox import WaitingRow
 from imc.store.writer import Writer, WriterOptions
 from tests.store.model import Tables, apply_op
 
@@ -165,7 +166,8 @@ class Play:
         self.carry_gate: trio.Event | None = None
         ids = Ids()
         self.circumstances = Circumstances(self.facts, lambda: WALL)
-        self.outbox = Outbox(self.writer, cast(Engine, self.engine), ids, lambda: WALL)
+        self.outbox = Outbox(self.writer, ids, lambda: WALL, load=self._load_waiting, spawn=self._spawn)
+        self.outbox.attach(cast(Engine, self.engine))
         self.shards = Shards(2, 1_000)
         self.rooms = Rooms(
             options,
@@ -184,6 +186,9 @@ class Play:
             trace=trace,
         )
         self._answered: dict[str, trio.Event] = {}
+
+    async def _load_waiting(self, _aor: Aor, _limit: int) -> list[WaitingRow]:
+        return []
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         self.nursery.start_soon(work)

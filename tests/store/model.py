@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imc.aor import Aor
 from imc.registrar.bindings import Binding
@@ -58,6 +58,6 @@ def apply_op(tables: Tables, op: Op) -> None:
         case UpdateOutbox(outbox_id, recipients):
             if outbox_id in tables.outbox:
                 put = tables.outbox[outbox_id]
-                tables.outbox[outbox_id] = PutOutbox(put.id, put.created, put.payload, recipients)
+                tables.outbox[outbox_id] = replace(put, recipients=recipients)
         case DeleteOutbox(outbox_id):
             tables.outbox.pop(outbox_id, None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from imc.aor import Aor
 from imc.registrar.bindings import Binding
 from imc.rooms.model import Member, Role
 from imc.sip.flow import Flow
+from imc.store.ops import PutOutbox
 
 ROOM = Aor("chat-garden", "example.com")
 OTHER = Aor("chat-other", "example.com")
@@ -45,6 +48,14 @@ ODD_USERS = (
     "*",
     "x" * 64,
 )
+
+
+_numbers = count(1)
+
+
+def entry(id_: str, created: float, payload: bytes = b"", recipients: bytes = b"bob@example.com") -> PutOutbox:
+    """An outbox entry behind all that were made before."""
+    return PutOutbox(id_, created, payload, recipients, next(_numbers))
 
 
 def binding(aor: Aor = ALICE, contact: str = "sip:alice@192.0.2.1:5060", **more: object) -> Binding:

@@ -17,10 +17,10 @@ from imc.errors import StoreError
 from imc.rooms.model import Member, Role
 from imc.store.accounts import Account
 from imc.store.backup import FORMAT, backup, inspect_backup, restore
-from imc.store.ops import DeleteOutbox, PutBinding, PutMember, PutOutbox, PutRoom
+from imc.store.ops import DeleteOutbox, PutBinding, PutMember, PutRoom
 from imc.store.options import StoreOptions
 from imc.store.store import Store
-from tests.store.samples import ALICE, BOB, INVITED, MEMBER, ODD_USERS, OTHER, OWNER, ROOM, binding
+from tests.store.samples import ALICE, BOB, INVITED, MEMBER, ODD_USERS, OTHER, OWNER, ROOM, binding, entry
 
 EVERY_BYTE = bytes(range(256))
 ROWS = {
@@ -49,9 +49,9 @@ def fill(store: Store) -> None:
             *(PutMember(OTHER, ALICE, OWNER), *odd),
             *(PutBinding(binding()), PutBinding(binding(contact="sip:alice@[2001:db8::1]", flow=None))),
             *(
-                PutOutbox("z", 2.5, EVERY_BYTE, b"x"),
-                PutOutbox("gone", 1.0, b"", b""),
-                PutOutbox("a", 1.5, b"", b"y z"),
+                entry("z", 2.5, EVERY_BYTE, b"x"),
+                entry("gone", 1.0, b""),
+                entry("a", 1.5, b"", b"y z"),
             ),
         ]
     )
@@ -96,7 +96,7 @@ def test_there_and_back_on_every_kind(store: Store, tmp_path: Path) -> None:
         restore(store, back)
     restore(store, back, may_replace=True)
     assert seen(store) == before
-    store.commit([PutOutbox("new", 3.0, b"", b"")])
+    store.commit([entry("new", 3.0, b"")])
     assert [row.id for row in store.load_outbox(10)] == ["z", "a", "new"]
 
 

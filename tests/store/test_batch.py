@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,9 +55,9 @@ def test_a_room_made_again_keeps_nothing_of_the_one_before() -> None:
 
 
 def test_what_is_put_into_the_outbox_and_delivered_at_once_is_never_written() -> None:
-    put = PutOutbox("a", 1.0, b"payload", b"bob@example.com")
+    put = PutOutbox("a", 1.0, b"payload", b"bob@example.com", 7)
     assert coalesce([put, UpdateOutbox("a", b""), DeleteOutbox("a")]) == Batch()
-    assert coalesce([put, UpdateOutbox("a", b"x")]).outbox_puts == {"a": PutOutbox("a", 1.0, b"payload", b"x")}
+    assert coalesce([put, UpdateOutbox("a", b"x")]).outbox_puts == {"a": PutOutbox("a", 1.0, b"payload", b"x", 7)}
     assert coalesce([DeleteOutbox("a"), UpdateOutbox("a", b"x")]).outbox_updates == {}
 
 
@@ -82,7 +84,7 @@ OPS: st.SearchStrategy[Op] = st.one_of(
     ),
     st.builds(DeleteBinding, _USERS, _CONTACTS),
     st.builds(DeleteBindings, _USERS),
-    st.builds(PutOutbox, _IDS, st.just(1.0), st.binary(max_size=3), st.binary(max_size=3)),
+    st.builds(PutOutbox, _IDS, st.just(1.0), st.binary(max_size=3), st.binary(min_size=1, max_size=3), st.just(1)),
     st.builds(UpdateOutbox, _IDS, st.binary(max_size=3)),
     st.builds(DeleteOutbox, _IDS),
 )
@@ -106,6 +108,7 @@ def histories(draw: st.DrawFn, max_size: int = 40) -> list[Op]:
                 continue
             case PutOutbox(outbox_id):
                 used.add(outbox_id)
+                op = replace(op, seq=len(used))  # noqa: PLW2901
             case _:
                 pass
         ops.append(op)
@@ -121,11 +124,11 @@ def _apply_batch(tables: Tables, batch: Batch) -> None:
             del members[key]
     tables.rooms.update(batch.rooms)
     for room, group in batch.members.items():
-        for user, entry in group.items():
-            if entry is None:
+        for user, member in group.items():
+            if member is None:
                 members.pop((room, user), None)
             else:
-                members[room, user] = entry
+                members[room, user] = member
     bindings: dict[tuple[Aor, str], Binding] = tables.bindings
     for where in [where for where in bindings if where[0] in batch.cleared_aors]:
         del bindings[where]
@@ -141,7 +144,7 @@ def _apply_batch(tables: Tables, batch: Batch) -> None:
     for outbox_id, recipients in batch.outbox_updates.items():
         if outbox_id in tables.outbox:
             put = tables.outbox[outbox_id]
-            tables.outbox[outbox_id] = PutOutbox(put.id, put.created, put.payload, recipients)
+            tables.outbox[outbox_id] = replace(put, recipients=recipients)
 
 
 @given(histories(), st.integers(0, 40))

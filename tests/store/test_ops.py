@@ -16,14 +16,13 @@ from imc.store.ops import (
     Op,
     PutBinding,
     PutMember,
-    PutOutbox,
     PutRoom,
     UpdateOutbox,
     check,
     check_user,
     weight,
 )
-from tests.store.samples import ALICE, INVITED, MEMBER, ROOM, binding
+from tests.store.samples import ALICE, INVITED, MEMBER, ROOM, binding, entry
 
 # "sip:" and "@" and "example.com" are 16 characters of the room's URI.
 LONGEST_ROOM = Aor("r" * 48, "example.com")
@@ -37,7 +36,7 @@ LONGEST_USER = Aor("u" * 64, "h" * 64)
         PutMember(LONGEST_ROOM, LONGEST_USER, MEMBER),
         PutMember(ROOM, ALICE, Member(Role.INVITED, LONGEST_USER, (1 << 63) - 1)),
         PutBinding(binding(LONGEST_USER, "sip:" + "c" * 508)),
-        PutOutbox("i" * 64, 0.0, b"p" * MAX_PAYLOAD, b"r" * MAX_RECIPIENTS),
+        entry("i" * 64, 0.0, b"p" * MAX_PAYLOAD, b"r" * MAX_RECIPIENTS),
         UpdateOutbox("i", b"r" * MAX_RECIPIENTS),
         # Deleting what cannot be there does nothing.
         DeleteRoom(Aor("r" * 100, "example.com")),
@@ -68,10 +67,10 @@ def test_what_fits(op: Op) -> None:
         (PutBinding(binding(call_id="c" * 16_001)), "the Call-ID is 16001 characters long"),
         (PutBinding(binding(user_agent="a\0b")), "the user agent holds a NUL"),
         (PutBinding(binding(path=("<sip:p>",) * 3000)), "the Path of a binding is too long"),
-        (PutOutbox("i" * 65, 0.0, b"", b""), "the outbox id is 65 characters long"),
-        (PutOutbox("", 0.0, b"", b""), "the outbox id is empty"),
-        (PutOutbox("i", 0.0, b"p" * (MAX_PAYLOAD + 1), b""), "too large"),
-        (PutOutbox("i", 0.0, b"", b"r" * (MAX_RECIPIENTS + 1)), "too large"),
+        (entry("i" * 65, 0.0, b"", b""), "the outbox id is 65 characters long"),
+        (entry("", 0.0, b"", b""), "the outbox id is empty"),
+        (entry("i", 0.0, b"p" * (MAX_PAYLOAD + 1), b""), "too large"),
+        (entry("i", 0.0, b"", b"r" * (MAX_RECIPIENTS + 1)), "too large"),
         (UpdateOutbox("i", b"r" * (MAX_RECIPIENTS + 1)), "too large"),
     ],
 )
@@ -87,7 +86,7 @@ def test_a_user_that_fits_no_column() -> None:
 
 
 def test_weight_grows_with_what_an_op_holds() -> None:
-    assert weight(PutOutbox("i", 0.0, b"p" * 1000, b"r" * 100)) == 1100 + weight(DeleteOutbox("i"))
+    assert weight(entry("i", 0.0, b"p" * 1000, b"r" * 100)) == 1100 + weight(DeleteOutbox("i"))
     assert weight(UpdateOutbox("i", b"r" * 100)) == 100 + weight(DeleteOutbox("i"))
     assert weight(PutBinding(binding(user_agent="a" * 5000))) > 5000
     assert weight(PutMember(ROOM, ALICE, MEMBER)) == weight(DeleteRoom(ROOM))

@@ -36,7 +36,7 @@ store = Store.open(StoreOptions(url=sys.argv[1], is_exclusive=True))
 store.commit([PutRoom(room, True), PutMember(room, alice, Member(Role.OWNER))])
 for number in range(int(sys.argv[2])):
     store.commit([PutMember(room, Aor(f"user{number}", "example.com"), Member(Role.INVITED, alice, number)),
-                  PutOutbox(f"id{number}", 1.0, b"payload", b"recipients")])
+                  PutOutbox(f"id{number}", 1.0, b"payload", b"recipients", number + 1)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -51,7 +51,7 @@ def read_all(store: Store) -> Tables:
         found.members |= {(room.aor, user): entry for user, entry in room.members.items()}
     found.bindings = {(one.aor, one.contact): one for one in store.load_bindings()}
     found.outbox = {
-        row.id: PutOutbox(row.id, row.created, row.payload, row.recipients) for row in store.load_outbox(1000)
+        row.id: PutOutbox(row.id, row.created, row.payload, row.recipients, row.seq) for row in store.load_outbox(1000)
     }
     return found
 
@@ -100,7 +100,7 @@ def test_a_commit_of_nothing_costs_nothing(store: Store, monkeypatch: pytest.Mon
     store.commit([])
     assert store.commit_groups([]) == []
     assert store.commit_groups([[], []]) == [None, None]
-    put = PutOutbox("id", 0.0, b"", b"")
+    put = PutOutbox("id", 0.0, b"", b"", 1)
     assert store.commit_groups([[put], [DeleteOutbox("id")]]) == [None, None]
 
 

@@ -10,11 +10,11 @@ import trio
 
 from imc.errors import Overloaded, StoreConflict, StoreError, StoreUnavailable
 from imc.store.guard import Guard
-from imc.store.ops import DeleteOutbox, Op, PutMember, PutOutbox, PutRoom
+from imc.store.ops import DeleteOutbox, Op, PutMember, PutRoom
 from imc.store.store import Store
 from imc.store.writer import Writer, WriterOptions
 from tests.databases import Database
-from tests.store.samples import ALICE, BOB, MEMBER, OWNER, ROOM
+from tests.store.samples import ALICE, BOB, MEMBER, OWNER, ROOM, entry
 
 Groups = Sequence[Sequence[Op]]
 
@@ -149,7 +149,7 @@ async def test_a_transaction_is_bounded_in_submissions_and_bytes(
     assert fake.batches == [["a", "b", "c"], ["d", "e", "f"], ["g"]]
     fake.batches.clear()
     for name, size in (("h", 6000), ("i", 6000), ("j", 20_000), ("k", 10)):
-        writer.submit([PutOutbox(name, 0.0, b"x" * size, b"")], outcomes.of(name))
+        writer.submit([entry(name, 0.0, b"x" * size, b"")], outcomes.of(name))
     await writer.drain()
     # What is larger than the bound goes alone.
     assert fake.batches == [["h"], ["i"], ["j"], ["k"]]
@@ -163,12 +163,12 @@ async def test_what_waits_is_bounded(fake: FakeStore, outcomes: Outcomes, nurser
         writer.submit(op("f"), outcomes.of("f"))
     nursery.start_soon(writer.run)
     await writer.drain()
-    writer.submit([PutOutbox("g", 0.0, b"x" * 90_000, b"")], outcomes.of("g"))
+    writer.submit([entry("g", 0.0, b"x" * 90_000, b"")], outcomes.of("g"))
     with pytest.raises(Overloaded):
-        writer.submit([PutOutbox("h", 0.0, b"x" * 90_000, b"")], outcomes.of("h"))
+        writer.submit([entry("h", 0.0, b"x" * 90_000, b"")], outcomes.of("h"))
     writer.submit(op("i"), outcomes.of("i"))
     await writer.drain()
-    writer.submit([PutOutbox("j", 0.0, b"x" * 90_000, b"")], outcomes.of("j"))
+    writer.submit([entry("j", 0.0, b"x" * 90_000, b"")], outcomes.of("j"))
     await writer.drain()
     assert [name for name, _ in outcomes.log] == list("abcdegij")
     assert writer.statistics()["refused"] == 2
