@@ -28,6 +28,7 @@ from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
 from imc.options import (
+    dead_letter_options,
     delivery_options,
     digest_options,
     manage_options,
@@ -59,6 +60,7 @@ from imc.service.rooms import Rooms
 from imc.service.shards import Shards
 from imc.service.sip import Sip
 from imc.service.spec_trace import SpecTrace, TraceOptions
+from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack
@@ -157,12 +159,22 @@ class Daemon:
             rates=self._make_rates(),
             trace=trace,
         )
+        self._waiting = WaitingCopies(
+            dead_letter_options(settings),
+            store=store,
+            reader=self._reader,
+            outbox=self._outbox,
+            backlogs=self._engine.backlogs,
+            settled=self._settled,
+            wall=wall,
+        )
         self._relay = Relay(self._location, self._copies, self._outbox)
         self.manager = Manager(
             rooms=self._rooms,
             store=store,
             reader=self._reader,
             ids=self._ids,
+            waiting=self._waiting,
             statistics=self.statistics,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
@@ -192,6 +204,7 @@ class Daemon:
                 await nursery.start(self._transports.run)
                 nursery.start_soon(self._loop.run)
                 nursery.start_soon(self._accounts.run)
+                nursery.start_soon(self._waiting.run)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:

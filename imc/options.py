@@ -13,6 +13,7 @@ from imc.manage.options import ManageOptions
 from imc.registrar.registrar import RegistrarOptions
 from imc.rooms.policy import UNLIMITED, Limits, Policy
 from imc.service.rates import Rate, RateOptions
+from imc.service.waiting import DeadLetterOptions
 from imc.sip.digest import DigestOptions
 from imc.sip.stack import StackConfig
 from imc.store.options import StoreOptions
@@ -200,3 +201,8 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
             total=delivery.max_waiting_total,
         ),
     )
+
+
+def dead_letter_options(settings: Settings) -> DeadLetterOptions:
+    delivery = settings.delivery
+    return DeadLetterOptions(keep=delivery.max_dead_letters, keep_for=delivery.dead_letters_for)

@@ -29,7 +29,7 @@ An expected error is a line on standard error and exit status 1; wrong usage is 
 
 def rpc() -> str:
     """docs/reference/rpc.md."""
-    from imc.manage.methods import describe
+    from imc.manage.registry import describe
 
     parts = [_RPC]
     for method in describe():

@@ -27,7 +27,7 @@ def rpc(
     """Call a method of the running daemon and print its result as JSON."""
     from imc.manage import client
 
-    endpoint, token = _daemon(path)
+    endpoint, token = daemon_of(path)
     result = client.call(endpoint, method, client.params_of(arguments or []), token=token)
     client.show_json(result, sys.stdout)
 
@@ -36,7 +36,7 @@ def rooms(path: ConfigPath = None, is_json: AsJson = False) -> None:
     """List the rooms of the running daemon."""
     from imc.manage import client
 
-    endpoint, token = _daemon(path)
+    endpoint, token = daemon_of(path)
     client.rooms(endpoint, is_json=is_json, token=token, file=sys.stdout)
 
 
@@ -48,11 +48,11 @@ def members(
     """List who is in a room of the running daemon."""
     from imc.manage import client
 
-    endpoint, token = _daemon(path)
+    endpoint, token = daemon_of(path)
     client.members(endpoint, room, is_json=is_json, token=token, file=sys.stdout)
 
 
-def _daemon(path: ConfigPath) -> tuple[str, str | None]:
+def daemon_of(path: ConfigPath) -> tuple[str, str | None]:
     """Where the daemon with these settings is asked, and the token it wants."""
     from imc.manage.client import endpoint_of
 

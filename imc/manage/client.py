@@ -7,6 +7,7 @@ import json
 import math
 import socket
 import time
+from datetime import UTC, datetime
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -179,6 +180,16 @@ def members_table(rows: Any) -> Table:
     table = _table("User", "Role")
     for row in rows:
         table.add_row(_text(row["user"]), _text(row["role"]))
+    return table
+
+
+def outbox_table(rows: Any) -> Table:
+    """From the copies of ``imc.outbox``."""
+    table = _table("Id", "Recipient", "From", "Event", "State", "Since", "Tries", "Status")
+    for row in rows:
+        since = datetime.fromtimestamp(row["created"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+        who = (_text(row["recipient"]), _text(row["from"]), _text(row["event"]))
+        table.add_row(row["id"], *who, row["state"], since, str(row["tries"]), str(row["status"] or ""))
     return table
 
 

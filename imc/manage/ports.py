@@ -38,6 +38,43 @@ class MemberSummary(Protocol):
         """``owner``, ``admin``, ``member`` or ``invited``."""
 
 
+class WaitingSummary(Protocol):
+    """One recipient's copy that waits, or is dead. Times are in unix seconds; ``expires`` 0: never."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def recipient(self) -> Aor: ...
+    @property
+    def sender(self) -> Aor:
+        """The room, where a room sent it."""
+
+    @property
+    def event(self) -> str:
+        """The event id of a notice, or ``message``."""
+
+    @property
+    def is_dead(self) -> bool: ...
+    @property
+    def created(self) -> float: ...
+    @property
+    def expires(self) -> float: ...
+    @property
+    def tries(self) -> int:
+        """How many final answers did not settle it."""
+
+    @property
+    def status(self) -> int:
+        """Of the last try; 0 before it."""
+
+    @property
+    def changed(self) -> float: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+
+
 class Manager(Protocol):
     """The use cases. Every method may raise `imc.errors.StoreError` or `imc.errors.Overloaded`."""
 
@@ -58,6 +95,18 @@ class Manager(Protocol):
 
         Both are addresses as text. The return code is of Kamailio's classes: 1 done, -1 bad request, -20 unparsable …
         """
+
+    async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[Sequence[WaitingSummary], str]:
+        """Copies that wait (``waiting``), dead letters (``dead``) or both (``all``), and where the next page begins.
+
+        ``recipient`` "" is everybody; ``after`` "" is the beginning. RpcError for an address that cannot be read.
+        """
+
+    async def outbox_retry(self, recipient: str, id_: str) -> int:
+        """Put dead letters of somebody, or of ``all``, back; with ``id_`` one alone. How many."""
+
+    async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
+        """Delete copies. How many."""
 
     def statistics(self) -> Mapping[str, int]:
         """Counters and gauges by name; ``group:name`` for those of another group than ``imc``. Has ``active_rooms``."""

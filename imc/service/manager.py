@@ -6,21 +6,26 @@ read from the database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import trio
 
 from imc.aor import Aor
+from imc.errors import RpcError
 from imc.rooms.model import Role
 from imc.service.inbound import Inbound, Outcome
+from imc.service.outbox import copy_of
 from imc.service.rooms import Rooms
+from imc.service.waiting import WaitingCopies
 from imc.sip.ids import Ids
+from imc.store.outbox import WaitingRow
 from imc.store.reader import StoreReader
 from imc.store.store import Store
 
 BAD_REQUEST = -1  # spec R-ANSWER-5
 _PAGE = 1_000
+_WAITING_PAGE = 200
 
 
 class RoomSummary(NamedTuple):
@@ -39,6 +44,23 @@ class MemberSummary(NamedTuple):
     role: str
 
 
+class WaitingSummary(NamedTuple):
+    """One recipient's copy that waits, or is dead: as `imc.manage.ports.WaitingSummary`."""
+
+    id: str
+    recipient: Aor
+    sender: Aor
+    event: str
+    is_dead: bool
+    created: float
+    expires: float
+    tries: int
+    status: int
+    changed: float
+    content_type: str
+    body: bytes
+
+
 class Manager:
     """``statistics`` gathers the figures of all parts; ``default_domain`` is that of an address without host."""
 
@@ -49,6 +71,7 @@ class Manager:
         store: Store,
         reader: StoreReader,
         ids: Ids,
+        waiting: WaitingCopies,
         statistics: Callable[[], Mapping[str, int]],
         wake: Callable[[], None],
         default_domain: Callable[[], str],
@@ -57,6 +80,7 @@ class Manager:
         self._store = store
         self._reader = reader
         self._ids = ids
+        self._waiting = waiting
         self._statistics = statistics
         self._wake = wake
         self._default_domain = default_domain
@@ -125,6 +149,62 @@ class Manager:
         await done.wait()
         return outcomes[0].code
 
+    async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[list[WaitingSummary], str]:
+        """As `imc.manage.ports.Manager.outbox`."""
+        found: list[WaitingSummary] = []
+        async for row in self._copies(recipient, state, _key(after)):
+            if len(found) == limit:
+                last = found[-1]
+                return found, f"{last.recipient.user} {last.recipient.host} {last.id.replace('.', ' ')}"
+            found.append(_summary(row))
+        return found, ""
+
+    async def outbox_retry(self, recipient: str, id_: str) -> int:
+        """As `imc.manage.ports.Manager.outbox_retry`."""
+        return await self._change(recipient, "dead", id_, self._waiting.retry)
+
+    async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
+        """As `imc.manage.ports.Manager.outbox_drop`."""
+        return await self._change(recipient, state, id_, self._waiting.drop)
+
+    async def _change(
+        self, recipient: str, state: str, id_: str, change: Callable[[list[WaitingRow]], Awaitable[int]]
+    ) -> int:
+        count = 0
+        rows: list[WaitingRow] = []
+        async for row in self._copies("" if recipient == "all" else recipient, state, None):
+            if id_ in ("", f"{row.seq}.{row.part}"):
+                rows.append(row)
+            if len(rows) >= _PAGE:
+                count += await change(rows)
+                rows = []
+        self._wake()
+        count += await change(rows)
+        self._wake()
+        return count
+
+    async def _copies(
+        self, recipient: str, state: str, after: tuple[Aor, int, int] | None
+    ) -> AsyncIterator[WaitingRow]:
+        """Those of somebody, or of "" everybody, in order."""
+        aor = None
+        if recipient:
+            try:
+                aor = Aor.parse(recipient, self._default_domain())
+            except ValueError as error:
+                raise RpcError("Invalid recipient name", status=400) from error
+            after = max(after, (aor, 0, -1)) if after is not None else (aor, 0, -1)
+        while True:
+            rows = await self._waiting.list(_WAITING_PAGE, after)
+            for row in rows:
+                if aor is not None and row.aor != aor:
+                    return
+                if state == "all" or row.is_dead == (state == "dead"):
+                    yield row
+            if len(rows) < _WAITING_PAGE:
+                return
+            after = (rows[-1].aor, rows[-1].seq, rows[-1].part)
+
     def statistics(self) -> Mapping[str, int]:
         return self._statistics()
 
@@ -132,3 +212,32 @@ class Manager:
     imc_manager = run_command
     imc_room_active = room_active
     imc_room_member = room_member
+
+
+def _summary(row: WaitingRow) -> WaitingSummary:
+    dispatch = copy_of(row)
+    return WaitingSummary(
+        id=f"{row.seq}.{row.part}",
+        recipient=row.aor,
+        sender=Aor("", "") if dispatch is None else dispatch.sender,
+        event="" if dispatch is None else dispatch.kind,
+        is_dead=row.is_dead,
+        created=row.created,
+        expires=row.expires,
+        tries=row.tries,
+        status=row.status,
+        changed=row.changed,
+        content_type="" if dispatch is None else dispatch.content_type,
+        body=b"" if dispatch is None else dispatch.body,
+    )
+
+
+def _key(text: str) -> tuple[Aor, int, int] | None:
+    """(recipient, seq, part) that a page ended with. RpcError."""
+    if not text:
+        return None
+    try:
+        user, host, seq, part = text.split(" ")
+        return Aor(user, host), int(seq), int(part)
+    except ValueError:
+        raise RpcError("Invalid params: after is no page's next", status=400) from None

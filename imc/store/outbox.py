@@ -72,9 +72,9 @@ class OutboxStore:
         """A recipient's first copies that wait, in the order of their entries."""
         return self._waiting(self.database.read(lambda cursor: self.sql.load_waiting.rows(cursor, *aor, limit)))
 
-    def list_waiting(self, limit: int, after: WaitingRow | None = None) -> list[WaitingRow]:
-        """All copies, the dead included, by recipient and entry; those after ``after``."""
-        key = ("", "", 0, 0) if after is None else (*after.aor, after.seq, after.part)
+    def list_waiting(self, limit: int, after: tuple[Aor, int, int] | None = None) -> list[WaitingRow]:
+        """All copies, the dead included, by recipient and entry; those after (recipient, seq, part)."""
+        key = ("", "", 0, 0) if after is None else (*after[0], *after[1:])
         rows = self.database.read(lambda cursor: self.sql.list_waiting.rows(cursor, key[0], *key, limit))
         return self._waiting(rows)
 

@@ -9,7 +9,8 @@ import trio.testing
 
 from imc.errors import Overloaded, RpcError, StoreError, StoreUnavailable
 from imc.manage.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Params
-from imc.manage.methods import METHODS, Kind, Methods, describe, select
+from imc.manage.methods import Methods, select
+from imc.manage.registry import METHODS, Kind, describe
 from tests.manage.fakes import CHAT, FakeManager, make_options
 
 ROOM = "sip:chat-w@imc.test"

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc.manage import mi
-from imc.manage.methods import METHODS, Methods
+from imc.manage.methods import Methods
 from imc.manage.mi import LineRequest
+from imc.manage.registry import METHODS
 from tests.manage.fakes import FakeManager, make_options
 
 
