@@ -42,6 +42,8 @@ def test_no_setting_is_unused() -> None:
         options.digest_options(Settings(), ()),
         options.manage_options(Settings()),
         options.delivery_options(Settings()),
+        options.delivery_options(Settings()).backlog,
+        options.dead_letter_options(Settings()),
         options.room_limits(Settings()),
     ],
     ids=lambda made: type(made).__name__,

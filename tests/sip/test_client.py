@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc.errors import Overloaded
-from imc.sip.events import Event, FlowFailed, RequestsRepeated, RequestTimedOut, ResponseReceived
+from imc.sip.events import Event, FlowFailed, RequestSlow, RequestsRepeated, RequestTimedOut, ResponseReceived
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack, StackConfig
@@ -35,6 +35,7 @@ class Scene:
         self.branch = self.stack.start(flow, HEAD, TAIL, self.token, at)
         self.sent = [(at, data) for _, data in self.stack.output()]
         self.events: list[Event] = []
+        self.slow: list[float] = []
         self.repeats: list[object] = []
 
     def run(self, until: float) -> Scene:
@@ -60,7 +61,8 @@ class Scene:
 
     def note(self, events: list[Event]) -> None:
         self.repeats += [token for event in events if isinstance(event, RequestsRepeated) for token in event.tokens]
-        self.events += [event for event in events if not isinstance(event, RequestsRepeated)]
+        self.slow += [self.now for event in events if isinstance(event, RequestSlow)]
+        self.events += [event for event in events if not isinstance(event, RequestsRepeated | RequestSlow)]
         self.sent += [(self.now, data) for _, data in self.stack.output()]
 
     @property
@@ -87,6 +89,15 @@ def test_an_unanswered_datagram_is_repeated_by_timer_e_until_timer_f() -> None:
     assert scene.repeats == [scene.token]  # told once, of the first one
     assert scene.tables == (0, 0)
     assert scene.stack.next_deadline() is None
+
+
+def test_an_answer_that_is_long_in_coming_is_told_of() -> None:
+    # spec S-LANE-17
+    assert Scene().run(100).slow == [1.5]
+    assert Scene().run(1.4).answer(200).run(100).slow == []
+    assert Scene(TCP).run(100).slow == [4.0]
+    assert Scene(TCP).run(3.9).answer(200).run(100).slow == []
+    assert Scene().answer(100).run(9).slow[0] <= 8.5
 
 
 def test_timer_f_fires_at_64_t1_and_not_before() -> None:

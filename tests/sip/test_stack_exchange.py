@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from imc.sip.events import Event, RequestReceived, RequestsRepeated, RequestTimedOut, ResponseReceived
+from imc.sip.events import Event, RequestReceived, RequestSlow, RequestsRepeated, RequestTimedOut, ResponseReceived
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.message import Request
@@ -137,7 +137,7 @@ class Exchange(RuleBasedStateMachine):
                 assert self.server.accept(event, self.now)
                 self.seen[call_id] = event.request
                 self.unanswered.append(event)
-            elif isinstance(event, RequestsRepeated):
+            elif isinstance(event, RequestsRepeated | RequestSlow):
                 continue
             elif isinstance(event, ResponseReceived):
                 token = str(event.token)
