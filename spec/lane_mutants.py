@@ -32,7 +32,7 @@ PROPERTIES = {
     "one": ("S-LANE-1", "one MESSAGE of a lane is in flight"),
     "order": ("S-LANE-12", "no message reaches its recipient for the first time after a later one"),
     "raised": ("S-LANE-9", "a try after a final answer has a higher CSeq"),
-    "kept": ("S-LANE-6", "what was promised is on the disk, with its payload, until its recipient has it, or refused it"),
+    "kept": ("S-LANE-6", "what was promised is on the disk until its recipient has it, or has refused it"),
     "uncommitted": ("S-LANE-6", "nothing leaves that was not committed"),
     "progress": ("S-LANE-4", "after the last trouble every message comes to its end"),
 }
@@ -491,7 +491,11 @@ MUTANTS = (
         "an end for now is taken for an end of the row",
         TWO,
         "kept",
-        (text(LANE, "	to_write[m] = true;             /* with its CSeq of now */\n", "	is_settled[m] = true;\n"),),
+        (
+            text(
+                LANE, "	to_write[m] = true;             /* with its CSeq of now */\n", "	is_settled[m] = true;\n"
+            ),
+        ),
     ),
     Mutant(
         "written-again-after-it-went",
@@ -563,8 +567,33 @@ MUTANTS = (
         (
             text(
                 LANE,
-                "load(other)\n			:: else -> skip",
-                "load(other)\n			:: !page[other] && where[other] == WAITING -> where[other] = NOWHERE\n			:: else -> skip",
+                "load(other)\n",
+                "load(other)\n			:: !page[other] && where[other] == WAITING -> where[other] = NOWHERE\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ended-as-it-was-seen",
+        "a row that was seen waiting is made a dead letter, though it was delivered and deleted since",
+        TWO,
+        "progress",
+        (
+            text(LANE, "!is_awake && where[m] == WAITING && row[m] &&", "!is_awake && got[m] &&"),
+            text(
+                LANE, "	failed[m] = REFUSED;\n	is_settled[m] = true;\n	where", "	row[m] = true;\n	where"
+            ),
+        ),
+    ),
+    Mutant(
+        "counted-out",
+        "the end of one row from outside ends the backlog, though others wait",
+        TWO,
+        "progress",
+        (
+            text(
+                LANE,
+                "	is_settled[m] = true;\n	where[m] = NOWHERE;\n	rest",
+                "	is_settled[m] = true;\n	where[0] = NOWHERE; where[1] = NOWHERE;\n	rest",
             ),
         ),
     ),
