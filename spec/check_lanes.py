@@ -34,6 +34,7 @@ from lane_mutants import (
     EXCHANGE,
     HARMLESS,
     LANE,
+    LARGE,
     LIMITS,
     MUTANTS,
     PROPERTIES,
@@ -75,8 +76,8 @@ def search(run: Run, changes: Iterable[Change] = (), *, has_trace: bool = False)
         for name, content in files.items():
             (Path(folder) / name).write_text(content)
         # -o3: steps are not merged, so that each row is seen to be used. -O0: the compiler costs more than the search,
-        # but for the one that is whole and large.
-        effort = "-O1" if run == EXCHANGE and not changes else "-O0"
+        # but for those that are whole and large.
+        effort = "-O1" if run in LARGE and not changes else "-O0"
         _call(folder, "spin", "-a", *(["-o3"] if run == EXCHANGE else []), *run.flags, run.model)
         kind = ("-DNFAIR=4",) if run.is_live else ("-DSAFETY",)
         _call(folder, "cc", effort, "-w", *kind, f"-DMEMLIM={MEMORY}", "-o", "pan", "pan.c")
@@ -156,7 +157,7 @@ class Report:
             options = " ".join(f"{name.lower()}={value}" for name, value in run.options)
             verdict = f"REFUTED by {outcome.refuted}" if outcome.refuted else "holds"
             states = f"{outcome.states:>9,} states {outcome.transitions:>11,} transitions {outcome.seconds:5.1f} s"
-            print(f"  {run.name:14} {options:25} {states}  {verdict}", flush=True)
+            print(f"  {run.name:14} {options:34} {states}  {verdict}", flush=True)
             if outcome.refuted:
                 self.fault(f"{run.name}: {outcome.refuted}")
             if run == EXCHANGE:

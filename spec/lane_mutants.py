@@ -30,8 +30,9 @@ PROPERTIES = {
     "ends": ("S-TXS-5", "everything ends, and is forgotten"),
     "row": ("S-TXC-2", "nothing happens for which its state has no row"),
     "one": ("S-LANE-1", "one MESSAGE of a lane is in flight"),
-    "order": ("S-LANE-2", "no message reaches its recipient for the first time after a later one"),
-    "kept": ("S-LANE-6", "what was promised is in the outbox until its recipient has it, or has refused it"),
+    "order": ("S-LANE-12", "no message reaches its recipient for the first time after a later one"),
+    "raised": ("S-LANE-9", "a try after a final answer has a higher CSeq"),
+    "kept": ("S-LANE-6", "what was promised is on the disk until its recipient has it, or has refused it"),
     "uncommitted": ("S-LANE-6", "nothing leaves that was not committed"),
     "progress": ("S-LANE-4", "after the last trouble every message comes to its end"),
 }
@@ -105,20 +106,25 @@ def duration(name: str, ticks: int) -> Change:
     return change
 
 
-def _lane(*, keeps: bool, messages: int, troubles: int, is_live: bool = False) -> Run:
-    options = (("KEEPS", int(keeps)), ("N", messages), ("TROUBLES", troubles))
+def _lane(*, messages: int, troubles: int, keeps: bool = True, is_exact: bool = True, is_live: bool = False) -> Run:
+    options = (("KEEPS", int(keeps)), ("N", messages), ("TROUBLES", troubles), ("EXACT", int(is_exact)))
     return Run(f"lane, {'fair' if is_live else 'keeps' if keeps else 'gives up'}", LANE, options, is_live)
 
 
 EXCHANGE = Run("transaction", TRANSACTION)
-FAIR = _lane(keeps=True, messages=2, troubles=1, is_live=True)
-ONE = _lane(keeps=True, messages=1, troubles=3)
-TWO = _lane(keeps=True, messages=2, troubles=2)
+FAIR = _lane(messages=2, troubles=1, is_live=True)
+ONE = _lane(messages=1, troubles=3)
+PACKETS = _lane(messages=2, troubles=1)
+TWO = _lane(messages=2, troubles=2, is_exact=False)
+THREE = _lane(messages=3, troubles=1, is_exact=False)
+WHOLE = _lane(messages=3, troubles=2, is_exact=False)
 TWO_GIVEN_UP = _lane(keeps=False, messages=2, troubles=2)
-THREE = _lane(keeps=True, messages=3, troubles=1)
+# The longest first: two run at a time.
 RUNS = (
     EXCHANGE,
+    WHOLE,
     ONE,
+    PACKETS,
     TWO,
     THREE,
     _lane(keeps=False, messages=1, troubles=3),
@@ -127,14 +133,23 @@ RUNS = (
     FAIR,
     _lane(keeps=False, messages=2, troubles=1, is_live=True),
 )
-DEEP_RUNS = (_lane(keeps=True, messages=3, troubles=2), _lane(keeps=True, messages=2, troubles=2, is_live=True))
+LARGE = {EXCHANGE, WHOLE, ONE}  # worth a compiler that optimizes
+DEEP_RUNS = (
+    _lane(messages=2, troubles=2),
+    _lane(messages=2, troubles=3, is_exact=False),
+    _lane(messages=2, troubles=2, is_exact=False, is_live=True),
+)
 
-_COMMIT = "is_committed = true; stored[next_message] = true; committed[next_message] = true }"
+_COMMIT_LATE = "payload[next_message] = true; listed[next_message] = true;\n\t\tcommitted[next_message] = true"
+_COMMIT = "is_committed = true; " + _COMMIT_LATE + " }"
 _RELEASE = ":: atomic { is_committed -> release(next_message); next_message++; is_committed = false }"
 _PROMISE = "promised[next_message] = true"
-_COMMIT_LATE = "stored[next_message] = true; committed[next_message] = true"
-_RESTORE = "inline restore(m) { queue ! m }"
+_RESTORE = "inline restore(m) { hand_over_to_lane(m) }"
+_RESTORED = ":: listed[other] && !row[other] -> restore(other)"
 _TRIED = '	printf("message %d is sent, try %d\\n", m, tries[m]);\n'
+_MAY_UNLIST = "(listed[m] && !to_write[m] && (is_settled[m] || row[m]))"
+_READING = ":: atomic { is_awake && !is_reading && HAS_WAITING && !HAS_HELD &&"
+_AHEAD = "(to_write[m] || (is_settled[m] && row[m]))"
 _SERVED = ":: client_state[x] == C_COMPLETED && answer[x] == OK ->"
 
 MUTANTS = (
@@ -277,7 +292,7 @@ MUTANTS = (
         "the outbox row goes before the answer",
         ONE,
         "kept",
-        (text(LANE, _TRIED, _TRIED + "	stored[m] = false;\n"),),
+        (text(LANE, _TRIED, _TRIED + "	listed[m] = false; payload[m] = row[m]; assert(!LOST(m) || p_kept);\n"),),
     ),
     Mutant(
         "answer-before-commit",
@@ -286,7 +301,7 @@ MUTANTS = (
         "kept",
         (
             text(LANE, _COMMIT, "is_committed = true; promised[next_message] = true }"),
-            text(LANE, _RELEASE, _RELEASE.replace("release(next_message)", _COMMIT_LATE + "; queue ! next_message")),
+            text(LANE, _RELEASE, _RELEASE.replace("release(", _COMMIT_LATE + "; hand_over_to_lane(")),
         ),
     ),
     Mutant(
@@ -295,7 +310,7 @@ MUTANTS = (
         TWO,
         "uncommitted",
         (
-            text(LANE, _COMMIT, "is_committed = true; queue ! next_message }"),
+            text(LANE, _COMMIT, "is_committed = true; hand_over_to_lane(next_message) }"),
             text(
                 LANE,
                 _RELEASE,
@@ -313,7 +328,7 @@ MUTANTS = (
     Mutant(
         "absorption-forgotten",
         "the recipient takes each copy for a new request",
-        TWO,
+        PACKETS,
         "once",
         (
             text(
@@ -328,14 +343,7 @@ MUTANTS = (
         "the rows are read in another order",
         TWO,
         "order",
-        (
-            text(
-                LANE,
-                _RESTORE,
-                "inline restore(m) {\n	queue ! m;\n	if\n	:: len(queue) > 1 -> queue ? current; queue ! current;"
-                " current = NOBODY\n	:: else -> skip\n	fi\n}",
-            ),
-        ),
+        (text(LANE, _RESTORED, _RESTORED.replace("other", "N - 1 - other")),),
     ),
     Mutant(
         "restart-behind-new-ones",
@@ -347,8 +355,8 @@ MUTANTS = (
                 LANE,
                 _RESTORE,
                 "bool is_late[3];\ninline restore(m) { is_late[m] = true }\nactive proctype Late() {\nend:	do\n"
-                "	:: atomic { is_late[0] -> is_late[0] = false; queue ! 0 }\n"
-                "	:: atomic { is_late[1] -> is_late[1] = false; queue ! 1 }\n	od\n}",
+                "	:: atomic { is_late[0] -> is_late[0] = false; hand_over_to_lane(0) }\n"
+                "	:: atomic { is_late[1] -> is_late[1] = false; hand_over_to_lane(1) }\n	od\n}",
             ),
         ),
     ),
@@ -362,30 +370,16 @@ MUTANTS = (
     Mutant(
         "to-the-tail",
         "what must be sent again goes behind what came later",
-        TWO,
+        TWO_GIVEN_UP,
         "order",
-        (text(LANE, ":: true -> skip   ", ":: true -> queue ! m; current = NOBODY   "),),
-    ),
-    Mutant(
-        "newest-first-of-those-that-wait",
-        "of two messages that wait while one is in flight, the later goes first",
-        THREE,
-        "order",
-        (
-            text(
-                LANE,
-                "assert(!LOST(m) || p_kept);\n	queue ! m\n",
-                "assert(!LOST(m) || p_kept);\n	queue ! m;\n	if\n	:: current != NOBODY && len(queue) > 1 ->"
-                " queue ? other; queue ! other; other = 0\n	:: else -> skip\n	fi\n",
-            ),
-        ),
+        (text(LANE, ":: true -> skip   ", ":: true -> where[m] = IN_LANE; queue ! m; current = NOBODY   "),),
     ),
     Mutant(
         "silence-settles",
         "who does not answer is taken for served",
         TWO,
         "kept",
-        (text(LANE, "	unknown[m]++;\n	not_delivered(m, why)", "	unknown[m]++;\n	settle(m)"),),
+        (text(LANE, "	:: true -> put_off(m, why)", "	:: true -> settle(m)"),),
     ),
     Mutant(
         "refusal-settles",
@@ -417,7 +411,7 @@ MUTANTS = (
     ),
     Mutant(
         "lane-stuck",
-        "what was not delivered is never tried again",
+        "what has another way is never sent by it",
         TWO,
         "progress",
         (text(LANE, "	:: atomic { current != NOBODY && in_flight == 0 -> begin(current) }\n", ""),),
@@ -428,6 +422,208 @@ MUTANTS = (
         TWO,
         "kept",
         (text(LANE, "lost_sight_of(MESSAGE_OF(branch), REFUSED);", "settle(MESSAGE_OF(branch));"),),
+    ),
+    # -- the backlog --------------------------------------------------------------------------------------------------
+    Mutant(
+        "past-the-backlog",
+        "a new copy goes to the lane though rows wait",
+        TWO,
+        "order",
+        (text(LANE, ":: HAS_BACKLOG -> unload(m)", ":: HAS_BACKLOG -> where[m] = IN_LANE; queue ! m"),),
+    ),
+    Mutant(
+        "past-the-backlog-when-awake",
+        "a new copy goes to the lane once the backlog is being sent",
+        THREE,
+        "order",
+        (
+            text(
+                LANE,
+                ":: HAS_BACKLOG -> unload(m)",
+                ":: HAS_BACKLOG && is_awake && len(queue) < N -> where[m] = IN_LANE; queue ! m\n"
+                "	:: HAS_BACKLOG && !is_awake -> unload(m)",
+            ),
+        ),
+    ),
+    Mutant(
+        "past-rows-at-restart",
+        "outbox rows go to the lanes before it is known who has waiting rows",
+        TWO,
+        "order",
+        (text(LANE, _RESTORE, "inline restore(m) { where[m] = IN_LANE; queue ! m }"),),
+    ),
+    Mutant(
+        "backlog-forgotten-at-restart",
+        "nobody looks who has waiting rows",
+        TWO,
+        "progress",
+        (text(LANE, "where[other] = (row[other] -> WAITING : NOWHERE);", "where[other] = NOWHERE;"),),
+    ),
+    Mutant(
+        "written-twice-at-restart",
+        "a copy that has its waiting row goes to the lane, from the outbox row that lists it still",
+        TWO,
+        "once",
+        (text(LANE, _RESTORED, ":: listed[other] -> where[other] = IN_LANE; queue ! other"),),
+    ),
+    Mutant(
+        "emptied-before-the-rows",
+        "the outbox row's list is emptied when the waiting rows are under way to the disk",
+        TWO,
+        "kept",
+        (
+            text(
+                LANE,
+                _MAY_UNLIST,
+                "(listed[m] && (to_write[m] -> !is_settled[m] : (is_settled[m] || row[m])))",
+            ),
+        ),
+    ),
+    Mutant(
+        "payload-deleted",
+        "the outbox row goes when its list is empty, though a waiting row refers to it",
+        TWO,
+        "kept",
+        (text(LANE, "payload[m] = row[m];\n	forget(m)", "payload[m] = false;\n	forget(m)"),),
+    ),
+    Mutant(
+        "row-deleted-at-480",
+        "an end for now is taken for an end of the row",
+        TWO,
+        "kept",
+        (
+            text(
+                LANE, "	to_write[m] = true;             /* with its CSeq of now */\n", "	is_settled[m] = true;\n"
+            ),
+        ),
+    ),
+    Mutant(
+        "written-again-after-it-went",
+        "a write of a row that failed is done again, behind the deletion of the same row",
+        TWO,
+        "once",
+        (text(LANE, _MAY_UNLIST, "(listed[m] && (is_settled[m] || (row[m] && !to_write[m])))"),),
+    ),
+    Mutant(
+        "page-out-of-order",
+        "a page goes into the lane with its last row first",
+        THREE,
+        "order",
+        (
+            text(
+                LANE,
+                ":: page[other] && len(queue) < PAGE -> load(other)",
+                ":: page[N - 1 - other] && len(queue) < PAGE -> load(N - 1 - other)",
+            ),
+        ),
+    ),
+    Mutant(
+        "rest-of-the-page-stays",
+        "when a copy ends for now, those behind it stay in the lane",
+        THREE,
+        "order",
+        (text(LANE, "/* with its CSeq of now */\n		unload_queue();\n", "/* with its CSeq of now */\n"),),
+    ),
+    Mutant(
+        "page-read-twice",
+        "the next page is read while copies of the last one are in the lane",
+        TWO,
+        "once",
+        (text(LANE, _READING, _READING.replace(" && !HAS_HELD", "").replace("HAS_WAITING", "HAS_BACKLOG")),),
+    ),
+    Mutant(
+        "held-copy-read",
+        "what is slow counts as waiting, and is read while it is in flight",
+        TWO,
+        "once",
+        (text(LANE, "	where[m] = HELD;\n	unload_queue();", "	where[m] = WAITING;\n	unload_queue();"),),
+    ),
+    Mutant(
+        "settled-read-again",
+        "rows are read before those of what is settled are deleted",
+        TWO,
+        "once",
+        (text(LANE, _AHEAD, "(to_write[m])"),),
+    ),
+    Mutant(
+        "unwritten-passed-over",
+        "rows are read while an earlier one is on its way to the disk",
+        TWO,
+        "order",
+        (text(LANE, _AHEAD, "(is_settled[m] && row[m])"),),
+    ),
+    Mutant(
+        "stale-page",
+        "a page counts though an earlier copy left the lane for its row while it was read",
+        WHOLE,
+        "order",
+        (text(LANE, ":: is_awake && !is_stale ->", ":: is_awake ->"),),
+    ),
+    Mutant(
+        "last-row-race",
+        "a page that is not full ends the backlog, though a copy went behind it while it was read",
+        TWO,
+        "progress",
+        (
+            text(
+                LANE,
+                "load(other)\n",
+                "load(other)\n			:: !page[other] && where[other] == WAITING -> where[other] = NOWHERE\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "ended-as-it-was-seen",
+        "a row that was seen waiting is made a dead letter, though it was delivered and deleted since",
+        TWO,
+        "progress",
+        (
+            text(LANE, "!is_awake && where[m] == WAITING && row[m] &&", "!is_awake && got[m] &&"),
+            text(
+                LANE, "	failed[m] = REFUSED;\n	is_settled[m] = true;\n	where", "	row[m] = true;\n	where"
+            ),
+        ),
+    ),
+    Mutant(
+        "counted-out",
+        "the end of one row from outside ends the backlog, though others wait",
+        TWO,
+        "progress",
+        (
+            text(
+                LANE,
+                "	is_settled[m] = true;\n	where[m] = NOWHERE;\n	rest",
+                "	is_settled[m] = true;\n	where[0] = NOWHERE; where[1] = NOWHERE;\n	rest",
+            ),
+        ),
+    ),
+    Mutant(
+        "never-woken",
+        "a backlog that rests is not tried again",
+        TWO,
+        "progress",
+        (text(LANE, "	:: atomic { !is_awake && HAS_WAITING && !HAS_HELD -> is_awake = true }\n", ""),),
+    ),
+    Mutant(
+        "cseq-not-raised",
+        "a try after 480 has the CSeq of before",
+        ONE,
+        "raised",
+        (text(LANE, "	cseq[m]++\n", "	skip\n"),),
+    ),
+    Mutant(
+        "cseq-not-written",
+        "the waiting row does not keep it",
+        ONE,
+        "raised",
+        (text(LANE, "cseq[m] = row_cseq[m];", "cseq[m] = 0;"),),
+    ),
+    Mutant(
+        "cseq-written-late",
+        "the row is read before its last try is noted in it",
+        ONE,
+        "raised",
+        (text(LANE, "	to_write[m] = true;             /* with its CSeq of now */\n", ""),),
     ),
 )
 
@@ -452,6 +648,13 @@ LIMITS = (
         TWO,
         "once",
         (text(LANE, "(got[m] > 1 + unknown[m])", "(got[m] > 1)"),),
+    ),
+    Mutant(
+        "repeats-in-their-place",
+        "what comes once more comes before what is later",
+        TWO,
+        "order",
+        (text(LANE, "assert(got[m] > 0 || failed[m]", "assert(failed[m]"),),
     ),
 )
 
