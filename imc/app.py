@@ -131,6 +131,7 @@ class Daemon:
             clock=trio.current_time,
             wall=wall,
             on_settled=self._settled,
+            on_waiting=self._has_to_wait,
             on_done=self._outbox.job_done,
             wake=loop.wake,
         )
@@ -336,13 +337,12 @@ class Daemon:
         if dispatch.kind == "relay":
             self._relay.settled(dispatch, recipient, status)
         elif dispatch.kind == "invitation" and status >= 300 and dispatch.context:
-            inviter = Aor.parse(dispatch.context["inviter"])
-            room = dispatch.sender
-            self._rooms.invitation_failed(
-                room,
-                WithdrawInvitation(room=room, user=recipient, inviter=inviter, serial=int(dispatch.context["serial"])),
-                cause=dict(dispatch.headers).get("In-Reply-To"),
-            )
+            self._rooms.invitation_failed(dispatch.sender, *_invitation(dispatch, recipient))
+
+    def _has_to_wait(self, dispatch: Dispatch, recipient: Aor) -> None:
+        """A recipient cannot be reached now, for what asked for a result."""
+        if dispatch.kind == "invitation" and dispatch.context:
+            self._rooms.invitation_waits(dispatch.sender, *_invitation(dispatch, recipient))
 
     async def _can_carry(self, dispatch: Dispatch) -> bool:
         """Whether every recipient that can be reached at all can be sent a copy of this size."""
@@ -473,3 +473,11 @@ def _with(old: Settings, new: Settings, keys: Sequence[str]) -> Settings:
         value = getattr(getattr(new, section), name)
         merged = merged.model_copy(update={section: getattr(merged, section).model_copy(update={name: value})})
     return merged
+
+
+def _invitation(dispatch: Dispatch, user: Aor) -> tuple[WithdrawInvitation, str | None]:
+    """Which invitation it is that could not be delivered, and the Call-ID of the request that made it."""
+    context = dispatch.context
+    inviter, serial = Aor.parse(context["inviter"]), int(context["serial"])
+    which = WithdrawInvitation(room=dispatch.sender, user=user, inviter=inviter, serial=serial)
+    return which, dict(dispatch.headers).get("In-Reply-To")

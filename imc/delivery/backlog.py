@@ -128,24 +128,29 @@ class Backlogs:
     # --- in ---------------------------------------------------------------------------------------------------------
 
     # spec S-LANE-12
-    def keep_behind(self, dispatch: Dispatch, kept: Kept) -> None:
-        """A copy for somebody who has, or from now on has, a backlog. It is not in the lanes any more."""
+    def keep_behind(self, dispatch: Dispatch, kept: Kept) -> bool:
+        """A copy for somebody who has, or from now on has, a backlog. It is not in the lanes any more.
+
+        False for a dead letter.
+        """
         backlog = self._get(kept.aor)
-        self._add(backlog, dispatch, kept)
+        is_waiting = self._add(backlog, dispatch, kept)
         if backlog.rows == 1 and not backlog.is_awake and backlog.due == math.inf:
             self._rest(backlog, None)
+        return is_waiting
 
-    def _add(self, backlog: Backlog, dispatch: Dispatch, kept: Kept) -> None:
+    def _add(self, backlog: Backlog, dispatch: Dispatch, kept: Kept) -> bool:
         # spec S-LANE-14
         if backlog.rows + backlog.held >= self.options.per_recipient or self._total >= self.options.total:
             self.bury(dispatch, kept)
             self._end_if_empty(backlog)
-            return
+            return False
         backlog.rows += 1
         backlog.is_fresh = True
         self._total += 1
         self._counts["kept"] += 1
         self._keeper.keep(kept)
+        return True
 
     def hold(self, kept: Kept) -> None:
         """A copy that stays in flight gets its row: its lane is slow. What comes later goes behind it."""
@@ -158,18 +163,20 @@ class Backlogs:
         self._keeper.keep(kept)
 
     # spec S-LANE-13
-    def put_off(self, dispatch: Dispatch, kept: Kept, retry_after: float | None) -> None:
-        """A try ended for now; ``kept.status`` and ``kept.tries`` are those of this try."""
+    def put_off(self, dispatch: Dispatch, kept: Kept, retry_after: float | None) -> bool:
+        """A try ended for now; ``kept.status`` and ``kept.tries`` are those of this try. False for a dead letter."""
         backlog = self._get(kept.aor)
         backlog.epoch += 1
+        is_waiting = True
         if dispatch.kept is None:
-            self._add(backlog, dispatch, kept)
+            is_waiting = self._add(backlog, dispatch, kept)
         else:
             backlog.held -= 1
             backlog.rows += 1
             self._keeper.keep(kept)
         if kept.aor in self.of:
             self._rest(backlog, retry_after)
+        return is_waiting
 
     def unloaded(self, aor: Aor, count: int) -> None:
         """Copies that were held have left the lanes, unsent; their rows are there."""

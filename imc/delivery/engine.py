@@ -56,10 +56,10 @@ class Starter(Protocol):
 class Engine:
     """See the module. All methods are called on the event loop's thread.
 
-    ``locate`` gives a recipient's contacts (none: cannot be reached now); ``on_settled(dispatch, recipient, status)``
-    is called for dispatches that want results, ``on_done(job)`` when a job's last copy is settled or has a row of its
-    own; ``wake`` asks for `pump`; ``keeper`` writes and reads rows; ``clock`` is monotonic, in seconds, ``wall`` gives
-    unix seconds.
+    ``locate`` gives a recipient's contacts (none: cannot be reached now). For dispatches that want results
+    ``on_settled(dispatch, recipient, status)`` is called, and ``on_waiting(dispatch, recipient)`` once where that takes
+    longer. ``on_done(job)``: a job's last copy is settled or has a row of its own. ``wake`` asks for `pump`; ``keeper``
+    writes and reads rows; ``clock`` is monotonic, in seconds, ``wall`` gives unix seconds.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Engine:
         clock: Callable[[], float],
         wall: Callable[[], float],
         on_settled: Callable[[Dispatch, Aor, int], None],
+        on_waiting: Callable[[Dispatch, Aor], None],
         on_done: Callable[[Job], None],
         wake: Callable[[], None],
     ) -> None:
@@ -83,6 +84,7 @@ class Engine:
         self._clock = clock
         self._wall = wall
         self._on_settled = on_settled
+        self._on_waiting = on_waiting
         self._on_done = on_done
         self._wake = wake
         self.hops = Hops(carrier, spawn=spawn, clock=clock, bound=options.max_hops)
@@ -246,7 +248,11 @@ class Engine:
         return dispatch.job is not None and dispatch.job.is_durable and self.backlogs.is_keeping
 
     def _keep_behind(self, dispatch: Dispatch, aor: Aor) -> None:
-        self.backlogs.keep_behind(dispatch, dispatch.kept_for(aor))
+        kept = dispatch.kept_for(aor)
+        if dispatch.wants_result:
+            kept.status = 480  # told of, and not again at the first try
+        if self.backlogs.keep_behind(dispatch, kept) and dispatch.wants_result:
+            self._on_waiting(dispatch, aor)
         self._got_row(dispatch)
 
     def _got_row(self, dispatch: Dispatch) -> None:
@@ -305,9 +311,11 @@ class Engine:
         """A copy could not be delivered now, and is to be."""
         self._counts["put_off"] += 1
         kept = dispatch.kept or dispatch.kept_for(aor)
+        is_first = kept.status == 0
         kept.status = status
         kept.tries += is_answered
-        self.backlogs.put_off(dispatch, kept, retry_after)
+        if self.backlogs.put_off(dispatch, kept, retry_after) and dispatch.wants_result and is_first:
+            self._on_waiting(dispatch, aor)
         if dispatch.kept is None:
             self._got_row(dispatch)
         self._unload(aor)

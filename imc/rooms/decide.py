@@ -1,4 +1,5 @@
-"""What becomes of a request: ``decide``, ``decide_message``, ``decide_undelivered``. Pure and total (spec R-JUDGE-2).
+"""What becomes of a request: ``decide``, ``decide_message``, ``decide_undelivered``, ``decide_waiting``. Pure and total
+(spec R-JUDGE-2).
 
 Invariants
     A decision is a function of its arguments: no I/O, no clock, no chance, nothing kept.
@@ -33,6 +34,7 @@ from imc.rooms.model import (
     Member,
     MemberGone,
     MemberSet,
+    Role,
     Room,
     RoomCreated,
     RoomDestroyed,
@@ -104,6 +106,20 @@ def decide_undelivered(room: Room | None, failed: WithdrawInvitation, policy: Po
         state=state,
     )
     return _run("undelivered", case, state)
+
+
+# spec R-INVITE-7
+def decide_waiting(room: Room | None, waiting: WithdrawInvitation) -> Decision:
+    """What follows from an invitation that has to wait: its inviter is told, if it is the one pending; else nothing."""
+    entry = None if room is None else room.members.get(waiting.user)
+    is_pending = entry is not None and entry.role is Role.INVITED and entry.serial == waiting.serial
+    notices: tuple[Notice, ...] = ()
+    if room is not None and is_pending and (room.role(waiting.inviter) or Role.INVITED) > Role.INVITED:
+        to = (waiting.inviter,)
+        notices = (Notice(event="invitation-waiting", room=room.aor, recipients=to, is_answer=True, user=waiting.user),)
+    return Decision(
+        address=waiting.room, room=room, status=200, clause="R-INVITE-7", code=waiting.code, notices=notices
+    )
 
 
 def refuse(

@@ -43,6 +43,7 @@ _NOTICES = {
     "invitation": "{by} invites you to the{private} room {room}. Answer {c}accept or {c}reject.",
     "invitation-rejected": "{user} has declined the invitation to the room {room}.",
     "invitation-withdrawn": "The invitation of {user} to the room {room} has been withdrawn by {by}.",
+    "invitation-waiting": "{user} cannot be reached now; the invitation to the room {room} waits for them.",
     "invitation-failed": "{user} could not be reached; the invitation to the room {room} is withdrawn.",
     "role-changed": "{by} has given {user} the role {role} in the room {room}.",
 }

@@ -23,7 +23,7 @@ from imc.delivery.job import Dispatch, Job
 from imc.errors import Overloaded, StoreUnavailable
 from imc.rooms.commands import Add, Command, Invite, Reject, WithdrawInvitation, is_command, parse_command
 from imc.rooms.commands import Rooms as ListRooms
-from imc.rooms.decide import decide, decide_message, decide_undelivered, refuse
+from imc.rooms.decide import decide, decide_message, decide_undelivered, decide_waiting, refuse
 from imc.rooms.model import Room
 from imc.rooms.outcome import Context, Decision
 from imc.rooms.policy import Policy
@@ -298,6 +298,17 @@ class Rooms:
             self._commit(judged, job, slot, lambda: self._outbox.release(job), lambda error: dropped(failed(error)))
 
         self._access.with_room(room, judge, dropped)
+
+    # spec R-INVITE-7
+    def invitation_waits(self, room: Aor, waiting: WithdrawInvitation, cause: str | None = None) -> None:
+        """Its inviter is told, once; nothing is kept of that. ``cause`` as of `invitation_failed`."""
+
+        def judge(slot: Slot) -> None:
+            decision = decide_waiting(slot.room, waiting)
+            dispatches = self._copies.of_notices(decision, self.policy, cause)
+            self._outbox.release(self._outbox.job(dispatches, is_durable=False))
+
+        self._access.with_room(room, judge, lambda _outcome: None)
 
 
 def _split(dispatches: Iterable[Dispatch]) -> tuple[list[Dispatch], list[Dispatch]]:

@@ -153,6 +153,7 @@ class Bench:
         self.contacts: dict[Aor, list[Contact]] = {}
         self.settled: list[tuple[str, Aor, int]] = []
         self.done: list[str] = []
+        self.waiting: list[tuple[str, Aor]] = []
         self.spawned: list[Callable[[], Awaitable[None]]] = []
         self.now = 0.0
         self.engine = Engine(
@@ -165,6 +166,7 @@ class Bench:
             clock=lambda: self.now,
             wall=lambda: self.wall,
             on_settled=lambda dispatch, aor, status: self.settled.append((dispatch.kind, aor, status)),
+            on_waiting=lambda dispatch, aor: self.waiting.append((dispatch.kind, aor)),
             on_done=lambda job: self.done.append(job.id),
             wake=lambda: None,
         )

@@ -472,6 +472,24 @@ async def test_contacts_move_what_is_held() -> None:
     assert len(on.keeper.rows) == 1
 
 
+async def test_who_waits_for_a_result_is_told_once_that_it_takes_longer() -> None:
+    # spec R-INVITE-7
+    on = bench()
+    say(on, 0, wants_result=True)
+    say(on, 1, wants_result=True)
+    say(on, 2)
+    assert on.waiting == [("message", BOB)] * 2
+    on.register(BOB, contact("bob"))
+    await on.run()
+    on.answer(last(on), 480)
+    await on.pass_time(12)
+    on.time_out(last(on))
+    await on.pass_time(23)
+    await deliver_all(on)
+    assert on.waiting == [("message", BOB)] * 2
+    assert on.settled == [("message", BOB, 200)] * 2
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("say"), st.sampled_from([BOB, ALICE])),

@@ -123,6 +123,7 @@ class Bench:
             clock=trio.current_time,
             wall=time.time,
             on_settled=lambda *_: None,
+            on_waiting=lambda *_: None,
             on_done=lambda _: self.done.set(),
             wake=self.loop.wake,
         )
