@@ -107,6 +107,8 @@ def policy_of(settings: Mapping[str, object]) -> Policy:
     for key, value in settings.items():
         section, _, name = key.rpartition(".")
         name = _NAMES.get(name, name)
+        if key == "delivery.keep_for":  # nothing is delivered, whatever is said
+            continue
         if key == "limits.enabled":
             are_limited = bool(value)
         elif section == "limits" and name in _LIMITS:

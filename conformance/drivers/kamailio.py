@@ -17,7 +17,7 @@ SHARED_MEMORY = "512"
 TABLES = ("standard", "usrloc", "imc")
 FOLDERS = (Path("/usr/share/kamailio/db_sqlite"), Path("/usr/local/share/kamailio/db_sqlite"))
 _PARAMETERS = {"create_on_join": "CREATE_ON_JOIN", "check_on_create": "CHECK_ON_CREATE"}
-_FIXED = {"add_requires_consent": False, "room_pattern": "chat-*"}
+_FIXED = {"delivery.keep_for": 0, "add_requires_consent": False, "room_pattern": "chat-*"}
 """What no parameter changes: `add` asks nobody, and the script tells rooms from users by their names."""
 
 

@@ -19,7 +19,7 @@ CONFIG = Path(__file__).with_name("opensips.cfg")
 TABLES = ("standard", "imc")
 FOLDERS = (Path("/usr/share/opensips/sqlite"), Path("/usr/local/share/opensips/sqlite"))
 _LIBRARIES = (Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"), Path("/usr/local/lib64"))
-_FIXED = {"room_pattern": "chat-*", "create_on_join": True, "check_on_create": False}
+_FIXED = {"delivery.keep_for": 0, "room_pattern": "chat-*", "create_on_join": True, "check_on_create": False}
 """What its module has no parameter for, and does as documented."""
 
 

@@ -36,8 +36,8 @@ MESSAGE, RELAYED = "message", "relayed"
 """A copy of a room message; a message of one user to another, as it came."""
 TOLD = (
     "room-created", "room-destroyed", "member-joined", "already-joined", "join-attempted", "member-left",
-    "you-were-removed", "invitation", "invitation-sent", "invitation-rejected", "invitation-withdrawn",
-    "invitation-failed", "role-changed", "role-unchanged", "member-list", "room-list", "help",
+    "you-were-removed", "invitation", "invitation-sent", "invitation-waiting", "invitation-rejected",
+    "invitation-withdrawn", "invitation-failed", "role-changed", "role-unchanged", "member-list", "room-list", "help",
 )  # fmt: skip
 REFUSALS = (
     "empty-command", "unknown-command", "missing-parameter", "too-many-parameters", "bad-parameter", "bad-address",

@@ -8,7 +8,7 @@ Feature = Literal[
     "modify", "private", "add", "rooms", "help", "list", "destroy", "remove", "reject", "admins", "owners",
     "messages-typed", "long-text", "cpim", "automatic", "settings", "restart", "register", "relay", "digest",
     "invitations-fail", "manager", "events", "event-header", "in-reply-to", "warning-header", "tcp", "udp",
-    "ws", "retransmission", "lists-pages", "display-name", "kamailio-tables",
+    "ws", "retransmission", "lists-pages", "display-name", "kamailio-tables", "keeps",
 ]  # fmt: skip
 
 FEATURES: dict[Feature, str] = {
@@ -44,6 +44,7 @@ FEATURES: dict[Feature, str] = {
     "retransmission": "a transaction layer below it, so that a request can be repeated",
     "lists-pages": "long lists that are sent in several messages",
     "display-name": "copies that tell the speaker in the display name of From",
+    "keeps": "messages and invitations that are kept for who is away, and come when they register",
     "kamailio-tables": "rooms that are kept in the tables of Kamailio's module",
 }
 assert set(FEATURES) == set(get_args(Feature))

@@ -28,6 +28,7 @@ _ANSWERS = {
     "room-destroyed": "The room {room} is closed.",
     "already-joined": "You are in the room {room} already.",
     "member-left": "You have left the room {room}.",
+    "invitation-waiting": "{user} cannot be reached now; the invitation to the room {room} waits for them.",
     "invitation-sent": "{user} has been invited to the room {room}.",
     "invitation-rejected": "You have declined the invitation to the room {room}.",
     "invitation-withdrawn": "The invitation of {user} to the room {room} is withdrawn.",
@@ -43,7 +44,6 @@ _NOTICES = {
     "invitation": "{by} invites you to the{private} room {room}. Answer {c}accept or {c}reject.",
     "invitation-rejected": "{user} has declined the invitation to the room {room}.",
     "invitation-withdrawn": "The invitation of {user} to the room {room} has been withdrawn by {by}.",
-    "invitation-waiting": "{user} cannot be reached now; the invitation to the room {room} waits for them.",
     "invitation-failed": "{user} could not be reached; the invitation to the room {room} is withdrawn.",
     "role-changed": "{by} has given {user} the role {role} in the room {room}.",
 }

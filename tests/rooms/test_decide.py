@@ -31,6 +31,8 @@ from imc.rooms import (
     refuse,
     refuse_message,
 )
+from imc.rooms.decide import decide_waiting
+from imc.rooms.replies import texts
 from tests.rooms.play import DOMAIN, MANAGER, POLICY, ROOM, Stage, the_answer, told, user
 
 ALICE, BOB, CAROL = user("alice"), user("bob"), user("carol")
@@ -327,6 +329,22 @@ def test_the_owners_are_told_where_the_inviter_is_gone() -> None:
 def test_an_inviter_who_is_only_invited_now_is_not_told() -> None:
     room = invited_room(Member(Role.INVITED, CAROL, 5), carol=Role.INVITED)
     assert told(decide_undelivered(room, failed(5, CAROL), POLICY)) == {"alice": "invitation-failed"}
+
+
+def test_an_invitation_that_has_to_wait_is_told_to_its_inviter_alone() -> None:
+    # spec R-INVITE-7
+    room = invited_room(Member(Role.INVITED, CAROL, 5), carol=Role.ADMIN)
+    decision = decide_waiting(room, failed(5, CAROL))
+    assert decision.notices == (
+        Notice(event="invitation-waiting", room=ROOM, recipients=(CAROL,), is_answer=True, user=BOB),
+    )
+    assert (decision.room, decision.changes, decision.status) == (room, (), 200)
+    assert texts(decision.notices[0], POLICY, 400)[0].startswith("bob@")
+    gone = invited_room(Member(Role.INVITED, CAROL, 5))
+    joined = invited_room(Member(Role.MEMBER), carol=Role.ADMIN)
+    newer = invited_room(Member(Role.INVITED, CAROL, 6), carol=Role.ADMIN)
+    for other in (None, gone, joined, newer):
+        assert decide_waiting(other, failed(5, CAROL)).notices == ()
 
 
 @pytest.mark.parametrize(
