@@ -212,10 +212,10 @@ class Stage:
         return self.rows(f"SELECT uri, name, host, flag FROM room WHERE side = {SOURCE} AND {which} ORDER BY uri")
 
     def rooms_in_the_way(self) -> Iterator[tuple[str]]:
-        """URIs of rooms to be written of which the target has rows that mean nothing."""
+        """URIs of new rooms of which the target has rows that mean nothing."""
         return self.rows(
             f"SELECT uri FROM gone WHERE side = {TARGET} AND uri IN (SELECT uri FROM room WHERE side = {SOURCE}) "
-            f"AND (uri NOT IN ({_THERE}) OR uri IN clash)"
+            f"AND uri NOT IN ({_THERE})"
         )
 
     def members_to_put(self, *, is_forced: bool) -> Iterator[tuple[str, str, str, int]]:
