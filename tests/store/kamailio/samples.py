@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy
 
 from imc.aor import Aor
+from imc.rooms.model import Member
 from imc.service.silo import Silo
+from imc.store.accounts import Account
 from imc.store.kamailio.read import Names
 from imc.store.kamailio.report import Report
 from imc.store.kamailio.transfer import Transfer, export_kamailio, import_kamailio
@@ -168,7 +170,7 @@ def give(url: str, own: str, **more: Any) -> Report:
 
 def numbers(report: Report) -> dict[str, tuple[int, ...]]:
     """(read, new, same, conflicting, did not fit, gone) of each table; what was read is one of them."""
-    found = {
+    found: dict[str, tuple[int, ...]] = {
         name: (count.read, count.new, count.same, count.conflicting, count.misfit, count.gone)
         for name, count in report.counts.items()
     }
@@ -176,14 +178,17 @@ def numbers(report: Report) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def held(url: str) -> object:
+Rooms = dict[Aor, tuple[bool, dict[Aor, Member]]]
+
+
+def held(url: str) -> tuple[Rooms, dict[Aor, Account | None]]:
     """What imc has: rooms, accounts."""
     with Store.open(StoreOptions(url=url)) as store:
         return _rooms(store), {aor: store.get_account(aor) for aor in store.list_accounts(1_000).rows}
 
 
-def _rooms(store: Store) -> dict[Aor, object]:
-    found = {}
+def _rooms(store: Store) -> Rooms:
+    found: Rooms = {}
     for summary in store.list_rooms(1_000).rows:
         room = store.load_room(summary.room)
         assert room is not None
@@ -194,7 +199,7 @@ def _rooms(store: Store) -> dict[Aor, object]:
 def waiting(database: Database) -> list[tuple[Any, ...]]:
     """Copies that wait, each with what of its row of the outbox does not come by chance."""
     found = database.execute(
-        "SELECT w.username, w.domain, w.part, w.state, w.created, w.expires, w.tries, w.status, o.payload, o.recipients "
-        "FROM imc_waiting w JOIN imc_outbox o ON w.seq = o.seq ORDER BY w.seq"
+        "SELECT w.username, w.domain, w.part, w.state, w.created, w.expires, w.tries, w.status, "
+        "o.payload, o.recipients FROM imc_waiting w JOIN imc_outbox o ON w.seq = o.seq ORDER BY w.seq"
     )
     return [tuple(map(_plain, row)) for row in found]

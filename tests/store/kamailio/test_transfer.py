@@ -68,7 +68,7 @@ def other(tmp_path: Path) -> Database:
 
 def check_filled(own: Database) -> None:
     """What `fill` comes to."""
-    rooms, accounts = held(own.url)  # type: ignore[misc]
+    rooms, accounts = held(own.url)
     assert rooms == {
         ROOM: (True, {ALICE: OWNER, BOB: Member(Role.INVITED), Aor("carol", "example.org"): Member(Role.ADMIN)}),
         EMPTY: (False, {}),
@@ -200,7 +200,7 @@ def test_out_to_every_kind_and_in_again(database: Database, other: Database, tmp
     third = Database("sqlite", f"sqlite:///{tmp_path}/third.db")
     take(database.url, third.url)
     assert waiting(third) == waiting(other)
-    assert held(third.url)[0] == held(other.url)[0]  # type: ignore[index]
+    assert held(third.url)[0] == held(other.url)[0]
 
 
 def test_tables_of_the_packages_are_those_that_are_made(database: Database, other: Database, tmp_path: Path) -> None:
@@ -257,9 +257,9 @@ def test_a_conflict_is_left_alone_unless_theirs_is_preferred(database: Database,
         ),
         (str(ALICE), "it is there already, with another secret"),
     ]
-    rooms, accounts = before  # type: ignore[misc]
-    assert held(database.url)[0] == rooms  # type: ignore[index]
-    assert held(database.url)[1][ALICE] == accounts[ALICE]  # type: ignore[index]
+    rooms, accounts = before
+    assert held(database.url)[0] == rooms
+    assert held(database.url)[1][ALICE] == accounts[ALICE]
     assert take(other.url, database.url).changes == 0
     assert take(other.url, database.url, is_forced=True).changes == 1 + 1 + 2 + 1
     check_filled(database)
@@ -418,7 +418,8 @@ def test_wrong_types_and_null(sqlite_database: Database, other: Database) -> Non
             raw.execute("INSERT INTO imc_rooms (name, domain, flag) VALUES (?, 'example.com', ?)", (name, flag))
         raw.execute("INSERT INTO imc_rooms (name, domain, flag) VALUES (CAST(X'ff' AS TEXT), 'example.com', 0)")
         raw.execute(
-            "INSERT INTO subscriber (username, domain, password, ha1, ha1b) VALUES ('a', 'b', CAST(X'ff' AS TEXT), '', '')"
+            "INSERT INTO subscriber (username, domain, password, ha1, ha1b) "
+            "VALUES ('a', 'b', CAST(X'ff' AS TEXT), '', '')"
         )
         raw.execute("INSERT INTO silo (src_addr, username, domain, ctype, body) VALUES ('sip:a@b', 'c', 'd', 'a/b', 7)")
     report = take(sqlite_database.url, other.url)
@@ -439,7 +440,7 @@ def test_wrong_types_and_null(sqlite_database: Database, other: Database) -> Non
 
 
 def test_columns_and_tables_that_are_missing(database: Database, other: Database) -> None:
-    with pytest.raises(StoreError, match="(no such file|is not Kamailio's: it has none of the tables imc_rooms)"):
+    with pytest.raises(StoreError, match=r"(no such file|is not Kamailio's: it has none of the tables imc_rooms)"):
         import_kamailio(transfer(database.url, other.url))
     make_schema(database, ("standard", "imc"))
     with pytest.raises(StoreError, match="there is no table silo"):
@@ -578,9 +579,11 @@ def test_in_out_and_in_is_in(folder: Path, rooms: Any, accounts: Any, messages: 
         insert(first, "subscriber", "username domain password ha1 ha1b", [(*user, *secrets)])
     if messages:
         insert(
-            first, "silo",
-            "src_addr dst_addr username domain inc_time exp_time snd_time ctype body extra_hdrs callid status", messages,
-        )  # fmt: skip
+            first,
+            "silo",
+            "src_addr dst_addr username domain inc_time exp_time snd_time ctype body extra_hdrs callid status",
+            messages,
+        )
     taken = numbers(take(first.url, one.url))
     make_schema(second, ("standard",))
     given_ = numbers(give(second.url, one.url, names=SILO))
