@@ -26,6 +26,20 @@ _FOLDERS = {"sqlite": "db_sqlite", "mariadb": "mysql", "postgresql": "postgres"}
 _PARTS = ("standard", "imc", "msilo", "auth_db")
 TABLES = ("imc_rooms", "imc_members", "subscriber", "silo")
 NOW = 1_700_000_000.0
+# A room of two, an account, and a member of no room: (table, columns, rows).
+A_ROOM: tuple[tuple[str, str, list[tuple[Any, ...]]], ...] = (
+    ("imc_rooms", "name domain flag", [("chat-a", "example.com", 1)]),
+    (
+        "imc_members",
+        "username domain room flag",
+        [
+            ("alice", "example.com", "sip:chat-a@example.com", 1),
+            ("bob", "example.com", "sip:chat-a@example.com", 4),
+            ("eve", "example.com", "sip:chat-b@example.com", 0),
+        ],
+    ),
+    ("subscriber", "username domain password", [("alice", "example.com", "secret")]),
+)
 
 
 def make_schema(database: Database, parts: Sequence[str] = _PARTS) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import sqlite3
 import tempfile
 import tracemalloc
@@ -508,6 +509,7 @@ def test_it_is_all_or_nothing(sqlite_database: Database, other: Database, monkey
 
 def test_memory_is_bounded(sqlite_database: Database, other: Database) -> None:
     make_schema(other)
+    Store.open(StoreOptions(url=sqlite_database.url)).close()  # what that imports does not count
     count = 20_000
     insert(other, "imc_rooms", "name domain flag", [("chat-garden", "example.com", 0)])
     members = ((f"user{number:06}", "example.com", str(ROOM), int(not number)) for number in range(count))
@@ -515,11 +517,10 @@ def test_memory_is_bounded(sqlite_database: Database, other: Database) -> None:
     tracemalloc.start()
     try:
         assert numbers(take(other.url, sqlite_database.url))["members"] == (count, count, 0, 0, 0, 0)
-        assert numbers(give(other.url, sqlite_database.url))["members"] == (count, 0, count, 0, 0, 0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 8 << 20
+    assert peak < 3 << 20  # the rows themselves are more
 
 
 # --- there and back ---------------------------------------------------------------------------------------------------
@@ -556,20 +557,25 @@ messages_of_them = st.lists(
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
+    """With empty databases to copy: of Kamailio's, and of imc's."""
     with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
+        folder = Path(name)
+        make_schema(Database("sqlite", f"sqlite:///{folder}/kamailio"))
+        Store.open(StoreOptions(url=f"sqlite:///{folder}/imc")).close()
+        yield folder
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rooms_of_them, accounts_of_them, messages_of_them)
 def test_in_out_and_in_is_in(folder: Path, rooms: Any, accounts: Any, messages: Any) -> None:
     """What an import took, an export gives, and what it gives, another import takes: all of it."""
     first, second, one, two = (
         Database("sqlite", f"sqlite:///{folder}/{name}.db") for name in ("first", "second", "one", "two")
     )
-    for file in folder.iterdir():
+    for file in folder.glob("*.db-*"):
         file.unlink()
-    make_schema(first)
+    for name, kind in (("first", "kamailio"), ("second", "kamailio"), ("one", "imc"), ("two", "imc")):
+        shutil.copy(folder / kind, folder / f"{name}.db")
     for (name, host), (flag, members) in rooms.items():
         insert(first, "imc_rooms", "name domain flag", [(name, host, flag)])
         in_it = [(*user, f"sip:{name}@{host}", role) for user, role in members.items()]
@@ -585,7 +591,6 @@ def test_in_out_and_in_is_in(folder: Path, rooms: Any, accounts: Any, messages: 
             messages,
         )
     taken = numbers(take(first.url, one.url))
-    make_schema(second, ("standard",))
     given_ = numbers(give(second.url, one.url, names=SILO))
     back = numbers(take(second.url, two.url))
     for table, counts in taken.items():
