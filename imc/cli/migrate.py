@@ -75,6 +75,7 @@ def _run(
             is_writing=is_writing,
             is_forced=is_forced,
             manager=settings.imc.manager,
+            domains=settings.imc.domains,
             file=lines,
         )
         report = work(transfer)

@@ -40,11 +40,17 @@ def test_a_dry_run_comes_first(imc: Imc, kamailio: Database) -> None:
         "accounts: " + COUNTS.format(1, 1, 0, 0, 0),
         "messages: " + COUNTS.format(0, 0, 0, 0, 0),
         "did not fit: members: sip:eve@example.com in sip:chat-b@example.com: there is no such room, or it did not fit",
+        "note: 1 rooms are in example.com, which is no served domain ([imc] domains)",
+        "note: 1 accounts are in example.com, which is no served domain ([imc] domains)",
         "Nothing was changed: this was a dry run. --yes does it.",
     ]
     assert not (imc.folder / "imc.db").exists()
     assert stat.S_IMODE((imc.folder / "report").stat().st_mode) == 0o600
-    assert [json.loads(line)["kind"] for line in (imc.folder / "report").read_text().splitlines()] == ["misfit"]
+    assert [json.loads(line)["kind"] for line in (imc.folder / "report").read_text().splitlines()] == [
+        "misfit",
+        "note",
+        "note",
+    ]
     assert imc(*command, "--yes").out.splitlines()[-1] == "Done."
     assert imc("user", "list").out == "sip:alice@example.com\n"
     assert imc(*command, "--yes").out.splitlines()[-1] == "Nothing was to be done."
@@ -84,4 +90,4 @@ def test_long_lists_are_cut_and_whole_in_the_file(imc: Imc, kamailio: Database) 
     lines = imc("db", "import-kamailio", "sqlite:///kamailio.db", "--report", "report").out
     assert "and 10 more: --report FILE has all of them" in lines.splitlines()
     assert "\x1b" not in lines
-    assert len((imc.folder / "report").read_text().splitlines()) == 31
+    assert len((imc.folder / "report").read_text().splitlines()) == 33

@@ -31,15 +31,36 @@ _SHARE = Path("/usr/share/kamailio")
 _KINDS = {"sqlite": ("db_sqlite", "db_sqlite.so"), "mariadb": ("mysql", "db_mysql.so")}
 
 pytestmark = pytest.mark.skipif(KamailioDriver().why_not() is not None, reason=str(KamailioDriver().why_not()))
+# What is changed in the configuration for msilo.
+_MSILO = {
+    'loadmodule "imc.so"\n': 'loadmodule "imc.so"\nloadmodule "msilo.so"\n',
+    'modparam("imc", "db_url", DB_URL)\n': (
+        'modparam("imc", "db_url", DB_URL)\nmodparam("msilo", "db_url", DB_URL)\n'
+        'modparam("msilo", "outbound_proxy", PROXY)\nmodparam("msilo", "add_date", 0)\n'
+    ),
+    't_reply("500", "Not Saved");\n\t\t}\n': 't_reply("500", "Not Saved");\n\t\t}\n\t\tm_dump();\n',
+    't_reply("404", "Not Registered");\n': (
+        'if (m_store()) {\n\t\t\tt_reply("202", "Accepted");\n\t\t\texit;\n\t\t}\n'
+        '\t\tt_reply("404", "Not Registered");\n'
+    ),
+}
 
 
 @asynccontextmanager
-async def kamailio(database: Database, folder: Path) -> AsyncIterator[Spawned]:
-    """As conformance/drivers/kamailio.cfg sets it up, with the module for this database. Ended by SIGTERM."""
+async def kamailio(database: Database, folder: Path, *, keeps_messages: bool = False) -> AsyncIterator[Spawned]:
+    """As conformance/drivers/kamailio.cfg sets it up, with the module for this database. Ended by SIGTERM.
+
+    ``keeps_messages``: for users who are not there, by its module msilo.
+    """
     binary = find_binary("kamailio")
     assert binary is not None
     config = folder / "kamailio.cfg"
-    config.write_text(CONFIG.read_text().replace("db_sqlite.so", _KINDS[database.kind][1]))
+    text = CONFIG.read_text().replace("db_sqlite.so", _KINDS[database.kind][1])
+    if keeps_messages:
+        for old, new in _MSILO.items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+    config.write_text(text)
 
     def command(port: int) -> list[str]:
         defines = {
@@ -71,13 +92,19 @@ def kamailios(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databa
     if request.param == "mariadb":
         server = request.getfixturevalue("mariadb_server")
         found = Database("mariadb", server.create_database(), server)
-    for file in files:
-        for statement in re.split(r";\s*\n", file.read_text()):
-            if statement.strip():
-                found.execute(statement)
+    for part in ("standard", "usrloc"):
+        make_part(found, part)
     yield found
     if found.server is not None:
         found.server.drop_database(found.url)
+
+
+def make_part(database: Database, part: str) -> None:
+    """Some of Kamailio's tables, by its own SQL."""
+    text = (_SHARE / _KINDS[database.kind][0] / f"{part}-create.sql").read_text()
+    for statement in re.split(r";\s*\n", text):
+        if statement.strip():
+            database.execute(statement)
 
 
 def transfer(url: str, own: StoreOptions, *, is_forced: bool = False) -> Transfer:
@@ -126,3 +153,35 @@ async def test_a_kamailio_goes_on_with_the_rooms_and_imc_with_what_came_of_them(
         BOB: Member(Role.MEMBER),
         CAROL: Member(Role.MEMBER),
     }
+
+
+async def test_what_msilo_keeps_waits_in_imc_and_what_waits_in_imc_is_sent_by_msilo(
+    kamailios: Database, tmp_path: Path
+) -> None:
+    for part in ("imc", "msilo"):
+        make_part(kamailios, part)
+    async with kamailio(kamailios, tmp_path, keeps_messages=True) as server, trio.open_nursery() as nursery:
+        with trio.fail_after(20):
+            alice = await SipClient.open(nursery, str(ALICE), server.address)
+            assert (await alice.register()).status == 200
+            assert (await alice.message(str(BOB), "for later: é")).status == 202
+            assert (await alice.message(str(CAROL), "<a/>", content_type="application/xml")).status == 202
+        nursery.cancel_scope.cancel()
+    own = StoreOptions(url=f"sqlite:///{tmp_path}/imc.db")
+    report = import_kamailio(transfer(kamailios.url, own))
+    messages = report.counts["messages"]
+    assert (messages.read, messages.new) == (2, 2)
+    assert import_kamailio(transfer(kamailios.url, own)).changes == 0
+    # To a Kamailio that knows nothing of them: imc is where they are.
+    kamailios.execute("DELETE FROM silo")
+    assert export_kamailio(transfer(kamailios.url, own)).counts["messages"].new == 2
+
+    async with kamailio(kamailios, tmp_path, keeps_messages=True) as server, trio.open_nursery() as nursery:
+        with trio.fail_after(20):
+            bob, carol = [await SipClient.open(nursery, str(who), server.address) for who in (BOB, CAROL)]
+            for client, text in ((bob, "for later: é"), (carol, "<a/>")):
+                assert (await client.register()).status == 200
+                heard = await client.wait_message()
+                assert (heard.sender, heard.text) == (str(ALICE), text)
+            assert str(heard.request.headers.get("Content-Type")) == "application/xml"
+        nursery.cancel_scope.cancel()

@@ -145,6 +145,16 @@ class Stage:
         for (uri,) in self.rows(f"SELECT uri FROM room WHERE side = {SOURCE} AND EXISTS ({taken})"):
             report.remark("rooms", uri, "an account has the same address (R-ADDR-10)")
 
+    def note_domains(self, report: Report, domains: tuple[str, ...]) -> None:
+        """Tell of rooms and accounts in domains that are not served, where any are named."""
+        marks = ", ".join("?" * len(domains))
+        for table in ("room", "account") if domains else ():
+            for host, number in self.rows(
+                f"SELECT host, COUNT(*) FROM {table} WHERE side = {SOURCE} AND host NOT IN ({marks}) GROUP BY host",
+                *domains,
+            ):
+                report.note(f"{number} {_NAMES[table]} are in {host}, which is no served domain ([imc] domains)")
+
     # --- comparing --------------------------------------------------------------------------------------------------
 
     def compare(self) -> None:

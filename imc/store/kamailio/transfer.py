@@ -31,8 +31,9 @@ _NO_CASE = "only upper and lower case tell it from another, and {} takes both fo
 class Transfer:
     """``url`` is Kamailio's database, ``options`` are of imc's own.
 
-    ``is_forced``: what is in conflict is made as the source has it. ``manager`` is the address that no room can have.
-    ``file`` gets every row of the report. ``wall`` gives unix seconds.
+    ``is_forced``: what is in conflict is made as the source has it. ``manager`` is the address that no room can have,
+    ``domains`` are those that imc serves: of others it is told. ``file`` gets every row of the report. ``wall`` gives
+    unix seconds.
     """
 
     url: str
@@ -42,6 +43,7 @@ class Transfer:
     is_writing: bool = False
     is_forced: bool = False
     manager: Aor | None = None
+    domains: tuple[str, ...] = ()
     file: IO[str] | None = None
     wall: Callable[[], float] = time.time
 
@@ -77,11 +79,13 @@ def import_kamailio(transfer: Transfer) -> Report:
                 if mine is not None:
                     _read_ours(mine, own, stage, transfer.codec)
                 _settle(stage, report, _inexact(mine, ours.kind, own), report.target)
+            stage.note_domains(report, transfer.domains)
             return report
         with store.database.session() as mine:
             _be_patient(mine)
             _read_ours(mine, own, stage, transfer.codec)
             _settle(stage, report, _inexact(mine, ours.kind, own), report.target)
+            stage.note_domains(report, transfer.domains)
             report.changes = write_ours(store, mine, stage, transfer.codec.pack, is_forced=transfer.is_forced)
         report.is_done = True
     return report
