@@ -21,7 +21,7 @@ from imc.store.rooms import MAX_PAGE, Page, Position
 from imc.store.sql import Cursor
 from imc.store.statements import Statements
 
-_VERSION_KEY = "accounts_version"
+VERSION_KEY = "accounts_version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class AccountStore:
 
     def accounts_version(self) -> str:
         """Another text after each change that imc made to any account; what others wrote into the table is not seen."""
-        rows = self.database.read(lambda cursor: self.sql.get_meta.rows(cursor, _VERSION_KEY))
+        rows = self.database.read(lambda cursor: self.sql.get_meta.rows(cursor, VERSION_KEY))
         return str(rows[0][0]) if rows else ""
 
     def _change(self, work: Callable[[Cursor], None]) -> None:
@@ -113,7 +113,7 @@ class AccountStore:
 
         def change(cursor: Cursor) -> None:
             work(cursor)
-            self.sql.put_meta.one(cursor, _VERSION_KEY, version)
+            self.sql.put_meta.one(cursor, VERSION_KEY, version)
 
         self.database.write(change)
 

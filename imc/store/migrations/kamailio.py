@@ -6,7 +6,7 @@ columns of ``subscriber``. No column is changed or dropped, no table is made ane
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -52,7 +52,7 @@ def adopt(connection: Connection, names: Tables) -> list[str]:
         else:
             table.create(connection)
             made.append(table.name)
-    _note_versions(connection, made)
+    note_versions(connection, {name: _VERSIONS[name] for name in made if name in _VERSIONS})
     return notes
 
 
@@ -175,10 +175,9 @@ def _adopt_one(connection: Connection, table: Table, key: Sequence[str]) -> list
     return notes
 
 
-def _note_versions(connection: Connection, made: Sequence[str]) -> None:
-    """Tell Kamailio of the tables that it could use, in its own way."""
-    known = [name for name in made if name in _VERSIONS]
-    if not known:
+def note_versions(connection: Connection, versions: Mapping[str, int]) -> None:
+    """Tell Kamailio of tables that it could use, in its own way; what it says of a table itself stays."""
+    if not versions:
         return
     version = Table(
         "version",
@@ -192,7 +191,7 @@ def _note_versions(connection: Connection, made: Sequence[str]) -> None:
         version.create(connection)
     there = set(connection.execute(select(version.c.table_name)).scalars())
     rows: list[dict[str, Any]] = [
-        {"table_name": name, "table_version": _VERSIONS[name]} for name in known if name not in there
+        {"table_name": name, "table_version": version} for name, version in versions.items() if name not in there
     ]
     if rows:
         connection.execute(insert(version), rows)

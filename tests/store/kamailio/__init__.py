@@ -1,0 +1,1 @@
+"""imc.store.kamailio."""
