@@ -121,13 +121,11 @@ def _enqueue(connection: Connection, tables: Tables, copies: Iterable[tuple[Copy
 
 
 def _put_outbox(connection: Connection, outbox: Table, copy: Copy, payload: bytes) -> int:
-    """The one place that knows how an outbox row gets its ``seq``, which it gives."""
-    row: dict[str, Any] = {"id": copy.id, "created": copy.created, "payload": payload, "recipients": b""}
-    if outbox.c.seq.autoincrement is not True:  # the program's to give
-        row["seq"] = connection.execute(select(func.coalesce(func.max(outbox.c.seq), 0) + 1)).scalar_one()
-    key = connection.execute(insert(outbox).values(row)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    """Behind all that is there; the number of the row. The daemon that gives these numbers does not run."""
+    seq = int(connection.execute(select(func.coalesce(func.max(outbox.c.seq), 0) + 1)).scalar_one())
+    row = {"seq": seq, "id": copy.id, "created": copy.created, "payload": payload, "recipients": b""}
+    connection.execute(insert(outbox).values(row))
+    return seq
 
 
 # --- Kamailio's -------------------------------------------------------------------------------------------------------
