@@ -133,7 +133,7 @@ RUNS = (
     FAIR,
     _lane(keeps=False, messages=2, troubles=1, is_live=True),
 )
-LARGE = {EXCHANGE, WHOLE, ONE}  # worth a compiler that optimizes
+LARGE = {EXCHANGE, WHOLE}  # worth a compiler that optimizes
 DEEP_RUNS = (
     _lane(messages=2, troubles=2),
     _lane(messages=2, troubles=3, is_exact=False),
@@ -567,8 +567,8 @@ MUTANTS = (
         (
             text(
                 LANE,
-                "load(other)\n",
-                "load(other)\n			:: !page[other] && where[other] == WAITING -> where[other] = NOWHERE\n",
+                "-> load(other)\n",
+                "-> load(other)\n			:: !page[other] && where[other] == WAITING -> where[other] = NOWHERE\n",
             ),
         ),
     ),
