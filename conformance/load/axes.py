@@ -164,7 +164,9 @@ def members(size: int) -> Point:
     """One room of so many."""
     room = Room(0, range(size))
     texts = max(_NEWCOMERS, min(_MOST_TEXTS, _DELIVERIES // size // 4))
-    lists = _work("lists", "#members of the room", size, [_list(room)] * _LISTS)
+    # Of many: a list has many pages, and a lane a bound.
+    askers = [room.members[index % size] for index in range(_LISTS)]
+    lists = _work("lists", "#members of the room", size, [Ask(user, 0, "#members", (user,)) for user in askers])
     others = [[user for user in room.members if user != speaker] for speaker in range(min(4, size))]
     asks = [Ask(index % len(others), 0, audience=others[index % len(others)]) for index in range(texts)]
     coming: list[Ask] = []

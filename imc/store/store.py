@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from imc.errors import StoreConflict, StoreError, StoreUnavailable
 from imc.store.accounts import AccountStore
+from imc.store.addresses import Addresses
 from imc.store.batch import Batch, coalesce
 from imc.store.bindings import BindingStore, apply_bindings
 from imc.store.database import Database
@@ -35,6 +36,7 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
         self.build = build
         self.sql = sql
         self.warnings = tuple(warnings)
+        self.addresses = Addresses()
         self._wall: Callable[[], float] = database.options.wall
 
     @classmethod

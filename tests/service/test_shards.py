@@ -31,7 +31,7 @@ def test_slot_is_one_object_per_room() -> None:
     shards = Shards(2, 1_000)
     assert shards.slot(aor(1)) is shards.slot(aor(1))
     assert shards.slot(aor(1)) is not shards.slot(aor(2))
-    assert shards.rooms_in_memory() == 2
+    assert shards.rooms_in_memory == 2
 
 
 def test_unused_for_longest_leaves_first() -> None:
@@ -39,7 +39,7 @@ def test_unused_for_longest_leaves_first() -> None:
     slots = [loaded(shards, number) for number in range(3)]
     assert shards.slot(aor(0)) is slots[0]  # used again: number 1 is the one unused for longest
     loaded(shards, 3)
-    assert shards.rooms_in_memory() == 3
+    assert shards.rooms_in_memory == 3
     assert shards.slot(aor(0)) is slots[0]
     assert shards.slot(aor(2)) is slots[2]
     assert shards.slot(aor(1)) is not slots[1]
@@ -49,11 +49,11 @@ def test_busy_ones_stay() -> None:
     shards = Shards(0, 2)
     uncommitted, waiting = loaded(shards, 0), shards.slot(aor(1))
     uncommitted.uncommitted = 1
-    waiting.waiting.append((lambda _slot: None, lambda _outcome: None))
+    waiting.wait((lambda _slot: None, lambda _outcome: None))
     held = shards.slot(aor(2))
     held.is_held = True
     newest = shards.slot(aor(3))
-    assert shards.rooms_in_memory() == 4  # nothing could leave, the newest least of all
+    assert shards.rooms_in_memory == 4  # nothing could leave, the newest least of all
     assert [shards.slot(aor(number)) for number in range(4)] == [uncommitted, waiting, held, newest]
 
 
@@ -65,12 +65,12 @@ def test_bound_holds_again_when_they_are_at_rest() -> None:
     again = [loaded(shards, number) for number in range(12, 20)]
     for slot in again:
         slot.uncommitted = 1
-    assert shards.rooms_in_memory() > 2
+    assert shards.rooms_in_memory > 2
     for slot in (*busy, *again):
         slot.uncommitted = 0
     for number in range(20, 24):
         shards.slot(aor(number))
-    assert shards.rooms_in_memory() == 2
+    assert shards.rooms_in_memory == 2
 
 
 def test_rooms_that_could_not_be_read_leave_too() -> None:
@@ -78,7 +78,7 @@ def test_rooms_that_could_not_be_read_leave_too() -> None:
     shards = Shards(0, 10)
     for number in range(1_000):
         shards.slot(aor(number))
-    assert shards.rooms_in_memory() == 10
+    assert shards.rooms_in_memory == 10
 
 
 def test_voided_room_is_read_again() -> None:
@@ -93,4 +93,4 @@ def test_bound_is_for_all_shards_together() -> None:
     shards = Shards(2, 40)
     for number in range(1_000):
         loaded(shards, number)
-    assert shards.rooms_in_memory() == 40
+    assert shards.rooms_in_memory == 40
