@@ -13,6 +13,7 @@ from typing import overload
 
 from conformance.load.works import Ask, Room, Work
 
+MOST = 1_000_000
 SAMPLE = 500  # rooms that are used, at most
 SMALL, TEN = 5, 10  # members
 _TEXTS = 2_000
@@ -28,10 +29,10 @@ class Rooms(Sequence[Room]):
     """``count`` rooms of ``size``, made when they are looked at: a million of them need no memory here."""
 
     def __init__(self, count: int, size: int) -> None:
-        self.count, self.size = count, min(size, count)
+        self.total, self.size = count, min(size, count)
 
     def __len__(self) -> int:
-        return self.count
+        return self.total
 
     @overload
     def __getitem__(self, index: int) -> Room: ...
@@ -39,18 +40,18 @@ class Rooms(Sequence[Room]):
     def __getitem__(self, index: slice) -> list[Room]: ...
     def __getitem__(self, index: int | slice) -> Room | list[Room]:
         if isinstance(index, slice):
-            return [self._make(number) for number in range(self.count)[index]]
-        return self._make(range(self.count)[index])
+            return [self._make(number) for number in range(self.total)[index]]
+        return self._make(range(self.total)[index])
 
     def __iter__(self) -> Iterator[Room]:
-        return map(self._make, range(self.count))
+        return map(self._make, range(self.total))
 
     def _make(self, number: int) -> Room:
-        return Room(number, [(number + index) % self.count for index in range(self.size)])
+        return Room(number, [(number + index) % self.total for index in range(self.size)])
 
     def sample(self) -> list[Room]:
         """`SAMPLE` rooms, evenly spread; all where there are no more."""
-        return self[:: max(1, self.count // SAMPLE)][:SAMPLE]
+        return self[:: max(1, self.total // SAMPLE)][:SAMPLE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,10 @@ class Axis:
     is_common: bool = True
 
 
-def _work(name: str, about: str, users: int, asks: Sequence[Ask], told: int = 0, outstanding: int = 0) -> Work:
-    return Work(name, about, users, [], asks, outstanding or _OUTSTANDING, told=told)
+def _work(
+    name: str, about: str, users: int, asks: Sequence[Ask], *, told: int = 0, outstanding: int = _OUTSTANDING
+) -> Work:
+    return Work(name, about, users, [], asks, outstanding, told=told)
 
 
 def _text(room: Room, speaker: int) -> Ask:

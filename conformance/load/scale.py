@@ -28,12 +28,14 @@ _MANY = 2_000_000  # rooms, or bindings: more than any point has
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One work at one point: microseconds of CPU, seconds until an answer. ``is_complete``: all granted and heard."""
+    """One work at one point: microseconds of CPU, seconds until an answer. ``resent``: deliveries that the server
+    repeated, though each was answered at once. ``is_complete``: all granted and heard."""
 
     cpu_per_request: float | None
     cpu_per_delivery: float | None
     answer_p50: float
     answer_p99: float
+    resent: int
     is_complete: bool
 
     @classmethod
@@ -43,6 +45,7 @@ class Cost:
             figures.cpu_per_delivery,
             figures.answer_p50,
             figures.answer_p99,
+            figures.resent_by_server,
             figures.is_complete,
         )
 
@@ -127,20 +130,16 @@ class Growth:
             raise ValueError(f"not {FORMAT}: {error}") from None
         return growth
 
-    def put(self, series: Series) -> None:
-        """In the place of the same point, where there was one."""
-        same = [index for index, one in enumerate(self.series) if (one.axis, one.size) == (series.axis, series.size)]
-        for index in same:
-            self.series[index] = series
-        if not same:
-            self.series.append(series)
+    def add(self, other: Growth) -> None:
+        """Points of another time; what was measured again takes the place of what was."""
+        self.versions |= other.versions
+        points = {(each.axis, each.size): each for each in (*self.series, *other.series)}
+        self.series = list(points.values())
 
 
 def _series(point: dict[str, Any]) -> Series:
     found = {
-        server: [
-            Found(**{**run, "costs": {work: Cost(**cost) for work, cost in run["costs"].items()}}) for run in runs
-        ]
+        server: [Found(**{**run, "costs": {work: Cost(**cost) for work, cost in run["costs"].items()}}) for run in runs]
         for server, runs in point["found"].items()
     }
     return Series(**{**point, "found": found})
@@ -157,7 +156,6 @@ def grow(
     *,
     repeat: int,
     progress: Progress,
-    done: Callable[[Series], None],
 ) -> Growth:
     """Measure each size of each axis. SinkDied, OSError; CannotStart: a server cannot be started at all."""
     growth = Growth(
@@ -177,7 +175,6 @@ def grow(
                         series.found.setdefault(server.name, []).append(measure_point(point, server, options))
                     except (CannotStart, SetupFailed) as error:
                         series.failures.setdefault(server.name, []).append(str(error))
-            done(series)
     return growth
 
 
@@ -240,5 +237,10 @@ def _refresh(stage: Stage, count: int) -> Cost:
     spent = proc.cpu_seconds(stage.pids) - before
     answers = [each.answered - each.at for each in sent if each.status]
     return Cost(
-        spent / max(1, len(answers)) * 1e6, None, quantile(answers, 0.5), quantile(answers, 0.99), not refusals(sent)
+        spent / max(1, len(answers)) * 1e6,
+        None,
+        quantile(answers, 0.5),
+        quantile(answers, 0.99),
+        0,
+        not refusals(sent),
     )

@@ -4,8 +4,8 @@ A `Slot` is one room as the last decision left it, committed or not. Decisions a
 and go to the writer in that order; a commit that fails makes the slot void: every decision that was built on it fails
 too, and the next use reads the room from the database again.
 
-Nothing outside its shard touches a room's memory. Each shard has a bound, all together have one for their members, and
-what nobody uses leaves after a while. The rooms unused for longest leave first, and never one with a decision under way.
+Nothing outside its shard touches a room's memory. Each shard has a bound, and all together have one for their members;
+the rooms unused for longest leave first, and never one with a decision under way. What nobody uses leaves in time.
 """
 
 from __future__ import annotations
