@@ -28,7 +28,7 @@ from imc.store.schema import (
     ROOM_PRIVATE,
     Tables,
 )
-from imc.store.sql import Builder, Cursor
+from imc.store.sql import Builder, Cursor, Statement
 from imc.store.statements import Statements
 
 T = TypeVar("T")
@@ -88,6 +88,7 @@ class RoomStore:
     sql: Statements
     tables: Tables
     addresses: Addresses
+    room_flag: Statement
 
     def load_room(self, aor: Aor) -> Room | None:
         """The room with its members and invitations, as one state of the database; None where there is none.
@@ -103,7 +104,8 @@ class RoomStore:
 
     def room_exists(self, aor: Aor) -> bool:
         """Whether there is one, however many are in it."""
-        return bool(self.database.read(lambda cursor: self._room_flags(cursor, [aor])))
+        rows = self.database.read(lambda cursor: self.room_flag.rows(cursor, *aor))
+        return bool(rows) and not rows[0][0] & ROOM_DELETED
 
     def list_rooms(self, limit: int, after: Position | None = None) -> Page[RoomSummary]:
         """All rooms, ordered by name and host, ``limit`` a page (at most `MAX_PAGE`)."""
@@ -190,6 +192,12 @@ class RoomStore:
                 if not flag & ROOM_DELETED:
                     flags[Aor(name, domain)] = flag
         return flags
+
+
+def room_flag(build: Builder, tables: Tables) -> Statement:
+    """The flag of a room's row; it walks over no members."""
+    rooms = tables.rooms
+    return build.compile(select(rooms.c.flag).where(build.has(rooms, name="name", domain="domain")), "name", "domain")
 
 
 def apply_rooms(sql: Statements, cursor: Cursor, batch: Batch, wall: float) -> None:

@@ -19,7 +19,7 @@ from imc.store.migrations import inspect_tables, prepare
 from imc.store.ops import Op, check
 from imc.store.options import StoreOptions
 from imc.store.outbox import OutboxStore, apply_outbox
-from imc.store.rooms import RoomStore, apply_rooms
+from imc.store.rooms import RoomStore, apply_rooms, room_flag
 from imc.store.schema import Tables, tables
 from imc.store.sql import Builder, Cursor
 from imc.store.statements import Statements, statements
@@ -37,6 +37,7 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
         self.sql = sql
         self.warnings = tuple(warnings)
         self.addresses = Addresses()
+        self.room_flag = room_flag(build, names)
         self._wall: Callable[[], float] = database.options.wall
 
     @classmethod
