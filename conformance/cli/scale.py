@@ -82,8 +82,8 @@ def _measure(chosen: list[tuple[Axis, list[int]]], servers: list[Server], sinks:
     from rich.console import Console
 
     from conformance.drivers.ending import ends_in_order
+    from conformance.load import scale as measuring
     from conformance.load.measure import Options
-    from conformance.load.scale import grow
     from conformance.load.sender import Names
     from conformance.load.servers import CannotStart
     from conformance.load.sinks import SinkDied
@@ -95,7 +95,7 @@ def _measure(chosen: list[tuple[Axis, list[int]]], servers: list[Server], sinks:
 
     try:
         with ends_in_order("imc-conformance"):
-            return grow(
+            return measuring.grow(
                 chosen, servers, Options(sinks=sinks, names=Names(room="chat-")), repeat=repeat, progress=progress
             )
     except (CannotStart, SinkDied, OSError) as error:

@@ -52,10 +52,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A point on a server, once. Megabytes; ``idle``: when it has answered for the first time, ``filled``: with what
+    """A point on a server, once. ``start_cpu``: seconds of CPU time until it has answered. Megabytes; ``idle``: when it has answered for the first time, ``filled``: with what
     the point is about in memory, ``used``: after all works."""
 
     start_seconds: float
+    start_cpu: float
     pss_idle: float
     rss_idle: float
     pss_filled: float
@@ -184,7 +185,7 @@ def measure_point(point: Point, server: Server, options: Options) -> Found:
     if isinstance(server, Imc):
         server, options = _furnished(point, options)
     with staged(server, point.rooms, options) as stage:
-        begin = proc.memory(stage.pids)
+        start_cpu, begin = proc.cpu_seconds(stage.pids), proc.memory(stage.pids)
         filled, foreign, costs = begin, [], {}
         for work in point.works:
             if work.name == "rooms" and not isinstance(server, Imc):
@@ -201,6 +202,7 @@ def measure_point(point: Point, server: Server, options: Options) -> Found:
         assert stage.server.start_seconds is not None
         return Found(
             start_seconds=stage.server.start_seconds,
+            start_cpu=start_cpu,
             pss_idle=begin.pss,
             rss_idle=begin.rss,
             pss_filled=filled.pss,

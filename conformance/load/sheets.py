@@ -43,7 +43,7 @@ def sheets(growth: Growth) -> list[Sheet]:
             "answer": _costs(series, "answer_p50", 1e3),
             "slow": _costs(series, "answer_p99", 1e3),
             "memory": _memory(axis),
-            "start": [("start", _of(lambda run: run.start_seconds))],
+            "start": [("time", _of(lambda run: run.start_seconds)), ("CPU time", _of(lambda run: run.start_cpu))],
             "bytes": [(f"each {_EACH[axis.name]}", Series.bytes_each)] if axis.name in _EACH else [],
         }
         found += [_sheet(growth, axis, what, values) for what, values in columns.items() if series]
