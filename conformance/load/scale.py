@@ -52,8 +52,8 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A point on a server, once. ``start_cpu``: seconds of CPU time until it has answered. Megabytes; ``idle``: when it has answered for the first time, ``filled``: with what
-    the point is about in memory, ``used``: after all works."""
+    """A point on a server, once. ``start_cpu``: seconds of CPU time until it has answered. Megabytes; ``idle``: when it
+    has answered for the first time, ``filled``: with what the point is about in memory, ``used``: after all works."""
 
     start_seconds: float
     start_cpu: float
@@ -132,10 +132,18 @@ class Growth:
         return growth
 
     def add(self, other: Growth) -> None:
-        """Points of another time; what was measured again takes the place of what was."""
+        """Points of another time; what was measured again on a server takes the place of what was."""
         self.versions |= other.versions
-        points = {(each.axis, each.size): each for each in (*self.series, *other.series)}
-        self.series = list(points.values())
+        points = {(each.axis, each.size): each for each in self.series}
+        for each in other.series:
+            before = points.get((each.axis, each.size))
+            if before is None:
+                self.series.append(each)
+            else:
+                before.found |= each.found
+                again = each.found.keys() | each.failures.keys()
+                before.failures = {server: why for server, why in before.failures.items() if server not in again}
+                before.failures |= each.failures
 
 
 def _series(point: dict[str, Any]) -> Series:

@@ -98,7 +98,12 @@ def test_other_json_is_refused(data: Any) -> None:
 
 
 def test_what_was_measured_again_takes_the_place_of_what_was() -> None:
-    made = growth(Series("rooms", 10, 10, 50, 0, {"imc": [found()]}), Series("rooms", 20, 20, 100, 0))
-    again = Series("rooms", 10, 10, 50, 0, {"imc": [found(start_seconds=9.0)]})
+    first = Series("rooms", 10, 10, 50, 0, {"imc": [found()]}, {"kamailio": ["no"]})
+    made = growth(first, Series("rooms", 20, 20, 100, 0))
+    again = Series("rooms", 10, 10, 50, 0, {"imc": [found(start_seconds=9.0)]}, {"imc": ["once"]})
     made.add(growth(again, Series("rooms", 30, 30, 150, 0)))
-    assert [(each.size, each is again) for each in made.series] == [(10, True), (20, False), (30, False)]
+    made.add(growth(Series("rooms", 10, 10, 50, 0, {"kamailio": [found(start_seconds=7.0)]})))
+    assert [each.size for each in made.series] == [10, 20, 30]
+    starts = {server: [run.start_seconds for run in runs] for server, runs in made.series[0].found.items()}
+    assert starts == {"imc": [9.0], "kamailio": [7.0]}
+    assert made.series[0].failures == {"imc": ["once"]}
