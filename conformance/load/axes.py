@@ -22,7 +22,7 @@ _LISTS = 20
 _OUTSTANDING = 16
 _DELIVERIES = 100_000  # by texts to one room
 _MOST_TEXTS = 200
-_NEWCOMERS = 3
+_NEWCOMERS = 2
 
 
 class Rooms(Sequence[Room]):

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from conformance.drivers.spawn import free_port
@@ -23,7 +24,18 @@ from conformance.load.servers import CannotStart, Imc, Server
 
 FORMAT = "imc-conformance scale 1"
 _WITHIN = 900.0
-_MANY = 2_000_000  # rooms, or bindings: more than any point has
+_MANY = 10_000_000  # more than any point has of anything
+# Bounds beyond the largest point, but those on what is in memory, and on what a list names.
+_BOUNDS = [
+    "limits.enabled=true",
+    *(
+        f"{name}={_MANY}"
+        for name in (
+            "registrar.max_bindings", "limits.max_members", "limits.max_rooms", "limits.max_rooms_per_owner",
+            "limits.sender_burst", "limits.sender_rate", "limits.room_burst", "limits.room_rate",
+        )
+    ),
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,18 +234,15 @@ def measure_point(point: Point, server: Server, options: Options) -> Found:
 
 
 def _furnished(point: Point, options: Options) -> tuple[Imc, Options]:
-    """imc, with bindings where the point has them; bounds beyond the largest point, but that of rooms in memory."""
+    """imc with its bounds for this, and bindings where the point has them."""
     if not point.registered:
-        return Imc(), options
+        return Imc(_BOUNDS), options
     port = free_port("127.0.0.1")
 
-    def prepare(database: Any) -> None:
+    def prepare(database: Path) -> None:
         preload.register(database, point.registered, options.names, lambda _user: f"127.0.0.1:{port}")
 
-    return (
-        Imc([f"registrar.max_bindings={_MANY}"], prepare),
-        replace(options, is_registered=True, sink_port=port),
-    )
+    return Imc(_BOUNDS, prepare), replace(options, is_registered=True, sink_port=port)
 
 
 def _refresh(stage: Stage, count: int) -> Cost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -68,9 +69,11 @@ def test_page_and_terminal_say_the_same() -> None:
 def test_doubts() -> None:
     odd = made()
     odd.series[0].failures["imc"] = ["it ended", "it ended"]
-    odd.series[1].found["imc"] = [found(foreign_cores=1.5)]
+    again = replace(found().costs["first"], resent=7)
+    odd.series[1].found["imc"] = [found(foreign_cores=1.5, costs={"first": again})]
     assert sheets.doubts(odd) == [
         "rooms 100 on imc: it ended",
+        "rooms 10 on imc: 7 deliveries were sent again, though each was answered at once; the CPU time has that in it.",
         "Other programs used up to 1.5 cores meanwhile: times until an answer mean little.",
     ]
     assert sheets.doubts(made()) == []
