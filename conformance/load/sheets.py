@@ -178,8 +178,8 @@ def doubts(growth: Growth) -> list[str]:
         if (incomplete := sorted({work for run in runs for work, cost in run.costs.items() if not cost.is_complete}))
     ]
     said += [
-        f"{each.axis} {each.size:,} on {server}: {again:,} deliveries were sent again, though each was answered at once; "
-        "the CPU time has that in it."
+        f"{each.axis} {each.size:,} on {server}: {again:,} deliveries were sent again, though each was answered at "
+        "once; the CPU time has that in it."
         for each in growth.series
         for server, runs in each.found.items()
         if (again := sum(cost.resent for run in runs for cost in run.costs.values()))
