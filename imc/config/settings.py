@@ -45,7 +45,7 @@ class Imc(Section):
         ge=16,
     )
     max_members_in_memory: int = setting(
-        "Members of all rooms in memory, 50 to 250 bytes each; beyond that the rooms unused for longest leave it.",
+        "Members of all rooms in memory, 50 to 200 bytes each; beyond that the rooms unused for longest leave it.",
         1_000_000,
         ge=1_000,
     )

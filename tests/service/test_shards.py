@@ -10,7 +10,7 @@ import trio.testing
 from immutables import Map
 
 from imc.aor import Aor
-from imc.rooms.model import Role, Room, member
+from imc.rooms.model import Member, Role, Room, member
 from imc.service.shards import Shards, Slot
 
 
@@ -104,8 +104,8 @@ def test_bound_is_for_all_shards_together() -> None:
 def with_members(shards: Shards, number: int, count: int) -> Slot:
     """A room that was read, with so many in it."""
     slot = shards.slot(aor(number))
-    everybody = Map({Aor(f"user{index}", "example.com"): member(Role.MEMBER) for index in range(count)})
-    slot.is_loaded, slot.room = True, Room(slot.aor, False, everybody)
+    everybody = {Aor(f"user{index}", "example.com"): member(Role.MEMBER) for index in range(count)}
+    slot.is_loaded, slot.room = True, Room(slot.aor, False, Map[Aor, Member](everybody))
     shards.weigh(slot)
     return slot
 

@@ -12,7 +12,7 @@ import pytest
 from conformance.load import scale
 from conformance.load.axes import AXES
 from conformance.load.compare import Machine
-from conformance.load.measure import Options
+from conformance.load.measure import Options, SetupFailed
 from conformance.load.scale import Cost, Found, Growth, Series, grow, measure_point
 from conformance.load.servers import Imc, Kamailio
 
@@ -62,7 +62,7 @@ def test_a_small_point_on_kamailio_too() -> None:
 def test_a_point_that_fails_is_told_and_the_rest_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(point: Any, *_: Any) -> Found:
         if point.size == 10:
-            raise scale.SetupFailed("no")
+            raise SetupFailed("no")
         return found()
 
     monkeypatch.setattr(scale, "measure_point", measured)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from conformance.cli import app
 from conformance.load import scale as measuring
 from conformance.load.scale import Series
+from conformance.load.servers import CannotStart
 from tests.conformance.load.test_scale import found, growth
 
 
@@ -73,7 +74,7 @@ def test_figures_of_several_runs_as_one_page(tmp_path: Path) -> None:
 
 def test_a_server_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def cannot(*_: object, **__: object) -> None:
-        raise measuring.CannotStart("it is not there")
+        raise CannotStart("it is not there")
 
     monkeypatch.setattr(measuring, "grow", cannot)
     failed = scale("--quick")
