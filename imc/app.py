@@ -144,10 +144,13 @@ class Daemon:
         )
         self._facts = StoreFacts(store, self._reader, self._accounts, max_list=settings.limits.max_list_entries)
         self._circumstances = Circumstances(self._facts, wall)
+        self._shards = Shards(
+            settings.imc.hash_size, settings.imc.max_rooms_in_memory, settings.imc.max_members_in_memory
+        )
         self._rooms = Rooms(
             RoomOptions(),
             policy=room_policy(settings),
-            shards=Shards(settings.imc.hash_size, settings.imc.max_rooms_in_memory),
+            shards=self._shards,
             writer=self._writer,
             outbox=self._outbox,
             engine=self._engine,
@@ -206,6 +209,7 @@ class Daemon:
                 nursery.start_soon(self._loop.run)
                 nursery.start_soon(self._accounts.run)
                 nursery.start_soon(self._waiting.run)
+                nursery.start_soon(self._shards.run, self.settings.imc.room_idle_limit)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:
@@ -366,7 +370,8 @@ class Daemon:
         """The figures of all parts; ``active_rooms`` is the source document's."""
         return {
             "active_rooms": self._facts.active,
-            "rooms_in_memory": self._rooms.in_memory(),
+            "rooms_in_memory": self._shards.rooms_in_memory,
+            "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
             **self._stack.statistics(),

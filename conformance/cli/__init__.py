@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from conformance.cli import load, report, run
+from conformance.cli import load, report, run, scale
 from conformance.model.validate import Disagreement, Figures, NotATrace
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 run.add_to(app)
 report.add_to(app)
 load.add_to(app)
+scale.add_to(app)
 DISAGREES, UNREADABLE = 1, 2
 
 

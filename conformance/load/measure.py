@@ -11,7 +11,8 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from conformance.load.sender import Names, Sender, Sent
 from conformance.load.servers import External, Running, Server, local_ip
 from conformance.load.sinks import Sinks
 from conformance.load.tally import Tally, heard
-from conformance.load.works import Ask, Work
+from conformance.load.works import Ask, Room, Work
 
 AFTERWARDS = 0.25
 _AT_ONCE, _OUTSTANDING = 64, 16
@@ -51,7 +52,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class _Stage:
+class Stage:
     """The server, and all that speaks with it."""
 
     server: Running
@@ -123,32 +124,41 @@ def refusals(sent: Sequence[Sent]) -> str:
     return ", ".join(f"{status or 'no answer'} ×{count}" for status, count in sorted(statuses.items()))
 
 
-def measure(work: Work, server: Server, options: Options) -> Figures:
-    """Start the server, do the work, end the server. CannotStart, SetupFailed, SinkDied, ProcessLookupError."""
+@contextmanager
+def staged(server: Server, rooms: Sequence[Room], options: Options) -> Iterator[Stage]:
+    """The server with these rooms, if it can hold any, until the end of the block. CannotStart, SinkDied."""
     ip = local_ip(server.address) if isinstance(server, External) else "127.0.0.1"
     prefix = len("sip:") + len(options.names.user)
     with (
         tempfile.TemporaryDirectory(prefix="imc-load-") as folder,
         Sinks(
-            options.sinks, ip=ip, port=options.sink_port, is_shared=not options.is_registered, prefix=prefix
+            options.sinks,
+            ip=ip,
+            port=options.sink_port,
+            is_shared=not options.is_registered or bool(options.sink_port),
+            prefix=prefix,
         ) as sinks,
     ):
         proxy = None if options.is_registered else (ip, sinks.port(0))
-        rooms = work.rooms if server.holds_rooms else ()
-        with server.running(Path(folder), rooms, options.names, proxy) as running:
+        with server.running(Path(folder), rooms if server.holds_rooms else (), options.names, proxy) as running:
             sender = Sender(running.address, options.names, ip=ip, password=options.password)
             try:
-                stage = _Stage(running, sender, sinks, options)
-                _prepare(stage, work, is_furnished=server.holds_rooms)
-                figures = _measure(stage, work)
-                if not server.holds_rooms:
-                    _clear(stage, work)
-                return figures
+                yield Stage(running, sender, sinks, options)
             finally:
                 sender.close()
 
 
-def _prepare(stage: _Stage, work: Work, *, is_furnished: bool) -> None:
+def measure(work: Work, server: Server, options: Options) -> Figures:
+    """Start the server, do the work, end the server. CannotStart, SetupFailed, SinkDied, ProcessLookupError."""
+    with staged(server, work.rooms, options) as stage:
+        _prepare(stage, work, is_furnished=server.holds_rooms)
+        figures = measure_on(stage, work)
+        if not server.holds_rooms:
+            _clear(stage, work)
+        return figures
+
+
+def _prepare(stage: Stage, work: Work, *, is_furnished: bool) -> None:
     sender, sinks = stage.sender, stage.sinks
     if stage.options.is_registered:
         host = f"[{sinks.ip}]" if ":" in sinks.ip else sinks.ip
@@ -163,7 +173,7 @@ def _prepare(stage: _Stage, work: Work, *, is_furnished: bool) -> None:
     stage.rehearse(work.warm_up, 0, "warm-up")
 
 
-def _clear(stage: _Stage, work: Work) -> None:
+def _clear(stage: Stage, work: Work) -> None:
     """Destroy what was made on a server that goes on, and hear it out: it is not left with copies for nobody."""
     made = {room.number: room.members[0] for room in work.rooms}
     made |= {ask.room: ask.sender for ask in (*work.warm_up, *work.asks) if ask.command == "#create"}
@@ -189,7 +199,7 @@ class _Used:
     at: float
 
     @classmethod
-    def now(cls, stage: _Stage) -> _Used:
+    def now(cls, stage: Stage) -> _Used:
         return cls(
             proc.cpu_seconds(stage.pids),
             stage.sinks.cpu_seconds(),
@@ -222,11 +232,12 @@ class _Beginning:
     pss: float
 
     @classmethod
-    def now(cls, stage: _Stage) -> _Beginning:
+    def now(cls, stage: Stage) -> _Beginning:
         return cls(stage.tally.repeated, stage.sinks.dropped(), proc.memory(stage.pids).pss)
 
 
-def _measure(stage: _Stage, work: Work) -> Figures:
+def measure_on(stage: Stage, work: Work) -> Figures:
+    """Do the work on a server that is ready for it."""
     begin, before = _Beginning.now(stage), _Used.now(stage)
     sent, asked = stage.play(work.asks, work.told, work.outstanding)
     time.sleep(AFTERWARDS)

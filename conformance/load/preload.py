@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from conformance.load.sender import Names
@@ -31,18 +32,18 @@ def create_tables(database: Path) -> None:
     connection.close()
 
 
-def fill(database: Path, rooms: Iterable[Room], names: Names) -> None:
-    """Put the rooms into the tables that are there."""
+def fill(database: Path, rooms: Collection[Room], names: Names) -> None:
+    """Put the rooms into the tables that are there. They are gone through twice."""
     with sqlite3.connect(database) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        for room in rooms:
-            connection.execute(
-                "INSERT INTO imc_rooms (name, domain, flag) VALUES (?, ?, 0)",
-                (f"{names.room}{room.number}", names.domain),
-            )
-            connection.executemany(
-                "INSERT INTO imc_members (username, domain, room, flag) VALUES (?, ?, ?, ?)", _members(room, names)
-            )
+        connection.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000;")
+        connection.executemany(
+            "INSERT INTO imc_rooms (name, domain, flag) VALUES (?, ?, 0)",
+            ((f"{names.room}{room.number}", names.domain) for room in rooms),
+        )
+        connection.executemany(
+            "INSERT INTO imc_members (username, domain, room, flag) VALUES (?, ?, ?, ?)",
+            (row for room in rooms for row in _members(room, names)),
+        )
     connection.close()
 
 
@@ -50,3 +51,19 @@ def _members(room: Room, names: Names) -> Iterator[tuple[str, str, str, int]]:
     uri = names.room_uri(room.number)
     for index, user in enumerate(room.members):
         yield f"{names.user}{user}", names.domain, uri, MEMBER if index else OWNER
+
+
+def register(database: Path, users: int, names: Names, contact: Callable[[int], str]) -> None:
+    """Bindings of the first ``users`` users in imc's own table, for an hour; ``contact`` is the HOST:PORT of each."""
+    now = time.time()
+    with sqlite3.connect(database) as connection:
+        connection.executemany(
+            "INSERT INTO imc_bindings (username, domain, contact, q, expires, call_id, cseq, path, received, flow, "
+            "instance, user_agent, registered) VALUES (?, ?, ?, 1000, ?, ?, 1, '[]', '', '', '', 'load', ?)",
+            (
+                (f"{names.user}{user}", names.domain, f"sip:{names.user}{user}@{contact(user)}", now + 3600,
+                 f"{user}.{names.room}", now)
+                for user in range(users)
+            ),
+        )  # fmt: skip
+    connection.close()

@@ -11,14 +11,16 @@ from typing import NamedTuple
 _SCHED = 2  # CPUCLOCK_SCHED of linux/posix-timers.h
 _TICK = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
-_FIELD = re.compile(r"^(VmHWM|Pss):\s+(\d+) kB$", re.MULTILINE)
+_FIELD = re.compile(r"^(VmHWM|VmRSS|Pss):\s+(\d+) kB$", re.MULTILINE)
 
 
 class Memory(NamedTuple):
-    """Megabytes of all processes of a tree: the most that was resident so far, and what is its own share now."""
+    """Megabytes of all processes of a tree: the most that was resident so far, what is its own share now, and what is
+    resident now."""
 
     rss_peak: float
     pss: float
+    rss: float
 
 
 def tree(pid: int) -> list[int]:
@@ -50,11 +52,12 @@ def _own_seconds(pid: int) -> float:
 
 def memory(pids: list[int]) -> Memory:
     """PSS is 0 where the kernel does not let us see it."""
-    peak, pss = 0, 0
+    peak, pss, rss = 0, 0, 0
     for pid in pids:
         peak += _kilobytes(pid, "status", "VmHWM")
         pss += _kilobytes(pid, "smaps_rollup", "Pss")
-    return Memory(peak / 1024, pss / 1024)
+        rss += _kilobytes(pid, "status", "VmRSS")
+    return Memory(peak / 1024, pss / 1024, rss / 1024)
 
 
 def busy_seconds() -> float:

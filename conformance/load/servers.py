@@ -61,10 +61,18 @@ class Server(Protocol):
 
 
 class Imc:
-    """imc with its durable defaults (SQLite, each 2xx on disk), limits off, mode none on loopback."""
+    """imc with its durable defaults (SQLite, each 2xx on disk), limits off, mode none on loopback.
+
+    ``settings`` are KEY=VALUE for ``--set``; ``prepare`` is called with the path of its database before it starts.
+    """
 
     name = "imc"
     holds_rooms = True
+
+    def __init__(self, settings: Sequence[str] = (), prepare: Callable[[Path], None] | None = None) -> None:
+        self.settings = settings
+        self.prepare = prepare
+
     _CONFIG: ClassVar[str] = """
 [imc]
 domains = ["{domain}"]
@@ -90,14 +98,16 @@ listen = ""
         to = f'outbound_proxy = "sip:{proxy[0]}:{proxy[1]}"' if proxy else ""
         config.write_text(self._CONFIG.format(domain=names.domain, proxy=to))
         command = [sys.executable, "-m", "imc"]
-        if rooms:
+        if rooms or self.prepare is not None:
             upgraded = subprocess.run(  # noqa: S603 - our own command
                 [*command, "db", "upgrade", "-c", str(config)], cwd=folder, capture_output=True, text=True, check=False
             )
             if upgraded.returncode:
                 raise CannotStart(f"imc: {upgraded.stderr}")
             preload.fill(folder / "imc.db", rooms, names)
-        command += ["serve", "-c", str(config), "--set"]
+            if self.prepare is not None:
+                self.prepare(folder / "imc.db")
+        command += ["serve", "-c", str(config), *(word for each in self.settings for word in ("--set", each)), "--set"]
         with _spawned(lambda port: [*command, f"sip.listen=udp:127.0.0.1:{port}"], folder) as running:
             yield running
 

@@ -44,6 +44,14 @@ class Imc(Section):
         100_000,
         ge=16,
     )
+    max_members_in_memory: int = setting(
+        "Members of all rooms in memory, 50 to 200 bytes each; beyond that the rooms unused for longest leave it.",
+        1_000_000,
+        ge=1_000,
+    )
+    room_idle_limit: float = setting(
+        "Seconds after which a room that nobody uses leaves memory, give or take a sixteenth.", 3_600.0, ge=1
+    )
     imc_cmd_start_char: Annotated[str, AfterValidator(checks.start_char)] = setting(
         "The character with which a command begins.", "#", reload=True
     )

@@ -133,8 +133,9 @@ class Bindings:
                 expired.append(binding)
             else:
                 by_aor.setdefault(binding.aor, []).append(binding)
-        for aor, group in by_aor.items():
-            self.apply(aor, group)
+        self._by_aor = {aor: best_first(group) if len(group) > 1 else (group[0],) for aor, group in by_aor.items()}
+        self._count = sum(map(len, self._by_aor.values()))
+        self._rebuild_heap()
         return expired
 
     def apply(self, aor: Aor, bindings: Iterable[Binding]) -> None:

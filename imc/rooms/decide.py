@@ -221,10 +221,8 @@ def _changes(source: str, dest: str | None, case: Case) -> tuple[Change, ...]:
 
 
 def _list_members(room: Room, command: Command, sender: Aor, policy: Policy) -> Decision:
-    # spec R-LIST-2: by rank; sorted() keeps the audience's order by address within one
-    found = sorted(((user, room.members[user].role) for user in room.audience), key=lambda one: -one[1])
-    kept = tuple(found[: policy.limits.max_list_entries])
-    told = answer(command.room, sender, "member-list", members=kept, left_off=len(found) - len(kept))
+    kept = room.ranked(policy.limits.max_list_entries)  # spec R-LIST-2
+    told = answer(command.room, sender, "member-list", members=kept, left_off=len(room.audience) - len(kept))
     return _done(room, command, "R-LIST-1", told)
 
 

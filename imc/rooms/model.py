@@ -12,8 +12,10 @@ rows; so what is read back is what was decided (spec R-DURABLE-3).
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import islice
 from typing import NamedTuple
 
 from immutables import Map
@@ -43,6 +45,9 @@ class Member(NamedTuple):
     serial: int = 0
 
 
+# Look-alike keys that several members share; of a room of `LARGE` and more, how many members each key has.
+Labels = frozenset[str] | Map[str, int]
+LARGE = 256
 _PLAIN = {role: Member(role) for role in Role}
 
 
@@ -58,9 +63,11 @@ class Room:
     aor: Aor
     is_private: bool
     members: Map[Aor, Member]
-    # Computed when first asked for, and handed on when one member comes or goes: a message walks over no members.
+    # Computed when first asked for, and handed on when one member comes or goes: a message walks over no members, and
+    # nor does a list or a change, however many there are.
     _audience: tuple[Aor, ...] | None = field(default=None, init=False, repr=False, compare=False)
-    _shared_labels: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
+    _staff: tuple[Aor, ...] | None = field(default=None, init=False, repr=False, compare=False)
+    _labels: Labels | None = field(default=None, init=False, repr=False, compare=False)
 
     def role(self, user: Aor) -> Role | None:
         entry = self.members.get(user)
@@ -77,31 +84,52 @@ class Room:
 
     def audience_without(self, user: Aor) -> tuple[Aor, ...]:
         """The audience but one. O(log n) to find the one, then a copy of pointers."""
-        audience = self.audience
-        at = bisect_left(audience, user)
-        if at == len(audience) or audience[at] != user:
-            return audience
-        return audience[:at] + audience[at + 1 :]
+        return _with(self.audience, user, is_in=False)
+
+    @property
+    def staff(self) -> tuple[Aor, ...]:
+        """Admins and owners, sorted."""
+        if self._staff is None:
+            found = tuple(sorted(user for user, entry in self.members.items() if entry.role > Role.MEMBER))
+            object.__setattr__(self, "_staff", found)
+            return found
+        return self._staff
+
+    def ranked(self, limit: int | None = None) -> tuple[tuple[Aor, Role], ...]:
+        """The audience by rank, within a rank sorted (spec R-LIST-2); at most ``limit`` of them."""
+        staff = sorted(((user, self.members[user].role) for user in self.staff), key=lambda one: -one[1])[:limit]
+        others = frozenset(self.staff)
+        rest = None if limit is None else limit - len(staff)
+        return (*staff, *islice(((user, Role.MEMBER) for user in self.audience if user not in others), rest))
 
     def having(self, *roles: Role) -> tuple[Aor, ...]:
-        """Those who have one of the roles, sorted."""
-        return tuple(sorted(user for user, entry in self.members.items() if entry.role in roles))
+        """Those of the staff who have one of the roles, sorted."""
+        return tuple(user for user in self.staff if self.members[user].role in roles)
 
     def is_last_owner(self, user: Aor) -> bool:
         return self.role(user) is Role.OWNER and self.having(Role.OWNER) == (user,)
 
     def label(self, user: Aor) -> str:
         """What a room message shows of its sender (spec R-MSG-6)."""
-        shared = self._shared_labels
-        if shared is None:
-            seen: set[str] = set()
-            twice: set[str] = set()
-            for one in self.audience:
-                key = lookalike_key(one.user)
-                (twice if key in seen else seen).add(key)
-            shared = frozenset(twice)
-            object.__setattr__(self, "_shared_labels", shared)
-        return f"{user.user}@{user.host}" if shared and lookalike_key(user.user) in shared else user.user
+        labels = self._labels
+        if labels is None:
+            labels = _labels_of(self.audience)
+            object.__setattr__(self, "_labels", labels)
+        if not labels:
+            return user.user
+        key = lookalike_key(user.user)
+        is_shared = labels.get(key, 0) > 1 if isinstance(labels, Map) else key in labels
+        return f"{user.user}@{user.host}" if is_shared else user.user
+
+
+def _labels_of(audience: Sequence[Aor]) -> Labels:
+    counts: dict[str, int] = {}
+    for user in audience:
+        key = lookalike_key(user.user)
+        counts[key] = counts.get(key, 0) + 1
+    if len(audience) >= LARGE:
+        return Map(counts)
+    return frozenset(key for key, count in counts.items() if count > 1)
 
 
 class RoomCreated(NamedTuple):
@@ -138,21 +166,40 @@ def apply(room: Room | None, aor: Aor, change: Change) -> Room | None:
             return Room(aor, is_private, _NOBODY)
         case MemberSet(user, entry) if room is not None:
             after = Room(aor, room.is_private, room.members.set(user, entry))
-            return _hand_on(room, after, user, is_in=entry.role > Role.INVITED)
+            return _hand_on(room, after, user, entry)
         case MemberGone(user) if room is not None and user in room.members:
             after = Room(aor, room.is_private, room.members.delete(user))
-            return _hand_on(room, after, user, is_in=False)
+            return _hand_on(room, after, user, None)
         case RoomDestroyed() if room is not None:
             return None
     raise ValueError(f"{change} cannot follow on {room}")
 
 
-def _hand_on(before: Room, after: Room, user: Aor, *, is_in: bool) -> Room:
-    """Derive the audience from the one before, instead of a walk over all members."""
+def _hand_on(before: Room, after: Room, user: Aor, entry: Member | None) -> Room:
+    """Derive what was computed of the room before from that, instead of a walk over all members."""
+    role = Role.INVITED if entry is None else entry.role
+    former = before.role(user) or Role.INVITED
     if before._audience is not None:
-        rest = before.audience_without(user)
-        if is_in:
-            at = bisect_left(rest, user)
-            rest = (*rest[:at], user, *rest[at:])
-        object.__setattr__(after, "_audience", rest)
+        object.__setattr__(after, "_audience", _with(before._audience, user, is_in=role > Role.INVITED))
+    if before._staff is not None:
+        object.__setattr__(after, "_staff", _with(before._staff, user, is_in=role > Role.MEMBER))
+    if isinstance(before._labels, Map):
+        step = (role > Role.INVITED) - (former > Role.INVITED)
+        object.__setattr__(after, "_labels", _counted(before._labels, lookalike_key(user.user), step))
     return after
+
+
+def _with(users: tuple[Aor, ...], user: Aor, *, is_in: bool) -> tuple[Aor, ...]:
+    """The sorted users with this one, or without. O(log n), and a copy of pointers where it makes a difference."""
+    at = bisect_left(users, user)
+    was_in = at < len(users) and users[at] == user
+    if was_in == is_in:
+        return users
+    return (*users[:at], user, *users[at:]) if is_in else users[:at] + users[at + 1 :]
+
+
+def _counted(counts: Map[str, int], key: str, step: int) -> Map[str, int]:
+    if not step:
+        return counts
+    count = counts.get(key, 0) + step
+    return counts.set(key, count) if count else counts.delete(key)

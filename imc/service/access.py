@@ -56,8 +56,9 @@ class Access:
         self._on_read = on_read
         self._gathering = 0
 
-    def rooms_in_memory(self) -> int:
-        return self._shards.rooms_in_memory()
+    def changed(self, slot: Slot) -> None:
+        """The room of this slot is another one now."""
+        self._shards.weigh(slot)
 
     def with_room(self, aor: Aor, then: Callable[[Slot], None], answer: Answer) -> None:
         """Call ``then`` with the room in memory: now, or when those before have gone on and it was read."""
@@ -67,7 +68,7 @@ class Access:
         elif len(slot.waiting) >= self._options.max_waiting_per_room:
             answer(try_later())
         else:
-            slot.waiting.append((then, answer))
+            slot.wait((then, answer))
             self._advance(slot)
 
     def hold(
@@ -78,7 +79,7 @@ class Access:
         async def work() -> None:
             try:
                 found = await read()
-                slot.waiting.appendleft((lambda slot: then(slot, found), answer))
+                slot.wait((lambda slot: then(slot, found), answer), is_first=True)
             finally:
                 slot.is_held = False
                 self._advance(slot)
@@ -119,7 +120,7 @@ class Access:
         """Let those who wait go on, until something has to be read for one of them."""
         while slot.waiting and not slot.is_held:
             if slot.is_loaded:
-                _attempt(slot, *slot.waiting.popleft())
+                _attempt(slot, *slot.next_waiting())
             else:
                 slot.is_held = True
                 self._spawn(lambda: self._read(slot))
@@ -130,14 +131,14 @@ class Access:
         except Exception as error:  # whatever it is: who waits is told, and who comes next reads again
             _note(error)
             slot.is_held = False
-            waiting = list(slot.waiting)
-            slot.waiting.clear()
+            waiting, slot.waiting = slot.waiting, ()
             for _, answer in waiting:
                 answer(failed(error))
         else:
             slot.room = room
             slot.is_loaded = True
             slot.is_held = False
+            self._shards.weigh(slot)
             self._on_read(slot, room)
             self._advance(slot)
 

@@ -21,7 +21,7 @@ class StoreFacts:
         self.active = 0
 
     async def room_exists(self, aor: Aor) -> bool:
-        return await self._reader.run(self._store.load_room, aor) is not None
+        return await self._reader.run(self._store.room_exists, aor)
 
     async def account_exists(self, aor: Aor) -> bool:
         return await self._accounts.load(aor) is not None

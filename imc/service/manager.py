@@ -105,7 +105,7 @@ class Manager:
         return [MemberSummary(user, member.role.name.lower()) for user, member in ranked]
 
     async def room_active(self, room: Aor) -> bool:
-        return await self._reader.run(self._store.load_room, room) is not None
+        return await self._reader.run(self._store.room_exists, room)
 
     async def room_member(self, room: Aor, user: Aor) -> bool:
         live = await self._reader.run(self._store.load_room, room)

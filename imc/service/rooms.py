@@ -96,10 +96,6 @@ class Rooms:
         if self._circumstances.known(sender) is None:
             self._access.look_ahead(room, partial(self._circumstances.learn, sender))
 
-    def in_memory(self) -> int:
-        """How many rooms are."""
-        return self._access.rooms_in_memory()
-
     # --- judge ------------------------------------------------------------------------------------------------------
 
     def _command(self, inbound: Inbound, command: Command, slot: Slot) -> None:
@@ -244,12 +240,14 @@ class Rooms:
         if decision.changes:
             slot.room = decision.room
         slot.uncommitted += 1
+        self._access.changed(slot)
         self._outbox.flush()
         try:
             self._writer.submit(ops, committed, guard)
         except (Overloaded, StoreUnavailable) as error:
             slot.uncommitted -= 1
             slot.room = before
+            self._access.changed(slot)
             fail(error)
 
     def _note(self, judged: Judged) -> None:

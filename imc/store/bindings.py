@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from imc.aor import Aor
 from imc.registrar.bindings import Binding
 from imc.sip.flow import Flow
+from imc.store.addresses import Addresses
 from imc.store.batch import Batch
 from imc.store.database import Database
 from imc.store.sql import Cursor
@@ -24,11 +24,12 @@ class BindingStore:
 
     database: Database
     sql: Statements
+    addresses: Addresses
 
     def load_bindings(self) -> list[Binding]:
         """All bindings, expired ones too, in no order. A row that cannot be read is left out: users register anew."""
         rows = self.database.read(self.sql.load_bindings.rows)
-        return [binding for row in rows if (binding := _binding(row)) is not None]
+        return [binding for row in rows if (binding := _binding(row, self.addresses)) is not None]
 
 
 def apply_bindings(sql: Statements, cursor: Cursor, batch: Batch) -> None:
@@ -62,17 +63,20 @@ def _row(binding: Binding) -> Sequence[Any]:
     )
 
 
-def _binding(row: Sequence[Any]) -> Binding | None:
+def _binding(row: Sequence[Any], addresses: Addresses) -> Binding | None:
     username, domain, contact, q, expires, call_id, cseq, path, received, flow, instance, user_agent, registered = row
+    aor = addresses.get(username, domain)
+    if aor is None:
+        return None
     try:
         return Binding(
-            aor=Aor.make(username, domain),
+            aor=aor,
             contact=contact,
             q=q,
             expires_wall=expires,
             call_id=call_id,
             cseq=cseq,
-            path=tuple(str(value) for value in json.loads(path)),
+            path=() if path == "[]" else tuple(str(value) for value in json.loads(path)),
             received=received,
             flow=_flow(flow) if flow else None,
             instance=instance,

@@ -13,9 +13,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from immutables import Map
 from sqlalchemy import and_, func, or_, select
 
-from imc.aor import Aor, canonical_user
+from imc.aor import Aor
 from imc.rooms.model import Member, Role, Room
 from imc.rooms.model import member as plain_member
+from imc.store.addresses import Addresses
 from imc.store.batch import Batch
 from imc.store.database import Database
 from imc.store.schema import (
@@ -27,7 +28,7 @@ from imc.store.schema import (
     ROOM_PRIVATE,
     Tables,
 )
-from imc.store.sql import Builder, Cursor
+from imc.store.sql import Builder, Cursor, Statement
 from imc.store.statements import Statements
 
 T = TypeVar("T")
@@ -86,6 +87,8 @@ class RoomStore:
     build: Builder
     sql: Statements
     tables: Tables
+    addresses: Addresses
+    room_flag: Statement
 
     def load_room(self, aor: Aor) -> Room | None:
         """The room with its members and invitations, as one state of the database; None where there is none.
@@ -97,7 +100,12 @@ class RoomStore:
         own = next((row for row in rows if row[0] is None), None)
         if own is None or own[2] & ROOM_DELETED:
             return None
-        return Room(aor, bool(own[2] & ROOM_PRIVATE), _members(rows))
+        return Room(aor, bool(own[2] & ROOM_PRIVATE), _members(rows, self.addresses))
+
+    def room_exists(self, aor: Aor) -> bool:
+        """Whether there is one, however many are in it."""
+        rows = self.database.read(lambda cursor: self.room_flag.rows(cursor, *aor))
+        return bool(rows) and not rows[0][0] & ROOM_DELETED
 
     def list_rooms(self, limit: int, after: Position | None = None) -> Page[RoomSummary]:
         """All rooms, ordered by name and host, ``limit`` a page (at most `MAX_PAGE`)."""
@@ -186,6 +194,12 @@ class RoomStore:
         return flags
 
 
+def room_flag(build: Builder, tables: Tables) -> Statement:
+    """The flag of a room's row; it walks over no members."""
+    rooms = tables.rooms
+    return build.compile(select(rooms.c.flag).where(build.has(rooms, name="name", domain="domain")), "name", "domain")
+
+
 def apply_rooms(sql: Statements, cursor: Cursor, batch: Batch, wall: float) -> None:
     """Write the rooms and members of a batch: what goes, then what comes."""
     cleared = list(batch.cleared_rooms)
@@ -228,15 +242,14 @@ def _member_rows(
     return gone, put, invited, settled
 
 
-def _members(rows: Iterable[Sequence[Any]]) -> Map[Aor, Member]:
+def _members(rows: Iterable[Sequence[Any]], addresses: Addresses) -> Map[Aor, Member]:
     """The map of a room's members, from (username, domain, flag, invited by, serial) rows."""
-    hosts: dict[str, str | None] = {}
     members = Map[Aor, Member]().mutate()
     for username, domain, flag, invited_by, serial in rows:
         if username is None:
             continue
         role = _ROLES[flag & 15]
-        user = _member_aor(username, domain, hosts)
+        user = addresses.get(username, domain)
         if role is None or user is None:
             continue
         entry = plain_member(role) if role is not Role.INVITED else _invited(invited_by, serial)
@@ -251,20 +264,6 @@ def _invited(invited_by: str | None, serial: int | None) -> Member:
     """A Kamailio row has no inviter, so nor has an invitation that came from there."""
     inviter = _room_aor(invited_by) if invited_by else None
     return Member(Role.INVITED, inviter, serial or 0)
-
-
-def _member_aor(username: str, domain: str, hosts: dict[str, str | None]) -> Aor | None:
-    """The address of a row; ``hosts`` remembers the canonical form of each host, of which a room has few."""
-    if domain not in hosts:
-        aor = _aor("x", domain)
-        hosts[domain] = aor.host if aor else None
-    host = hosts[domain]
-    if host is None:
-        return None
-    try:
-        return Aor(canonical_user(username), host)
-    except ValueError:
-        return None
 
 
 def _aor(name: str, domain: str) -> Aor | None:

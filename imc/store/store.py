@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from imc.errors import StoreConflict, StoreError, StoreUnavailable
 from imc.store.accounts import AccountStore
+from imc.store.addresses import Addresses
 from imc.store.batch import Batch, coalesce
 from imc.store.bindings import BindingStore, apply_bindings
 from imc.store.database import Database
@@ -18,7 +19,7 @@ from imc.store.migrations import inspect_tables, prepare
 from imc.store.ops import Op, check
 from imc.store.options import StoreOptions
 from imc.store.outbox import OutboxStore, apply_outbox
-from imc.store.rooms import RoomStore, apply_rooms
+from imc.store.rooms import RoomStore, apply_rooms, room_flag
 from imc.store.schema import Tables, tables
 from imc.store.sql import Builder, Cursor
 from imc.store.statements import Statements, statements
@@ -35,6 +36,8 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
         self.build = build
         self.sql = sql
         self.warnings = tuple(warnings)
+        self.addresses = Addresses()
+        self.room_flag = room_flag(build, names)
         self._wall: Callable[[], float] = database.options.wall
 
     @classmethod

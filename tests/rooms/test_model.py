@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import tracemalloc
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from immutables import Map
 
 from imc.aor import Aor
-from imc.rooms import Member, MemberGone, MemberSet, Role, Room, RoomCreated, RoomDestroyed, apply, member
+from imc.rooms import Member, MemberGone, MemberSet, Role, Room, RoomCreated, RoomDestroyed, apply, member, model
+from imc.rooms.names import lookalike_key
 from tests.rooms.play import ROOM, user
 
 ALICE, BOB, CAROL = user("alice"), user("bob"), user("carol")
@@ -99,3 +103,77 @@ def test_the_invited_take_nobodys_label() -> None:
     joined = apply(here, ROOM, MemberSet(stranger, member(Role.MEMBER)))
     assert joined is not None
     assert joined.label(ALICE) == "alice@imc.test"
+
+
+# --- however many there are: what was computed once is handed on ------------------------------------------------------
+
+
+def test_ranked() -> None:
+    """Spec R-LIST-2."""
+    here = room(dave=Role.MEMBER, carol=Role.ADMIN, alice=Role.MEMBER, bob=Role.OWNER, erin=Role.INVITED)
+    everybody = ((BOB, Role.OWNER), (CAROL, Role.ADMIN), (ALICE, Role.MEMBER), (user("dave"), Role.MEMBER))
+    assert here.ranked() == everybody
+    for limit in range(6):
+        assert here.ranked(limit) == everybody[:limit]
+
+
+_STEPS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from([None, *Role]), st.booleans()), max_size=40)
+
+
+@pytest.mark.parametrize("large", [0, 4, 10_000])
+@given(steps=_STEPS)
+def test_what_is_handed_on_is_what_is_computed(large: int, steps: list[tuple[int, Role | None, bool]]) -> None:
+    """Staff, ranks and labels, whether the room counts as a large one, becomes one, or neither."""
+    users = [Aor(name, host) for name in ("rn", "m", "0", "o", "x") for host in ("imc.test", "other.test")]
+    here = Room(ROOM, False, Map())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "LARGE", large)
+        for number, role, is_asked in steps:
+            who = users[number]
+            if is_asked:
+                here.label(who), here.staff, here.audience
+            if role is None and who not in here.members:
+                continue
+            after = apply(here, ROOM, MemberGone(who) if role is None else MemberSet(who, member(role)))
+            assert after is not None
+            here = after
+        fresh = Room(ROOM, False, here.members)
+        assert (here.staff, here.ranked(), here.audience) == (fresh.staff, fresh.ranked(), fresh.audience)
+        assert [here.label(who) for who in users] == [fresh.label(who) for who in users]
+        counts = Counter(lookalike_key(who.user) for who in fresh.audience)
+        expected = [str(who)[4:] if counts[lookalike_key(who.user)] > 1 else who.user for who in users]
+        assert [here.label(who) for who in users] == expected
+
+
+def test_a_change_of_a_large_room_looks_at_no_other_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+
+    def key(name: str) -> str:
+        looked_at.append(name)
+        return lookalike_key(name)
+
+    monkeypatch.setattr(model, "lookalike_key", key)
+    here = Room(ROOM, False, Map({user(f"user{number}"): member(Role.MEMBER) for number in range(model.LARGE)}))
+    assert here.label(user("user1")) == "user1"
+    assert len(looked_at) == model.LARGE + 1
+    after = apply(here, ROOM, MemberSet(ALICE, member(Role.MEMBER)))
+    assert after is not None
+    assert after.label(ALICE) == "alice"
+    assert looked_at[model.LARGE + 1 :] == ["alice", "alice"]
+
+
+def test_bytes_of_a_member() -> None:
+    """What a member adds to rooms of ten: an entry, and an address that is one object for all rooms."""
+    users = [user(f"user{number}") for number in range(1_000)]
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        rooms = [
+            Room(ROOM, False, Map({users[(number + index) % 1_000]: member(Role.MEMBER) for index in range(10)}))
+            for number in range(1_000)
+        ]
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(rooms) == 1_000
+    assert used / 10_000 < 64

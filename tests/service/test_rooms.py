@@ -153,6 +153,7 @@ class Play:
         options: RoomOptions,
         writer: WriterOptions | None,
         trace: SpecTrace | None,
+        shards: Shards | None,
     ) -> None:
         self.nursery = nursery
         self.base = Base()
@@ -168,7 +169,7 @@ class Play:
         self.circumstances = Circumstances(self.facts, lambda: WALL)
         self.outbox = Outbox(self.writer, ids, lambda: WALL, load=self._load_waiting, spawn=self._spawn)
         self.outbox.attach(cast(Engine, self.engine))
-        self.shards = Shards(2, 1_000)
+        self.shards = shards or Shards(2, 1_000)
         self.rooms = Rooms(
             options,
             policy=POLICY,
@@ -249,10 +250,13 @@ class Play:
 
 @asynccontextmanager
 async def play(
-    options: RoomOptions | None = None, writer: WriterOptions | None = None, trace: SpecTrace | None = None
+    options: RoomOptions | None = None,
+    writer: WriterOptions | None = None,
+    trace: SpecTrace | None = None,
+    shards: Shards | None = None,
 ) -> AsyncIterator[Play]:
     async with trio.open_nursery() as nursery:
-        on = Play(nursery, options or RoomOptions(), writer, trace)
+        on = Play(nursery, options or RoomOptions(), writer, trace, shards)
         nursery.start_soon(on.writer.run)
         yield on
         nursery.cancel_scope.cancel()
@@ -458,6 +462,26 @@ async def test_room_is_read_again_after_a_failure() -> None:
         assert (await on.send("alice", "hello")).status == 503
         del on.base.tables.members[ROOM, user("bob")]
         assert (await on.send("bob", "#leave")).status == 403
+
+
+@pytest.mark.parametrize(("max_rooms", "max_members"), [(4, 1_000), (1_000, 8)])
+async def test_more_rooms_in_use_than_fit_in_memory(max_rooms: int, max_members: int) -> None:
+    """Those that leave come back as they were, whatever was asked of them last."""
+    async with play(shards=Shards(0, max_rooms, max_members)) as on:
+        rooms = [Aor(f"chat-{number}", DOMAIN) for number in range(20)]
+        for room in rooms:
+            assert (await on.send("alice", "#create", room)).status == 200
+            assert (await on.send("bob", "#join", room)).status == 200
+        for turn in range(3):
+            for number, room in enumerate(rooms):
+                name = "bob" if (turn + number) % 2 else "carol"
+                expected = 202 if name == "bob" else 403
+                assert (await on.send(name, "hello", room)).status == expected
+                assert on.shards.rooms_in_memory <= 4
+                assert on.shards.members_in_memory <= 8
+        assert len(on.base.reads) > 3 * len(rooms)
+        assert on.counted == len(rooms)
+        assert all(on.roles(room) == {"alice": "owner", "bob": "member"} for room in rooms)
 
 
 async def test_room_that_was_made_all_the_same_is_counted() -> None:

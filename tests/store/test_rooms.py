@@ -343,3 +343,18 @@ def test_statements_use_an_index(store: Store, database: Database) -> None:
                 assert "Sort" not in plan
         finally:
             database.execute("ALTER ROLE root RESET enable_seqscan")
+
+
+def test_whether_there_is_a_room(store: Store) -> None:
+    assert not store.room_exists(ROOM)
+    store.commit([PutRoom(ROOM, True), PutMember(ROOM, ALICE, OWNER)])
+    assert store.room_exists(ROOM)
+    assert not store.room_exists(ALICE)
+    store.commit([DeleteRoom(ROOM)])
+    assert not store.room_exists(ROOM)
+
+
+def test_an_address_is_one_object_for_all_rooms(store: Store) -> None:
+    store.commit([op for room in (ROOM, OTHER) for op in (PutRoom(room, False), PutMember(room, ALICE, OWNER))])
+    (one,), (another,) = members(store.load_room(ROOM)), members(store.load_room(OTHER))
+    assert one is another
