@@ -119,7 +119,12 @@ class Daemon:
             wall=wall,
         )
         self._outbox = Outbox(
-            self._writer, self._ids, wall, load=partial(self._reader.run, store.load_waiting), spawn=self._spawn
+            self._writer,
+            self._ids,
+            wall,
+            load=partial(self._reader.run, store.load_waiting),
+            spawn=self._spawn,
+            wake=loop.wake,
         )
         self._engine = Engine(
             delivery_options(settings),
@@ -302,9 +307,7 @@ class Daemon:
         with trio.move_on_after(DRAIN_SECONDS):
             while self._sip.unanswered or not self._engine.is_idle:
                 await self._loop.wait_pass()
-        left = self._outbox.leftovers()
-        if left:
-            self._writer.submit(left, _log_left)
+        self._outbox.leave()
         with trio.move_on_after(1.0):
             await self._writer.drain()
         self._loop.flush()
@@ -381,11 +384,6 @@ class Daemon:
             **self._writer.statistics(),
             **({} if self._trace is None else self._trace.statistics()),
         }
-
-
-def _log_left(error: Exception | None) -> None:
-    if error is not None:
-        _log.error("leftovers-not-stored", error=str(error))
 
 
 # --- the program ------------------------------------------------------------------------------------------------------

@@ -59,8 +59,8 @@ class Keeper(Protocol):
         ...
 
     def read(self, aor: Aor, limit: int, then: Callable[[Sequence[Dispatch] | None], None]) -> None:
-        """Call ``then`` with a recipient's first copies, in the order of their decisions, or None where the database
-        fails. Whatever was told before is on the disk first."""
+        """Call ``then``, later and never from in here, with a recipient's first copies, in the order of their decisions,
+        or None where the database fails. Whatever was told before is on the disk first."""
         ...
 
 
@@ -81,7 +81,7 @@ class Backlog:
         self.is_reading = False
         self.is_fresh = False  # rows were added after the reading began
         self.epoch = 0  # how often a copy has left a lane for its row
-        self.is_wanted = False  # to be roused when nothing is held any more
+        self.is_wanted = False  # to be roused when nothing is held any more, or what is tried has failed
         self.seen_at = -math.inf
 
 
@@ -157,6 +157,7 @@ class Backlogs:
         backlog = self._get(kept.aor)
         backlog.held += 1
         backlog.is_awake = True
+        backlog.due = math.inf
         backlog.epoch += 1
         self._total += 1
         self._counts["kept"] += 1
@@ -188,7 +189,10 @@ class Backlogs:
     def settled(self, kept: Kept) -> None:
         """A copy that was held has ended."""
         self._keeper.drop(kept)
-        self.of[kept.aor].level = 0
+        backlog = self.of[kept.aor]
+        backlog.level = 0
+        if backlog.is_awake:
+            backlog.is_wanted = False
         self.let_go(kept)
 
     def let_go(self, kept: Kept) -> None:
@@ -201,7 +205,11 @@ class Backlogs:
     def contacts_changed(self, aor: Aor) -> None:
         """Somebody has registered, or the like."""
         backlog = self.of.get(aor)
-        if backlog is not None and self._is_reachable(aor):
+        if backlog is None or not self._is_reachable(aor):
+            return
+        if backlog.is_awake:  # what is being tried may have gone the old way
+            backlog.is_wanted = True
+        else:
             self._rouse(backlog)
 
     def seen(self, aor: Aor) -> None:
@@ -273,6 +281,7 @@ class Backlogs:
 
     def _rest(self, backlog: Backlog, retry_after: float | None) -> None:
         backlog.is_awake = False
+        is_wanted, backlog.is_wanted = backlog.is_wanted, False
         options = self.options
         if not self._is_reachable(backlog.aor):
             self._set_due(backlog, math.inf)  # `contacts_changed` will tell
@@ -281,6 +290,8 @@ class Backlogs:
         backlog.level += 1
         if retry_after is not None:
             delay = min(max(retry_after, 1.0), options.retry_longest)
+        elif is_wanted:
+            delay = 0.0
         self._set_due(backlog, self._clock() + delay * (1.0 + 0.1 * _share(backlog.aor)))
 
     # --- out --------------------------------------------------------------------------------------------------------
@@ -321,13 +332,16 @@ class Backlogs:
         def take(page: Sequence[Dispatch] | None) -> None:
             self._reading -= 1
             backlog.is_reading = False
-            if self.of.get(backlog.aor) is backlog:
+            try:
+                if self.of.get(backlog.aor) is not backlog:
+                    return
                 # spec S-LANE-18
                 if backlog.is_awake and backlog.epoch == epoch and not backlog.held:
                     self._take(backlog, page)
                 else:
                     self._go_on(backlog)
-            self._read_next()
+            finally:
+                self._read_next()
 
         return take
 

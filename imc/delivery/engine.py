@@ -155,7 +155,7 @@ class Engine:
             self._enter(dispatch, aor)
         elif self._is_promised(dispatch):
             self._keep_behind(dispatch, aor)
-        elif dispatch.kind == "message":  # spec S-LANE-16: of this moment, and they are not here
+        elif self._is_momentary(dispatch):  # spec S-LANE-16: and they are not here
             self._end(dispatch, aor, 480)
         else:
             self._enter(dispatch, aor)
@@ -175,7 +175,8 @@ class Engine:
         # spec S-LANE-5
         if len(lane.queue) >= self._options.lane_queue or self._queued >= self._options.total_queue:
             self._counts["overflowed"] += 1
-            if copy.fork is None and self._is_promised(copy.dispatch) and self._hold(lane):
+            is_new = copy.fork is None and copy.dispatch.kept is None
+            if is_new and self._is_promised(copy.dispatch) and self._hold(lane):
                 self._keep_behind(copy.dispatch, lane.aor)
             else:
                 self._leg_done(lane, copy, 503, retry_after=_SOON)
@@ -220,10 +221,11 @@ class Engine:
         recipient = self._recipients.get(aor)
         rest = fork.unasked(recipient.groups if recipient is not None else [])
         if not rest:
-            self._settle(dispatch, aor, fork.best if fork.is_refused else 480, is_answered=fork.is_answered)
+            status = fork.best if fork.is_refused else 480
+            self._settle(dispatch, aor, status, fork.retry_after, is_answered=fork.is_answered)
             return
         again = Fork(rest, fork.best)
-        again.kept, again.is_answered = fork.kept, fork.is_answered
+        again.kept, again.is_answered, again.retry_after = fork.kept, fork.is_answered, fork.retry_after
         for lane in rest[0]:
             self._push(lane, Copy(copy.dispatch, again))
 
@@ -246,6 +248,11 @@ class Engine:
         if dispatch.kept is not None:
             return True
         return dispatch.job is not None and dispatch.job.is_durable and self.backlogs.is_keeping
+
+    @staticmethod
+    def _is_momentary(dispatch: Dispatch) -> bool:
+        """Whether a room message is of this moment only."""
+        return dispatch.kind == "message" and dispatch.job is not None and not dispatch.job.is_durable
 
     def _keep_behind(self, dispatch: Dispatch, aor: Aor) -> None:
         kept = dispatch.kept_for(aor)
@@ -559,10 +566,12 @@ class Engine:
             self._settle(copy.dispatch, lane.aor, status, retry_after, is_answered=is_answered)
             return
         fork.is_answered |= is_answered
+        fork.note_retry_after(retry_after)
         group = fork.group
         result = fork.leg_done(status)
         if result is not None:
-            self._settle(fork.kept or copy.dispatch, lane.aor, result, is_answered=fork.is_answered)
+            whole = fork.kept or copy.dispatch
+            self._settle(whole, lane.aor, result, fork.retry_after, is_answered=fork.is_answered)
         elif fork.group != group:
             for other in fork.groups[fork.group]:
                 if other.is_gone:

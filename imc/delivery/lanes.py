@@ -31,10 +31,10 @@ class Fork:
     """One message to several contacts: settled by the first 2xx, or when every contact of every q has failed.
 
     ``kept`` is the recipient's copy as one that has a row of its own, where it has one. ``is_answered``: a contact gave
-    a final answer.
+    a final answer. ``retry_after``: the fewest seconds that one asked for.
     """
 
-    __slots__ = ("best", "group", "groups", "is_answered", "is_settled", "kept", "remaining")
+    __slots__ = ("best", "group", "groups", "is_answered", "is_settled", "kept", "remaining", "retry_after")
 
     def __init__(self, groups: list[list[Lane]], best: int = _NONE_YET) -> None:
         self.groups = groups
@@ -44,6 +44,12 @@ class Fork:
         self.is_settled = False
         self.is_answered = False
         self.kept: Dispatch | None = None
+        self.retry_after: float | None = None
+
+    def note_retry_after(self, seconds: float | None) -> None:
+        """What a contact's answer said (RFC 3261 §20.33): the first of them to be there again is enough."""
+        if seconds is not None:
+            self.retry_after = seconds if self.retry_after is None else min(seconds, self.retry_after)
 
     @property
     def is_refused(self) -> bool:

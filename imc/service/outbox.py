@@ -13,8 +13,9 @@ Invariants
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -32,14 +33,23 @@ _MAX_WITHDRAWN = 10_000
 # What became of copies goes along with the next commit, or after so many seconds: alone it would double the commits.
 _DELAY = 0.05
 _MANY = 500
+_BATCH = 5_000  # changes in one submission: a message to a room that is away must not keep others from the disk
 _ATTEMPT_AGAIN = 1.0  # seconds after a batch that failed
 
 Taken = Callable[[Sequence[Dispatch] | None], None]
 
 
+class _Wait(NamedTuple):
+    """``then`` is called when ``until`` changes are on the disk; with an error before, where it is not patient."""
+
+    until: int
+    then: Callable[[Exception | None], None]
+    is_patient: bool
+
+
 class Outbox:
     """``wall`` gives unix seconds; ``load(recipient, limit)`` reads somebody's first waiting copies, ``spawn`` starts
-    tasks.
+    tasks, ``wake`` asks for `tick`.
 
     It is the engine's `imc.delivery.backlog.Keeper`; `attach` the engine before anything else is called.
     """
@@ -52,19 +62,25 @@ class Outbox:
         *,
         load: Callable[[Aor, int], Awaitable[list[WaitingRow]]],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        wake: Callable[[], None],
     ) -> None:
         self._writer = writer
         self._ids = ids
         self._wall = wall
         self._load = load
         self._spawn = spawn
+        self._wake = wake
         self._engine: Engine
         self._seq = 0
         self._ops: list[Op] = []
-        self._is_writing = False
-        self._reads: list[Callable[[Exception | None], None]] = []  # wait for what was told before them
+        self._in_flight: list[Op] = []
+        self._written = 0  # how many are on the disk, or were refused for good
+        self._limit = _BATCH
+        self._waits: deque[_Wait] = deque()
         self._due: float | None = None
         self._is_failing = False
+        self._is_leaving = False
+        self._to_stay_open: set[int] = set()
 
     def attach(self, engine: Engine) -> None:
         self._engine = engine
@@ -96,7 +112,9 @@ class Outbox:
 
     def job_done(self, job: Job) -> None:
         """Its last copy is settled, or has a row of its own."""
-        if job.is_durable:
+        if job.seq in self._to_stay_open:  # a start hands it over anew
+            self._to_stay_open.discard(job.seq)
+        elif job.is_durable:
             self._ops.append(CloseOutbox(job.seq) if job.kept else DeleteOutbox(job.id))
 
     # --- copies with rows of their own (`imc.delivery.backlog.Keeper`) ------------------------------------------------
@@ -121,21 +139,25 @@ class Outbox:
 
     # spec S-LANE-18
     def read(self, aor: Aor, limit: int, then: Taken) -> None:
-        def written(error: Exception | None) -> None:
-            if error is not None:
-                then(None)
-            else:
-                self._spawn(lambda: self._read(aor, limit, then))
-
-        self.after_all(written)
+        self._wait(lambda _: self._spawn(lambda: self._read(aor, limit, then)), is_patient=True)
 
     async def _read(self, aor: Aor, limit: int, then: Taken) -> None:
         try:
             rows = await self._load(aor, limit)
+            page = self._page_of(rows)
         except ImcError as error:
             _log.warning("waiting-not-read", recipient=str(aor), error=str(error))
             then(None)
-            return
+        except Exception as error:  # whatever it is: the one who reads is told, or nobody is read any more
+            _log.error("waiting-not-read", recipient=str(aor), exc_info=error)
+            then(None)
+        else:
+            if rows and not page:
+                self.read(aor, limit, then)  # what is behind those
+            else:
+                then(page)
+
+    def _page_of(self, rows: Iterable[WaitingRow]) -> list[Dispatch]:
         page = []
         for row in rows:
             dispatch = copy_of(row)
@@ -143,7 +165,7 @@ class Outbox:
                 self.change(row, is_dead=True)
             else:
                 page.append(dispatch)
-        then(page)
+        return page
 
     def change(self, row: WaitingRow, *, is_dead: bool) -> None:
         """A row of somebody whose backlog rests: dead from now on, or to be tried again as if it were new."""
@@ -160,7 +182,10 @@ class Outbox:
 
     def after_all(self, then: Callable[[Exception | None], None]) -> None:
         """Call ``then`` when all that was told before is on the disk, or with what kept it from there."""
-        self._reads.append(then)
+        self._wait(then, is_patient=False)
+
+    def _wait(self, then: Callable[[Exception | None], None], *, is_patient: bool) -> None:
+        self._waits.append(_Wait(self._written + len(self._in_flight) + len(self._ops), then, is_patient))
         self.flush()
 
     def next_deadline(self) -> float | None:
@@ -169,59 +194,71 @@ class Outbox:
 
     def tick(self, now: float) -> None:
         """Called after each wake-up."""
-        if self._due is None and self._ops and not self._is_writing:
+        if self._in_flight:
+            return
+        if self._due is None and self._ops:
             self._due = now + (_ATTEMPT_AGAIN if self._is_failing else _DELAY)
         if self._due is not None and (now >= self._due or (len(self._ops) >= _MANY and not self._is_failing)):
             self.flush()
 
     def flush(self) -> None:
         """Have written what became of copies. What the writer cannot take now goes later."""
-        if self._is_writing or not (self._ops or self._reads):
+        if self._in_flight:
             return
         self._due = None
-        ops, self._ops = self._ops, []
-        reads, self._reads = self._reads, []
-        if not ops:
-            for then in reads:
-                then(None)
+        self._end_waits(None)
+        if not self._ops:
             return
-
-        def committed(error: Exception | None) -> None:
-            self._is_writing = False
-            self._is_failing = error is not None
-            if isinstance(error, StoreConflict) and len(ops) > 1:
-                self._write_each(ops)
-                error = None
-            if error is not None and not isinstance(error, StoreConflict):
-                self._ops[:0] = ops  # at worst they are delivered again after a restart, with the same Call-IDs
-            elif error is not None:
-                _log.error("outbox-row-refused", op=type(ops[0]).__name__, error=str(error))
-            for then in reads:
-                then(error)
-            if self._reads:
-                self.flush()
-
+        ops = self._ops[: self._limit]
         try:
-            self._writer.submit(ops, committed)
-            self._is_writing = True
+            self._writer.submit(ops, self._committed)
         except (Overloaded, StoreUnavailable) as error:
-            self._ops = ops
             self._is_failing = True
-            for then in reads:
-                then(error)
+            self._end_waits(error)
+            self._wake()
+            return
+        del self._ops[: self._limit]
+        self._in_flight = ops
 
-    def _write_each(self, ops: Iterable[Op]) -> None:
-        """One of them does not fit the database: the others shall not suffer for it."""
+    # spec S-LANE-6
+    def _committed(self, error: Exception | None) -> None:
+        ops, self._in_flight = self._in_flight, []
+        self._is_failing = error is not None and not isinstance(error, StoreConflict)
+        if error is None:
+            self._limit = min(2 * self._limit, _BATCH)
+            self._written += len(ops)
+        elif isinstance(error, StoreConflict) and len(ops) == 1:
+            self._written += 1
+            self._refused(ops[0], error)
+        else:
+            self._ops[:0] = ops  # at worst they are delivered again after a restart, with the same Call-IDs
+            if isinstance(error, StoreConflict):  # one of them does not fit: the others shall not suffer for it
+                self._limit = len(ops) // 2
+        self._end_waits(error if self._is_failing else None)
+        is_awaited = self._waits or self._is_leaving or self._limit < _BATCH
+        if self._ops and not self._in_flight and not self._is_failing and is_awaited:
+            self.flush()
+        self._wake()
 
-        def refused(error: Exception | None) -> None:
-            if error is not None:
-                _log.error("outbox-row-refused", error=str(error))
+    def _refused(self, op: Op, error: Exception) -> None:
+        """It does not fit the database. Where it is a copy's row its entry stays as it is, for the next start."""
+        _log.error("outbox-row-refused", op=type(op).__name__, error=str(error))
+        if isinstance(op, PutWaiting):
+            if CloseOutbox(op.seq) in self._ops:
+                self._ops[self._ops.index(CloseOutbox(op.seq))] = DeleteWaiting(op.aor, op.seq, op.part)
+            else:
+                self._to_stay_open.add(op.seq)
 
-        for op in ops:
-            try:
-                self._writer.submit([op], refused)
-            except (Overloaded, StoreUnavailable) as error:
-                refused(error)
+    def _end_waits(self, error: Exception | None) -> None:
+        """Call those whose changes are on the disk, and those who do not wait for longer than until a failure."""
+        due = [wait for wait in self._waits if wait.until <= self._written]
+        failed = [] if error is None else [w for w in self._waits if w.until > self._written and not w.is_patient]
+        if due or failed:
+            self._waits = deque(w for w in self._waits if w.until > self._written and (error is None or w.is_patient))
+        for wait in due:
+            wait.then(None)
+        for wait in failed:
+            wait.then(error)
 
     # --- start and end ----------------------------------------------------------------------------------------------
 
@@ -240,23 +277,22 @@ class Outbox:
         for row in rows:
             try:
                 job = restore(row.id, row.created, row.payload, row.recipients, row.seq)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 _log.error("outbox-row-unreadable", id=row.id, error=str(error))
                 continue
             taken = own[row.seq]
+            job.kept = len(taken)  # be they listed still or, after a shutdown, not any more
             for dispatch in job.dispatches if taken else ():
-                left = tuple(aor for aor in dispatch.recipients if (aor, dispatch.part) not in taken)
-                job.kept += len(dispatch.recipients) - len(left)
-                dispatch.recipients = left
+                dispatch.recipients = tuple(aor for aor in dispatch.recipients if (aor, dispatch.part) not in taken)
             self._engine.submit(job)
             count += 1
         return count
 
-    def leftovers(self) -> list[Op]:
-        """For the end: the rows that stay, trimmed to who is left, and what became of the others."""
-        ops, self._ops = self._ops, []
-        ops += [UpdateOutbox(job_id, pack_recipients(rows)) for job_id, rows in self._engine.unfinished().items()]
-        return ops
+    def leave(self) -> None:
+        """For the end: write what is told, and trim the rows to who is left. What is told later is written as well."""
+        self._is_leaving = True
+        self._ops += [UpdateOutbox(job_id, pack_recipients(rows)) for job_id, rows in self._engine.unfinished().items()]
+        self.flush()
 
 
 def copy_of(row: WaitingRow) -> Dispatch | None:
@@ -272,6 +308,6 @@ def copy_of(row: WaitingRow) -> Dispatch | None:
     )
     try:
         return restore_copy(row.id, row.payload, kept)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         _log.error("outbox-row-unreadable", id=row.id, recipient=str(row.aor), error=str(error))
         return None

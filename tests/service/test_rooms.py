@@ -167,7 +167,9 @@ class Play:
         self.carry_gate: trio.Event | None = None
         ids = Ids()
         self.circumstances = Circumstances(self.facts, lambda: WALL)
-        self.outbox = Outbox(self.writer, ids, lambda: WALL, load=self._load_waiting, spawn=self._spawn)
+        self.outbox = Outbox(
+            self.writer, ids, lambda: WALL, load=self._load_waiting, spawn=self._spawn, wake=lambda: None
+        )
         self.outbox.attach(cast(Engine, self.engine))
         self.shards = shards or Shards(2, 1_000)
         self.rooms = Rooms(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from imc.aor import Aor
 from imc.registrar.bindings import Binding
 from imc.rooms.model import Member
 from imc.store.ops import (
+    CloseOutbox,
     DeleteBinding,
     DeleteBindings,
     DeleteExpiredBindings,
     DeleteMember,
     DeleteOutbox,
     DeleteRoom,
+    DeleteWaiting,
     Op,
     PutBinding,
     PutMember,
     PutOutbox,
     PutRoom,
+    PutWaiting,
     UpdateOutbox,
 )
 
@@ -29,6 +33,20 @@ class Tables:
     members: dict[tuple[Aor, Aor], Member] = field(default_factory=dict)
     bindings: dict[tuple[Aor, str], Binding] = field(default_factory=dict)
     outbox: dict[str, PutOutbox] = field(default_factory=dict)
+    waiting: dict[tuple[Aor, int, int], PutWaiting] = field(default_factory=dict)
+
+
+def apply_commit(tables: Tables, ops: Iterable[Op]) -> None:
+    """All ops, and then what becomes of entries that are closed: each goes with its last copy (spec S-LANE-6)."""
+    touched: set[int] = set()
+    for op in ops:
+        apply_op(tables, op)
+        if isinstance(op, CloseOutbox | DeleteWaiting):
+            touched.add(op.seq)
+    held = {seq for _, seq, _ in tables.waiting}
+    for put in list(tables.outbox.values()):
+        if put.seq in touched and not put.recipients and put.seq not in held:
+            del tables.outbox[put.id]
 
 
 def apply_op(tables: Tables, op: Op) -> None:
@@ -61,3 +79,10 @@ def apply_op(tables: Tables, op: Op) -> None:
                 tables.outbox[outbox_id] = replace(put, recipients=recipients)
         case DeleteOutbox(outbox_id):
             tables.outbox.pop(outbox_id, None)
+        case CloseOutbox(seq):
+            for put in [put for put in tables.outbox.values() if put.seq == seq]:
+                tables.outbox[put.id] = replace(put, recipients=b"")
+        case PutWaiting(aor, seq, part):
+            tables.waiting[aor, seq, part] = op
+        case DeleteWaiting(aor, seq, part):
+            tables.waiting.pop((aor, seq, part), None)
