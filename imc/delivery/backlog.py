@@ -59,8 +59,8 @@ class Keeper(Protocol):
         ...
 
     def read(self, aor: Aor, limit: int, then: Callable[[Sequence[Dispatch] | None], None]) -> None:
-        """Call ``then``, later and never from in here, with a recipient's first copies, in the order of their decisions,
-        or None where the database fails. Whatever was told before is on the disk first."""
+        """Call ``then``, later and never from in here, with a recipient's first copies, in the order of their
+        decisions, or None where the database fails. Whatever was told before is on the disk first."""
         ...
 
 
@@ -68,7 +68,8 @@ class Backlog:
     """One recipient's. ``due`` is when it is tried again, on the engine's clock; ``level`` how often in vain."""
 
     __slots__ = (
-        "aor", "due", "epoch", "held", "is_awake", "is_fresh", "is_reading", "is_wanted", "level", "rows", "seen_at",
+        "aor", "due", "epoch", "held", "is_awake", "is_fresh", "is_frozen", "is_reading", "is_wanted", "level", "rows",
+        "seen_at",
     )  # fmt: skip
 
     def __init__(self, aor: Aor) -> None:
@@ -79,6 +80,7 @@ class Backlog:
         self.level = 0
         self.is_awake = False
         self.is_reading = False
+        self.is_frozen = False  # others change its rows
         self.is_fresh = False  # rows were added after the reading began
         self.epoch = 0  # how often a copy has left a lane for its row
         self.is_wanted = False  # to be roused when nothing is held any more, or what is tried has failed
@@ -231,27 +233,31 @@ class Backlogs:
             if self._is_reachable(aor):
                 self._set_due(backlog, now + 2.0 * _share(aor))
 
-    def added(self, aor: Aor, rows: int) -> None:
-        """Rows were put on the disk by others (an operator's retry): tried at once where there is a way."""
-        backlog = self._get(aor)
-        backlog.rows += rows
-        backlog.is_fresh = True
-        self._total += rows
-        self._rouse(backlog)
-
-    def removed(self, aor: Aor, rows: int) -> None:
-        """Rows of a backlog that rests were taken from the disk by others: too old, expired, an operator's word."""
+    # spec S-LANE-18
+    def freeze(self, aor: Aor) -> bool:
+        """Let others change somebody's rows: nothing of them is read, sent or dropped until `thaw`, and what is decided
+        meanwhile goes behind, to a row. False where something of them is in memory."""
         backlog = self.of.get(aor)
-        if backlog is not None:
-            count = min(rows, backlog.rows)
-            backlog.rows -= count
-            self._total -= count
-            self._end_if_empty(backlog)
+        if backlog is None:
+            backlog = self._get(aor)
+            backlog.is_wanted = True  # who had no backlog does not wait for one
+        elif backlog.is_awake or backlog.held or backlog.is_reading or backlog.is_frozen:
+            return False
+        backlog.is_frozen = True
+        return True
 
-    def is_at_rest(self, aor: Aor) -> bool:
-        """Whether nothing of a recipient's backlog is in memory, so that its rows may be changed."""
-        backlog = self.of.get(aor)
-        return backlog is None or not (backlog.is_awake or backlog.held)
+    def thaw(self, aor: Aor, *, added: int = 0, removed: int = 0) -> None:
+        """Go on; so many rows wait more, or do not wait any more. What was added is tried at once where there is a
+        way."""
+        backlog = self.of[aor]
+        backlog.is_frozen = False
+        backlog.rows += added - removed
+        backlog.is_fresh = backlog.is_fresh or added > 0
+        self._total += added - removed
+        if added or backlog.is_wanted:
+            self._rouse(backlog)
+        else:
+            self._go_on(backlog)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -299,7 +305,7 @@ class Backlogs:
     def _rouse(self, backlog: Backlog) -> None:
         if backlog.is_awake:
             return
-        if backlog.held:  # another device has one in flight still
+        if backlog.held or backlog.is_frozen:  # another device has one in flight still, or others have the rows
             backlog.is_wanted = True
             return
         backlog.is_awake = True
@@ -308,7 +314,7 @@ class Backlogs:
         self._go_on(backlog)
 
     def _go_on(self, backlog: Backlog) -> None:
-        if backlog.held or backlog.is_reading:
+        if backlog.held or backlog.is_reading or backlog.is_frozen:
             return
         if not backlog.rows:
             self._end_if_empty(backlog)
@@ -399,7 +405,10 @@ class Backlogs:
         return backlog
 
     def _end_if_empty(self, backlog: Backlog) -> None:
-        if not (backlog.rows or backlog.held or backlog.is_reading) and self.of.get(backlog.aor) is backlog:
+        if (
+            not (backlog.rows or backlog.held or backlog.is_reading or backlog.is_frozen)
+            and self.of.get(backlog.aor) is backlog
+        ):
             del self.of[backlog.aor]
             self._changed(backlog.aor)
 

@@ -1,13 +1,18 @@
 """Copies that wait, from the outside: their end by age, the dead letters among them, what operators do with them.
 
-Rows of a backlog of which anything is in memory are left alone: there the delivery itself sees to age and expiry
-(`imc.delivery.backlog`). All changes go the way of the outbox's own, so nothing overtakes them.
+Invariants
+- A row is changed only while its recipient's backlog is frozen, and as it is then: what was seen of it before may be
+  over (spec S-LANE-18). Where anything of a backlog is in memory it is left alone: there the delivery itself sees to
+  age and expiry (`imc.delivery.backlog`).
+- All changes go the way of the outbox's own, so nothing overtakes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import enum
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import trio
@@ -32,6 +37,15 @@ class DeadLetterOptions:
 
     keep: int = 100_000
     keep_for: float = 2_592_000.0
+
+
+class Fate(enum.Enum):
+    """What becomes of a row."""
+
+    STAYS = enum.auto()
+    WAITS = enum.auto()
+    DEAD = enum.auto()
+    GONE = enum.auto()
 
 
 class WaitingCopies:
@@ -69,46 +83,83 @@ class WaitingCopies:
     async def sweep(self) -> None:
         """End what has waited too long, or has expired; delete dead letters beyond their bounds."""
         read, store, now = self._reader.run, self._store, self._wall()
-        await self._all(lambda: read(store.expired_waiting, now, _PAGE), self._expire)
-        before = now - self._backlogs.options.keep_for
-        await self._all(lambda: read(_old(store, is_dead=False), before, _PAGE), self._bury)
-        dead_before = now - self._options.keep_for
-        await self._all(lambda: read(_old(store, is_dead=True), dead_before, _PAGE), self._delete)
+        before, dead_before = now - self._backlogs.options.keep_for, now - self._options.keep_for
+        old: list[tuple[Callable[..., list[WaitingRow]], float]] = [
+            (store.expired_waiting, now),
+            (partial(store.old_waiting, is_dead=False), before),
+            (partial(store.old_waiting, is_dead=True), dead_before),
+        ]
+        for find, limit in old:
+            while True:
+                rows = await read(find, limit, _PAGE)
+                if not await self._each(rows, partial(self._outlived, now, before, dead_before)):
+                    break
+        while surplus := await read(store.surplus_dead, self._options.keep, _PAGE):
+            if not await self._each(surplus, lambda row: Fate.GONE if row.is_dead else Fate.STAYS):
+                break
+
+    @staticmethod
+    def _outlived(now: float, before: float, dead_before: float, row: WaitingRow) -> Fate:
+        if row.is_dead:
+            return Fate.GONE if row.created <= dead_before else Fate.STAYS
+        if row.expires and row.expires <= now:
+            return Fate.GONE
+        return Fate.DEAD if row.created <= before else Fate.STAYS
+
+    # spec S-LANE-18
+    async def _each(self, rows: Iterable[WaitingRow], judge: Callable[[WaitingRow], Fate]) -> int:
+        """What becomes of these copies, as they are when nothing else can happen to them. How many were changed.
+
+        Those of a recipient of whom something is in memory are left.
+        """
+        keys: dict[Aor, set[tuple[int, int]]] = {}
+        for row in rows:
+            keys.setdefault(row.aor, set()).add((row.seq, row.part))
+        count = 0
+        for aor, chosen in keys.items():
+            if self._backlogs.freeze(aor):
+                count += await self._change(aor, chosen, judge)
+        return count
+
+    async def _change(self, aor: Aor, chosen: set[tuple[int, int]], judge: Callable[[WaitingRow], Fate]) -> int:
+        """The recipient's backlog is frozen; in the end it is not."""
+        added = removed = count = 0
+        failed: list[WaitingRow] = []
+        try:
+            await self._written()
+            for row in await self._rows_of(aor):
+                fate = judge(row) if (row.seq, row.part) in chosen else Fate.STAYS
+                if fate is Fate.STAYS:
+                    continue
+                count += 1
+                added += fate is Fate.WAITS
+                removed += not row.is_dead
+                if fate is Fate.GONE:
+                    self._outbox.remove(row.aor, row.seq, row.part)
+                else:
+                    self._outbox.change(row, is_dead=fate is Fate.DEAD)
+                if not row.is_dead:
+                    failed.append(row)
+        finally:
+            self._backlogs.thaw(aor, added=added, removed=removed)
+        for row in failed:
+            self._tell(row)
+        await self._written()
+        return count
+
+    async def _rows_of(self, aor: Aor) -> list[WaitingRow]:
+        found: list[WaitingRow] = []
+        after = (aor, 0, -1)
         while True:
-            surplus = await read(store.surplus_dead, self._options.keep, _PAGE)
-            for key in surplus:
-                self._outbox.remove(*key)
-            if not surplus:
-                return
-            await self._written()
-
-    async def _all(self, page: Callable[[], Awaitable[list[WaitingRow]]], end: Callable[[WaitingRow], bool]) -> None:
-        """Page by page, until one has nothing that can be ended now."""
-        while sum(end(row) for row in await page()):
-            await self._written()
-
-    def _expire(self, row: WaitingRow) -> bool:
-        if not self._backlogs.is_at_rest(row.aor):
-            return False
-        self._outbox.remove(row.aor, row.seq, row.part)
-        self._backlogs.removed(row.aor, 1)
-        self._tell(row)
-        return True
-
-    def _bury(self, row: WaitingRow) -> bool:
-        if not self._backlogs.is_at_rest(row.aor):
-            return False
-        self._outbox.change(row, is_dead=True)
-        self._backlogs.removed(row.aor, 1)
-        self._tell(row)
-        _log.info("dead-letter", recipient=str(row.aor), id=row.id, status=row.status)
-        return True
-
-    def _delete(self, row: WaitingRow) -> bool:
-        self._outbox.remove(row.aor, row.seq, row.part)
-        return True
+            page = await self._reader.run(self._store.list_waiting, _PAGE, after)
+            found += [row for row in page if row.aor == aor]
+            if len(page) < _PAGE or page[-1].aor != aor:
+                return found
+            after = (aor, page[-1].seq, page[-1].part)
 
     def _tell(self, row: WaitingRow) -> None:
+        """It is given up: whoever waits for the result hears so."""
+        _log.info("copy-given-up", recipient=str(row.aor), id=row.id, status=row.status)
         dispatch = copy_of(row)
         if dispatch is not None and dispatch.wants_result:
             self._settled(dispatch, row.aor, row.status or 480)
@@ -123,28 +174,24 @@ class WaitingCopies:
     async def retry(self, rows: Iterable[WaitingRow]) -> int:
         """Put dead letters back, to be sent again at once. How many: an invitation that was told to have failed cannot
         be, nor what its sender had expire."""
-        counts: dict[Aor, int] = {}
-        for row in rows:
-            dispatch = copy_of(row)
-            is_over = row.expires and row.expires <= self._wall()
-            if row.is_dead and dispatch is not None and not dispatch.wants_result and not is_over:
-                self._outbox.change(row, is_dead=False)
-                counts[row.aor] = counts.get(row.aor, 0) + 1
-        await self._written()
-        for aor, count in counts.items():
-            self._backlogs.added(aor, count)
-        return sum(counts.values())
+        now = self._wall()
+
+        def judge(row: WaitingRow) -> Fate:
+            is_over = 0 < row.expires <= now
+            dispatch = copy_of(row) if row.is_dead and not is_over else None
+            return Fate.STAYS if dispatch is None or dispatch.wants_result else Fate.WAITS
+
+        return await self._each(rows, judge)
 
     async def drop(self, rows: Iterable[WaitingRow]) -> int:
-        """Delete copies. How many: those that are being sent at the moment are left."""
-        count = 0
-        for row in rows:
-            if row.is_dead:
-                count += self._delete(row)
-            else:
-                count += self._expire(row)
-        await self._written()
-        return count
+        """Delete copies. How many: those of recipients of whom something is being sent at the moment are left."""
+        rows = list(rows)
+        seen = {(row.aor, row.seq, row.part): row.is_dead for row in rows}
+
+        def judge(row: WaitingRow) -> Fate:
+            return Fate.GONE if seen[row.aor, row.seq, row.part] == row.is_dead else Fate.STAYS
+
+        return await self._each(rows, judge)
 
     async def _written(self) -> None:
         """Until all that was told is on the disk; else what kept it from there is raised."""
@@ -159,7 +206,3 @@ class WaitingCopies:
         await done.wait()
         if failure[0] is not None:
             raise failure[0]
-
-
-def _old(store: Store, *, is_dead: bool) -> Callable[[float, int], list[WaitingRow]]:
-    return lambda before, limit: store.old_waiting(before, limit, is_dead=is_dead)

@@ -87,10 +87,9 @@ class OutboxStore:
         """Copies whose senders had them end by now."""
         return self._waiting(self.database.read(lambda cursor: self.sql.expired_waiting.rows(cursor, now, limit)))
 
-    def surplus_dead(self, keep: int, limit: int) -> list[tuple[Aor, int, int]]:
-        """(recipient, seq, part) of dead copies beyond the newest ``keep``."""
-        rows = self.database.read(lambda cursor: self.sql.surplus_dead.rows(cursor, limit, keep))
-        return [(Aor(user, host), seq, part) for user, host, seq, part in rows]
+    def surplus_dead(self, keep: int, limit: int) -> list[WaitingRow]:
+        """Dead copies beyond the newest ``keep``."""
+        return self._waiting(self.database.read(lambda cursor: self.sql.surplus_dead.rows(cursor, limit, keep)))
 
     @staticmethod
     def _waiting(rows: Sequence[tuple[Any, ...]]) -> list[WaitingRow]:

@@ -287,7 +287,8 @@ def _waiting(build: Builder, tables: Tables) -> dict[str, Any]:
             "limit",
         ),
         "surplus_dead": build.compile(
-            select(*(waiting.c[name] for name in key))
+            select(*(waiting.c[name] for name in (*key, *rest)), outbox.c.id, outbox.c.payload)
+            .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
             .where(is_dead)
             .order_by(waiting.c.created.desc())
             .limit(bindparam("limit"))

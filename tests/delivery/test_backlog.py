@@ -490,6 +490,44 @@ async def test_who_waits_for_a_result_is_told_once_that_it_takes_longer() -> Non
     assert on.settled == [("message", BOB, 200)] * 2
 
 
+async def test_while_others_change_rows_nothing_of_them_is_sent_and_what_is_said_goes_behind() -> None:
+    # spec S-LANE-18
+    on = bench()
+    say(on, 0)
+    say(on, 1)
+    assert on.engine.backlogs.freeze(BOB)
+    assert not on.engine.backlogs.freeze(BOB)
+    on.register(BOB, contact("bob"))
+    await on.run()
+    say(on, 2)
+    assert bodies(on) == []
+    del on.keeper.rows[min(on.keeper.rows)]
+    on.engine.backlogs.thaw(BOB, removed=1)
+    await on.run()
+    assert not on.engine.backlogs.freeze(BOB)  # one is held
+    await deliver_all(on)
+    assert bodies(on) == ["1", "2"]
+    assert on.engine.backlogs.of == {}
+
+
+async def test_who_had_no_backlog_does_not_wait_for_one_that_was_frozen() -> None:
+    # spec S-LANE-18
+    on = bench()
+    on.register(BOB, contact("bob"))
+    assert on.engine.backlogs.freeze(BOB)
+    say(on, 0)
+    await on.run()
+    assert bodies(on) == []
+    on.engine.backlogs.thaw(BOB)
+    say(on, 1)
+    await deliver_all(on)
+    assert bodies(on) == ["0", "1"]
+    assert on.engine.backlogs.freeze(BOB)
+    on.engine.backlogs.thaw(BOB)
+    assert on.engine.backlogs.of == {}
+    assert on.engine.statistics()["waiting"] == 0
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("say"), st.sampled_from([BOB, ALICE])),
