@@ -520,6 +520,7 @@ async def test_who_had_no_backlog_does_not_wait_for_one_that_was_frozen() -> Non
     assert bodies(on) == []
     on.engine.backlogs.thaw(BOB)
     say(on, 1)
+    await on.pass_time(0)
     await deliver_all(on)
     assert bodies(on) == ["0", "1"]
     assert on.engine.backlogs.freeze(BOB)
