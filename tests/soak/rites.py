@@ -83,7 +83,9 @@ class Rite:
         command = step.command.replace("G", f"user{self.guest.number}")
         is_sure = True
         while True:
-            record = self.ledger.send(f"{command} in {self.name}", [other.number] if step.is_other_told else [])
+            # What an earlier try has done already, with its notices, is not told again.
+            told = [other.number] if step.is_other_told and is_sure else []
+            record = self.ledger.send(f"{command} in {self.name}", told)
             status = await actor.say(record, self.name, command.encode())
             is_sure = is_sure and not self.ledger.is_excused(record)
             if 200 <= status < 500 or status >= 600:

@@ -42,7 +42,8 @@ async def _kill_round(on: Stand, chance: random.Random) -> None:
 async def _end_round(on: Stand, _chance: random.Random) -> None:
     status = await trio.to_thread.run_sync(partial(on.daemon.stop, signal.SIGTERM))
     if status:
-        on.ledger.verdict.blame(f"SIGTERM ended the daemon with {status}")
+        last = on.daemon.log.read_text().splitlines()[-1:]
+        on.ledger.verdict.blame(f"SIGTERM ended the daemon with {status}: {last}")
     await on.check_rites()
     on.ledger.fault_ends()
     await on.start()
