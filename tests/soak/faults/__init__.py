@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tests.soak.faults import kill
+from tests.soak.faults import database, kill
 from tests.soak.outcome import Work
 
-WORKS: dict[str, Work] = {**kill.WORKS}
+WORKS: dict[str, Work] = {**kill.WORKS, **database.WORKS}
 
 
 def named(words: Sequence[str]) -> Iterator[str]:
