@@ -17,8 +17,8 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Iterable
-from itertools import islice
 from dataclasses import dataclass
+from itertools import islice
 
 import trio
 

@@ -7,6 +7,7 @@ person   a user: a SIP user agent that tells the ledger what it gets; crowd: man
 rites    rooms that are made, invited into, left and destroyed all the time, held against the database
 relay    what stands between imc and somebody: datagrams that get lost, streams that stall
 stand    the daemon in a process of its own on a port that stays, and its database
+servers  database servers of the soak's own
 outcome  what came of a fault; report: the table
 faults/  one module for each fault: its works, each a function of a `Plan`
 

@@ -15,16 +15,20 @@ from pathlib import Path
 import trio
 from rich.console import Console
 
+from imc import log
 from tests.soak import report
 from tests.soak.faults import WORKS, named
-from tests.soak.outcome import Outcome, Plan, Skipped
+from tests.soak.outcome import Outcome, Plan
+from tests.soak.servers import Skipped
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Faults under load, and what was lost.")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(WORKS)}, or how they begin; all")
     parser.add_argument("--rounds", type=int, help="of each fault, in place of its usual number")
-    parser.add_argument("--seconds", type=float, help="that a fault lasts, or a steady load, in place of the usual ones")
+    parser.add_argument(
+        "--seconds", type=float, help="that a fault lasts, or a steady load, in place of the usual ones"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", action="store_true", help="print the table for a page as well")
@@ -34,6 +38,7 @@ def main() -> int:
         names = list(named(options.faults))
     except KeyError as error:
         parser.error(f"no fault {error}; there are {', '.join(WORKS)}")
+    log.configure("warning")  # of the daemon that runs in this process
     console = Console(width=None if sys.stdout.isatty() else 200)
     plan = Plan(
         rounds=options.rounds, seconds=options.seconds, seed=options.seed, is_small=options.small, say=_say,

@@ -1,13 +1,13 @@
 """Many users, their rooms, and the load: texts to rooms of five, and rites beside them.
 
-Each user speaks all the time, one request at a time, into the rooms that they are in. The load is over when each has the
-answer to its last request; it has settled when all that was acknowledged has arrived, or nothing comes any more.
+Each user speaks all the time, one request at a time, into the rooms that they are in. The load is over when each has
+the answer to its last request; it has settled when all that was acknowledged has arrived, or nothing comes any more.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,6 +25,8 @@ _LOOK = 0.02
 QUIET = 36.0
 _SMALL, _LARGE = 50, 2_000
 _REFUSED_PAUSE = 0.1
+_RELAY_BUFFER = 16_384  # a dozen datagrams: what comes beyond is lost while nobody reads
+Make = Callable[[trio.Nursery, int, Address, Ledger], Awaitable[Person]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +59,15 @@ class Crowd:
         self._is_over = False
 
     @classmethod
-    async def open(cls, nursery: trio.Nursery, server: Address, ledger: Ledger, shape: Shape) -> Crowd:
-        """All are registered, and in their rooms."""
+    async def open(
+        cls, nursery: trio.Nursery, server: Address, ledger: Ledger, shape: Shape, make: Make | None = None
+    ) -> Crowd:
+        """All are registered, and in their rooms. ``make`` makes the users of a fault that wants other ones."""
         crowd = cls(server, ledger, shape)
         for number in range(shape.users):
-            crowd.persons.append(await crowd._person(nursery, number))
-        for number in range(0, shape.users, 2):
+            person = await (make or crowd._person)(nursery, number, server, ledger)
+            crowd.persons.append(person)
+        for number in range(0, shape.users, 2 if shape.users > 3 else shape.users):
             members = [(number + index) % shape.users for index in range(min(_IN_A_ROOM, shape.users))]
             crowd.rooms[f"chat-{number}"] = members
         async with trio.open_nursery() as makers:
@@ -73,13 +78,13 @@ class Crowd:
             crowd.rites.append(Rite(f"chat-rite{number}", owner, guest, ledger))
         return crowd
 
-    async def _person(self, nursery: trio.Nursery, number: int) -> Person:
+    async def _person(self, nursery: trio.Nursery, number: int, server: Address, ledger: Ledger) -> Person:
         shape = self.shape
         if shape.has_relays:
-            relay = UdpRelay(self.server, random.Random(f"{shape.seed}.relay.{number}"))
-            return await Person.open(nursery, number, self.server, self.ledger, relay=relay)
+            relay = UdpRelay(server, random.Random(f"{shape.seed}.relay.{number}"), buffer=_RELAY_BUFFER)
+            return await Person.open(nursery, number, server, ledger, relay=relay)
         is_third = shape.has_streams and number % 3 == 2
-        return await Person.open(nursery, number, self.server, self.ledger, voice="tcp" if is_third else None)
+        return await Person.open(nursery, number, server, ledger, voice="tcp" if is_third else None)
 
     async def _make(self, room: str, members: list[int]) -> None:
         for index, number in enumerate(members):
@@ -138,4 +143,3 @@ class Crowd:
     def each(self, work: Callable[[Person], None]) -> None:
         for person in self.persons:
             work(person)
-

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.load.figures import quantile
+from tests.databases import Server
 from tests.soak.ledger import Ledger
-
-
-class Skipped(Exception):
-    """This cannot be done here; the text says why."""
+from tests.soak.servers import server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """``rounds`` and ``seconds`` (of each fault, or of the work) None: each fault's usual ones.
 
-    ``is_small``: as little as shows that it works, for the tests.
+    ``is_small``: as little as shows that it works, for the tests. ``server`` gives a database server of a kind.
     """
 
     rounds: int | None = None
@@ -27,6 +26,7 @@ class Plan:
     seed: int = 1
     is_small: bool = False
     say: Callable[[str], None] = print
+    server: Callable[[str], AbstractContextManager[Server]] = server
 
     def rounds_or(self, usual: int, small: int) -> int:
         if self.rounds is not None:
@@ -41,8 +41,11 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """A row of the table. ``excused``: what came twice, by why that is right. ``recovery``: the median, and the longest,
-    of the seconds from the end of the fault until a 2xx. ``wrong`` is what must not be, beside what the counts say."""
+    """A row of the table.
+
+    ``excused``: what came twice, by why that is right. ``recovery``: the median, and the longest, of the seconds from
+    the end of the fault until a 2xx. ``wrong`` is what must not be, beside what the counts say.
+    """
 
     fault: str
     rounds: int = 0

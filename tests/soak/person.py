@@ -22,7 +22,8 @@ _CONNECT_WITHIN = 60.0
 class Person:
     """User ``number`` of the daemon at ``server``; made by `open`.
 
-    ``refusal``: the status for what comes, with ``answer_headers`` of the ear; None where it is taken.
+    ``reached_at``: where its contact says that it is reached over TCP, should that be elsewhere. ``refusal``: the
+    status for what comes, with ``answer_headers`` of the ear; None where it is taken.
     """
 
     def __init__(self, nursery: trio.Nursery, number: int, server: Address, ledger: Ledger) -> None:
@@ -31,6 +32,7 @@ class Person:
         self.server = server
         self.ledger = ledger
         self.relay: UdpRelay | None = None
+        self.reached_at: Address | None = None
         self.refusal: int | None = None
         self.refused = 0
         self.ear: SipClient
@@ -47,17 +49,19 @@ class Person:
         ear: str = "udp",
         voice: str | None = None,
         relay: UdpRelay | None = None,
+        via: Address | None = None,
     ) -> Person:
         """``ear`` and ``voice`` are transports; without one for the voice the ear speaks. It is registered.
 
-        With a ``relay``, over UDP, all goes by it.
+        With a ``relay``, over UDP, all goes by it. ``via`` is what stands for the server before the ear alone.
         """
-        person = cls(nursery, number, server, ledger)
+        person = cls(nursery, number, via or server, ledger)
         if relay is not None:
             person.relay = relay
             await nursery.start(relay.run)
         person.ear = await person._client(ear)
         person.ear.answer = person._judge
+        person.server = server
         person.voice = person.ear if voice is None else await person._client(voice)
         response = await person.register()
         assert response == 200, (number, response)
@@ -76,6 +80,8 @@ class Person:
     @property
     def contact(self) -> str:
         """Where the ear is reached: at the relay, where there is one."""
+        if self.reached_at is not None:
+            return f"sip:user{self.number}@{self.reached_at[0]}:{self.reached_at[1]};transport=tcp"
         if self.relay is None:
             return self.ear.contact
         return f"sip:user{self.number}@{self.relay.far[0]}:{self.relay.far[1]}"
@@ -94,10 +100,15 @@ class Person:
         contacts = f"<{self.contact}>" + (f", <{gone}>;expires=0" if gone is not None else "")
         return (await self.ear.register(expires=expires, contact=contacts)).status
 
-    async def reconnect(self, ear: str = "tcp") -> int:
-        """A new ear in place of the old one, which is closed without a word; the status of its REGISTER."""
+    async def reconnect(self, via: Address | None = None) -> int:
+        """A new ear over TCP in place of the old one, which is closed without a word; the status of its REGISTER.
+
+        ``via``: see `open`.
+        """
         old, gone = self.ear, self.contact
-        new = await self._connected(ear)
+        server, self.server = self.server, via or self.server
+        new = await self._connected("tcp")
+        self.server = server
         new.answer = self._judge
         self.ear = new
         if self.voice is old:

@@ -108,9 +108,9 @@ Place = Address | Path
 class StreamRelay:
     """Accepts at `listen`'s place and passes on to ``target``.
 
-    ``delay``: seconds for each piece, each way. ``is_mute``: what comes is swallowed, so that each end believes that the
-    other one lives. ``cut_after``: the next connection is reset both ways after so many bytes towards whoever accepted
-    it, and then those after it are whole.
+    ``delay``: seconds for each piece, each way. ``is_mute``: what comes is swallowed, so that each end believes that
+    the other one lives. ``cut_after``: after so many bytes more towards the target their connection is reset, both
+    ways; those after it are whole.
     """
 
     def __init__(self, target: Place) -> None:
@@ -159,20 +159,20 @@ class StreamRelay:
     async def _pump(
         self, source: trio.SocketStream, to: trio.SocketStream, is_out: bool, scope: trio.CancelScope
     ) -> None:
-        passed = 0
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             async for data in source:
                 if self.delay:
                     await trio.sleep(self.delay)
                 if self.is_mute:
                     continue
-                if is_out and self.cut_after is not None and passed + len(data) > self.cut_after:
-                    await to.send_all(data[: max(0, self.cut_after - passed)])
-                    self.cut_after, self.cuts = None, self.cuts + 1
-                    _reset(source)
-                    _reset(to)
-                    break
-                passed += len(data)
+                if is_out and self.cut_after is not None:
+                    if len(data) > self.cut_after:
+                        rest, self.cut_after, self.cuts = data[: self.cut_after], None, self.cuts + 1
+                        await to.send_all(rest)
+                        _reset(source)
+                        _reset(to)
+                        break
+                    self.cut_after -= len(data)
                 await to.send_all(data)
         scope.cancel()
 

@@ -1,23 +1,19 @@
-"""The daemon in a process of its own, on a port that stays the same, and all who speak with it.
-
-Also the database servers: started when a fault asks for one, and ended with the stand, whatever happens.
-"""
+"""The daemon in a process of its own, on a port that stays the same, and all who speak with it."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from conformance.drivers.spawn import free_port
 from tests.daemon import Daemon
-from tests.databases import MariaDb, PostgreSql, Server, _find
-from tests.soak.crowd import QUIET, Crowd, Shape
+from tests.soak.crowd import QUIET, Crowd, Make, Shape
 from tests.soak.ledger import Ledger
-from tests.soak.outcome import Outcome, Skipped
+from tests.soak.outcome import Outcome
 from tests.soak.relay import Address
 from tests.soak.rites import check_all
 
@@ -68,8 +64,13 @@ class Stand:
 
 
 @asynccontextmanager
-async def stand(shape: Shape, db_url: str = SQLITE, folder: Path | None = None) -> AsyncIterator[Stand]:
-    """A daemon that runs, and a crowd that is in its rooms. ``folder``: where the daemon is; a scratch one otherwise."""
+async def stand(
+    shape: Shape, db_url: str = SQLITE, folder: Path | None = None, make: Make | None = None
+) -> AsyncIterator[Stand]:
+    """A daemon that runs, and a crowd that is in its rooms, for `Crowd.open`'s ``make``.
+
+    ``folder``: where the daemon is; a scratch one otherwise.
+    """
     with tempfile.TemporaryDirectory(prefix="imc-soak-") as scratch:
         port = free_port("127.0.0.1")
         daemon = Daemon(folder or Path(scratch), CONFIG.format(db_url=db_url, port=port))
@@ -78,7 +79,7 @@ async def stand(shape: Shape, db_url: str = SQLITE, folder: Path | None = None) 
             async with trio.open_nursery() as nursery:
                 ledger = Ledger(trio.current_time)
                 on = Stand(daemon, ("127.0.0.1", port), db_url, ledger)
-                on.crowd = await Crowd.open(nursery, on.address, ledger, shape)
+                on.crowd = await Crowd.open(nursery, on.address, ledger, shape, make)
                 yield on
                 nursery.cancel_scope.cancel()
         finally:
@@ -88,22 +89,3 @@ async def stand(shape: Shape, db_url: str = SQLITE, folder: Path | None = None) 
 def finish(outcome: Outcome, on: Stand, began: float) -> None:
     """The sums, once more after the last books are closed."""
     outcome.take(on.ledger, trio.current_time() - began)
-
-
-KINDS: dict[str, tuple[type[Server], tuple[str, ...]]] = {
-    "mariadb": (MariaDb, ("mariadbd", "mysqld")),
-    "postgresql": (PostgreSql, ("postgres",)),
-}
-
-
-@contextmanager
-def server(kind: str) -> Iterator[Server]:
-    """A database server. Skipped where there is none to start."""
-    make, programs = KINDS[kind]
-    if _find(*programs) is None:
-        raise Skipped(f"{kind} is not installed")
-    found = make()
-    try:
-        yield found
-    finally:
-        found.close()

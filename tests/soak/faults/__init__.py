@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tests.soak.faults import database, kill
+from tests.soak.faults import away, clock, database, kill, loss, overload, second, steady, tcp
 from tests.soak.outcome import Work
 
-WORKS: dict[str, Work] = {**kill.WORKS, **database.WORKS}
+_MODULES = (kill, database, second, clock, loss, tcp, overload, away, steady)
+WORKS: dict[str, Work] = {name: work for module in _MODULES for name, work in module.WORKS.items()}
 
 
 def named(words: Sequence[str]) -> Iterator[str]:

@@ -30,14 +30,17 @@ import trio
 from conformance.load import proc
 from tests.databases import MariaDb, PostgreSql, Server
 from tests.soak.crowd import Shape
-from tests.soak.outcome import Outcome, Plan, Skipped, Work
+from tests.soak.outcome import Outcome, Plan, Work
 from tests.soak.relay import StreamRelay
-from tests.soak.stand import SQLITE, Stand, finish, server, stand
+from tests.soak.servers import Skipped
+from tests.soak.stand import Stand, finish, stand
 
 _BEFORE, _SMALL_BEFORE = 1.0, 0.2
 _SMALL = Shape(users=6, rites=2)
 _DISK = 8 << 20
 _DELAY = 0.1
+_NORMAL_WITHIN = 60.0
+_SERVERS = ("mariadb", "postgresql")
 Fault = Callable[[Stand], AbstractAsyncContextManager[None]]
 """Lasts as long as its block. What it raises is a fault of the soak."""
 
@@ -52,18 +55,23 @@ async def _endure(plan: Plan, outcome: Outcome, on: Stand, fault: Fault, seconds
             async with fault(on):
                 await trio.sleep(seconds)
             on.ledger.fault_ends()
-            acknowledged = on.ledger.verdict.acknowledged
-            with trio.move_on_after(60) as scope:
-                while on.ledger.verdict.acknowledged == acknowledged:
-                    await trio.sleep(0.01)
-            if scope.cancelled_caught:
-                on.ledger.verdict.blame("nothing was acknowledged within 60 s after the fault")
+            await _normal(on)
             await trio.sleep(_SMALL_BEFORE)
         await on.settle()
     await trio.to_thread.run_sync(partial(on.daemon.stop, signal.SIGTERM))
     await on.check_rites()
     finish(outcome, on, began)
     return outcome
+
+
+async def _normal(on: Stand) -> None:
+    """Until something is acknowledged again."""
+    before = on.ledger.verdict.acknowledged
+    with trio.move_on_after(_NORMAL_WITHIN) as scope:
+        while on.ledger.verdict.acknowledged == before:  # noqa: ASYNC110 - the ledger knows no event loop
+            await trio.sleep(0.01)
+    if scope.cancelled_caught:
+        on.ledger.verdict.blame(f"nothing was acknowledged within {_NORMAL_WITHIN:.0f} s after the fault")
 
 
 def _shape(plan: Plan) -> Shape:
@@ -96,7 +104,7 @@ async def _gone(found: Server, on: Stand) -> AsyncIterator[None]:
 
 async def _server_gone(kind: str, name: str, usual: tuple[int, float], plan: Plan) -> Outcome:
     outcome = Outcome(fault=f"database-{name}-{kind}", rounds=plan.rounds_or(usual[0], 1))
-    with server(kind) as found:
+    with plan.server(kind) as found:
         async with stand(_shape(plan), found.create_database()) as on:
             return await _endure(plan, outcome, on, partial(_gone, found), plan.seconds_or(usual[1], 0.1))
 
@@ -134,7 +142,7 @@ async def _slow(kind: str, plan: Plan) -> Outcome:
         finally:
             relay.delay = 0.0
 
-    with tempfile.TemporaryDirectory(prefix="imc-slow-") as folder, server(kind) as found:
+    with tempfile.TemporaryDirectory(prefix="imc-slow-") as folder, plan.server(kind) as found:
         async with _behind(found, Path(folder)) as (relay, url), stand(_shape(plan), url) as on:
             return await _endure(plan, outcome, on, slow, plan.seconds_or(10.0, 0.5))
 
@@ -193,7 +201,7 @@ async def _locked_sqlite(plan: Plan) -> Outcome:
 
 async def _locked_server(kind: str, plan: Plan) -> Outcome:
     outcome = Outcome(fault=f"database-locked-{kind}", rounds=plan.rounds_or(2, 1))
-    with server(kind) as found:
+    with plan.server(kind) as found:
         url = found.create_database()
         async with stand(_shape(plan), url) as on:
             lock = partial(_locked, lambda _on: _table_lock(found, url))
@@ -294,11 +302,11 @@ def _set_read_only(found: Server, url: str, is_so: bool) -> None:
 
 async def _read_only(kind: str, plan: Plan) -> Outcome:
     outcome = Outcome(fault=f"database-readonly-{kind}", rounds=plan.rounds_or(3, 1))
-    with server(kind) as found:
+    with plan.server(kind) as found:
         url = found.create_database()
         if isinstance(found, MariaDb):  # root may write all the same
             with contextlib.closing(found.connect()) as connection, connection.cursor() as cursor:
-                cursor.execute("CREATE USER soak@'%' IDENTIFIED BY 'soak'")
+                cursor.execute("CREATE OR REPLACE USER soak@'%' IDENTIFIED BY 'soak'")
                 cursor.execute("GRANT ALL ON *.* TO soak@'%'")
                 cursor.execute("REVOKE READ_ONLY ADMIN, SUPER ON *.* FROM soak@'%'")
             url = url.replace("root@", "soak:soak@")
@@ -343,13 +351,13 @@ def _refused_on(folder: Path, on: Stand, outcome: Outcome) -> None:
 
 
 WORKS: dict[str, Work] = {
-    **{f"database-killed-{kind}": partial(_server_gone, kind, "killed", (20, 0.2)) for kind in ("mariadb", "postgresql")},
-    **{f"database-gone-{kind}": partial(_server_gone, kind, "gone", (1, 60.0)) for kind in ("mariadb", "postgresql")},
-    **{f"database-slow-{kind}": partial(_slow, kind) for kind in ("mariadb", "postgresql")},
+    **{f"database-killed-{kind}": partial(_server_gone, kind, "killed", (20, 0.2)) for kind in _SERVERS},
+    **{f"database-gone-{kind}": partial(_server_gone, kind, "gone", (1, 60.0)) for kind in _SERVERS},
+    **{f"database-slow-{kind}": partial(_slow, kind) for kind in _SERVERS},
     "database-locked-sqlite": _locked_sqlite,
-    **{f"database-locked-{kind}": partial(_locked_server, kind) for kind in ("mariadb", "postgresql")},
+    **{f"database-locked-{kind}": partial(_locked_server, kind) for kind in _SERVERS},
     "database-full-sqlite": _full_disk,
     "database-limited-sqlite": _limited_files,
     "database-readonly-sqlite": _read_only_file,
-    **{f"database-readonly-{kind}": partial(_read_only, kind) for kind in ("mariadb", "postgresql")},
+    **{f"database-readonly-{kind}": partial(_read_only, kind) for kind in _SERVERS},
 }  # fmt: skip

@@ -16,7 +16,7 @@ import trio
 
 from tests.soak.crowd import Shape
 from tests.soak.outcome import Outcome, Plan, Work
-from tests.soak.stand import SQLITE, Stand, finish, server, stand
+from tests.soak.stand import SQLITE, Stand, finish, stand
 
 _RUNS_AT_MOST = 0.3
 _STARTS_AT_MOST = 0.3
@@ -64,7 +64,9 @@ async def _rounds(
                     await one(on, chance)
                     left -= 1
             await on.settle()
-            plan.say(f"{outcome.fault}: {outcome.rounds - left} of {outcome.rounds}, {on.ledger.verdict.delivered} delivered")
+            plan.say(
+                f"{outcome.fault}: {outcome.rounds - left} of {outcome.rounds}, {on.ledger.verdict.delivered} delivered"
+            )
         finish(outcome, on, began)
     outcome.figures["rounds_per_minute"] = 60 * outcome.rounds / outcome.seconds
     outcome.notes.append(f"{outcome.figures['rounds_per_minute']:.0f} rounds a minute")
@@ -77,7 +79,7 @@ async def _on_sqlite(plan: Plan) -> Outcome:
 
 async def _on_server(kind: str, plan: Plan) -> Outcome:
     outcome = Outcome(fault=f"kill-{kind}", rounds=plan.rounds_or(100, 2))
-    with server(kind) as found:
+    with plan.server(kind) as found:
         return await _rounds(plan, outcome, found.create_database(), _kill_round)
 
 
