@@ -5,4 +5,4 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 # It keeps messages for whoever cannot be reached (store and forward).
-HAS_WAITING = find_spec("imc.store.waiting") is not None
+HAS_WAITING = find_spec("imc.service.waiting") is not None

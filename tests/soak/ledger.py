@@ -226,6 +226,12 @@ class Ledger:
         """It is over."""
         excuse.end = self.clock()
 
+    def pardon_all(self, user: int) -> None:
+        """Whatever was with this user alone is over."""
+        for excuse in self._excuses:
+            if excuse.user == user and excuse.end is None:
+                excuse.end = self.clock()
+
     def _excuse(self, user: int | None, begin: float, end: float) -> Excuse | None:
         return next((each for each in reversed(self._excuses) if each.covers(user, begin, end)), None)
 
