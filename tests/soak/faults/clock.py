@@ -24,6 +24,7 @@ from tests.soak.crowd import Crowd, Shape
 from tests.soak.features import HAS_WAITING
 from tests.soak.ledger import Ledger
 from tests.soak.outcome import Outcome, Plan, Work
+from tests.soak.person import Person
 
 _MINUTE, _DAY = 60.0, 86_400.0
 # A registration holds for an hour: where nothing is kept for who has none, no jump forward may end it under load.
@@ -83,8 +84,13 @@ async def _clock(plan: Plan) -> Outcome:
 
 async def _stay(crowd: Crowd) -> None:
     """Everybody registers anew, for an hour from now."""
-    for person in crowd.persons:
+
+    async def stay(person: Person) -> None:
         assert await person.register() == 200, person.number
+
+    async with trio.open_nursery() as nursery:
+        for person in crowd.persons:
+            nursery.start_soon(stay, person)
 
 
 async def _expire(ledger: Ledger, crowd: Crowd, wall: Wall) -> None:
