@@ -31,6 +31,7 @@ enabled = false
 listen = ""
 """
 SQLITE = "sqlite:///imc.db"
+_LOOK = 0.005
 _FORGET_AFTER = 33.0  # more than 64*T1
 
 
@@ -49,6 +50,14 @@ class Stand:
         """Until it says that it is ready; whoever waits for an answer then asks again."""
         await trio.to_thread.run_sync(self.daemon.start)
         self.crowd.nudge()
+
+    async def wait_normal(self, within: float) -> bool:
+        """Until something is acknowledged again; False where nothing is in so many seconds."""
+        before = self.ledger.verdict.acknowledged
+        with trio.move_on_after(within):
+            while self.ledger.verdict.acknowledged == before:  # noqa: ASYNC110 - the ledger knows no event loop
+                await trio.sleep(_LOOK)
+        return self.ledger.verdict.acknowledged > before
 
     async def check_rites(self) -> None:
         """The daemon is not running: its database has what was answered."""

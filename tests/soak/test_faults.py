@@ -78,7 +78,7 @@ def test_the_status_says_whether_all_is_well(
         return outcome
 
     monkeypatch.setitem(WORKS, "end", work)
-    monkeypatch.setattr(cli.log, "configure", lambda _level: None)
+    monkeypatch.setattr("imc.log.configure", lambda _level: None)
     monkeypatch.setattr("sys.argv", ["soak", "end", "--json", str(tmp_path / "figures"), "--markdown"])
     assert cli.main() == status
     assert json.loads((tmp_path / "figures").read_text())[0]["fault"] == "x"

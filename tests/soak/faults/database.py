@@ -55,23 +55,14 @@ async def _endure(plan: Plan, outcome: Outcome, on: Stand, fault: Fault, seconds
             async with fault(on):
                 await trio.sleep(seconds)
             on.ledger.fault_ends()
-            await _normal(on)
+            if not await on.wait_normal(_NORMAL_WITHIN):
+                on.ledger.verdict.blame(f"nothing was acknowledged within {_NORMAL_WITHIN:.0f} s after the fault")
             await trio.sleep(_SMALL_BEFORE)
         await on.settle()
     await trio.to_thread.run_sync(partial(on.daemon.stop, signal.SIGTERM))
     await on.check_rites()
     finish(outcome, on, began)
     return outcome
-
-
-async def _normal(on: Stand) -> None:
-    """Until something is acknowledged again."""
-    before = on.ledger.verdict.acknowledged
-    with trio.move_on_after(_NORMAL_WITHIN) as scope:
-        while on.ledger.verdict.acknowledged == before:  # noqa: ASYNC110 - the ledger knows no event loop
-            await trio.sleep(0.01)
-    if scope.cancelled_caught:
-        on.ledger.verdict.blame(f"nothing was acknowledged within {_NORMAL_WITHIN:.0f} s after the fault")
 
 
 def _shape(plan: Plan) -> Shape:

@@ -20,6 +20,7 @@ from tests.soak.stand import SQLITE, Stand, finish, stand
 
 _RUNS_AT_MOST = 0.3
 _STARTS_AT_MOST = 0.3
+_SERVES_FIRST, _NORMAL_WITHIN = 0.7, 5.0  # else it may be killed before it has answered anything
 _KILLED_WHILE_STARTING = 0.3
 _BETWEEN_SETTLING = 40
 _SMALL = Shape(users=6, rites=2)
@@ -60,6 +61,8 @@ async def _rounds(
         while left:
             async with on.crowd.load():
                 for _ in range(min(left, _BETWEEN_SETTLING)):
+                    if chance.random() < _SERVES_FIRST:
+                        await on.wait_normal(_NORMAL_WITHIN)
                     await trio.sleep(chance.uniform(0.0, _RUNS_AT_MOST))
                     await one(on, chance)
                     left -= 1
