@@ -109,8 +109,8 @@ class StreamRelay:
     """Accepts at `listen`'s place and passes on to ``target``.
 
     ``delay``: seconds for each piece, each way. ``is_mute``: what comes is swallowed, so that each end believes that
-    the other one lives. ``cut_after``: after so many bytes more towards the target their connection is reset, both
-    ways; those after it are whole.
+    the other one lives. ``cut_after``: after so many bytes more towards the target, or with ``is_cut_back`` away from
+    it, their connection is reset, both ways; those after it are whole.
     """
 
     def __init__(self, target: Place) -> None:
@@ -118,6 +118,7 @@ class StreamRelay:
         self.delay = 0.0
         self.is_mute = False
         self.cut_after: int | None = None
+        self.is_cut_back = False
         self.cuts = 0
         self._listener: socket.socket
 
@@ -165,7 +166,7 @@ class StreamRelay:
                     await trio.sleep(self.delay)
                 if self.is_mute:
                     continue
-                if is_out and self.cut_after is not None:
+                if is_out != self.is_cut_back and self.cut_after is not None:
                     if len(data) > self.cut_after:
                         rest, self.cut_after, self.cuts = data[: self.cut_after], None, self.cuts + 1
                         await to.send_all(rest)

@@ -1,7 +1,8 @@
 """TCP connections that are cut in the middle of a delivery, and such that are half-open: the peer is gone unseen.
 
-``tcp-cut``: copies go to each user's listener by a relay that resets a connection after some bytes. imc sends the copy
-again by a new connection (spec S-DNS-5): nothing is lost, and a copy comes twice at most once for each cut.
+``tcp-cut``: copies go to each user's listener by a relay that resets a connection after some bytes, of a copy or of
+its answer. imc sends the copy again by a new connection (spec S-DNS-5): nothing is lost, and a copy comes twice at most
+once for each cut.
 ``tcp-mute``: users hear on the connection on which they registered. It falls silent without a word, both ways; the user
 notices, connects and registers anew in place of the old contact; what waited comes to the new one (S-HOP-8).
 """
@@ -19,6 +20,7 @@ from tests.soak.person import Person
 from tests.soak.relay import Address, StreamRelay
 from tests.soak.stand import finish, stand
 
+_COPY, _ANSWER = 4_000, 600  # bytes: two or three of them
 _APART = 0.5  # between two cuts: the copy that was cut is sent again by a whole connection
 
 
@@ -51,7 +53,8 @@ async def _cut(plan: Plan) -> Outcome:
         async with on.crowd.load():
             for _ in range(outcome.rounds):
                 for relay in relays:
-                    relay.cut_after = chance.randrange(4_000)
+                    relay.is_cut_back = chance.random() < 0.5
+                    relay.cut_after = chance.randrange(_ANSWER if relay.is_cut_back else _COPY)
                 await trio.sleep(plan.seconds_or(2 * _APART, _APART))
         for relay in relays:
             relay.cut_after = None
