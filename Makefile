@@ -6,6 +6,7 @@
 #   make format             rewrite in the project's format
 #   make lock               resolve requirements*.lock anew from pyproject.toml
 #   make tour               every transition of the model over real UDP; make test plays one of each class
+#   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers; 40 minutes; ARGS: some of them
 #   make mutation           change every cell of the tables of rooms, and see which tests notice
 #   make spec               check the models of rooms, transactions and lanes, and the code against them
 #   make traces             write spec/traces/ from the rules
@@ -19,7 +20,7 @@ JOBS ?= 2
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock spec tour mutation traces reference clean programs models
+.PHONY: run test lint format lock spec tour soak mutation traces reference clean programs models
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -46,6 +47,9 @@ lock: .venv/dev.stamp
 
 tour: .venv/dev.stamp
 	IMC_TOUR=all $(BIN)/python -m pytest -n $(JOBS) tests/e2e/test_tour.py $(ARGS)
+
+soak: .venv/dev.stamp programs
+	$(BIN)/python -m tests.soak $(ARGS)
 
 mutation: .venv/dev.stamp
 	$(BIN)/python -m tests.mutation

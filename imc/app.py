@@ -422,10 +422,10 @@ async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], 
             daemon = Daemon(settings, store, trace=trace)
             async with trio.open_nursery() as nursery:
                 bound = await nursery.start(daemon.run)
+                _calm_collector()  # before it is said that we are ready: it stops everything for a moment
                 addresses = " ".join(str(address) for address in bound)
                 _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
                 systemd.ready(f"serving on {addresses}")
-                _calm_collector()
                 nursery.start_soon(_obey, signals, daemon, path, flags)
                 await daemon.ended.wait()
                 nursery.cancel_scope.cancel()

@@ -9,6 +9,7 @@ server of multiprocessing) and runs the same `main()`; ``is_fresh`` starts an in
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -36,6 +37,7 @@ _forks.set_forkserver_preload([
 
 def _run(arguments: Sequence[str], folder: Path, files: Sequence[Path], env: Mapping[str, str]) -> None:
     """What a forked process does: `imc ARGUMENTS`; ``files`` are its standard input, output and errors."""
+    gc.freeze()  # what was imported is the fork server's too: a collector that looks at it copies its pages
     for number, path in enumerate(files):
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
         os.dup2(os.open(path, flags, 0o600), number)

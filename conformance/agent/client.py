@@ -18,6 +18,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import trio
 
@@ -95,7 +96,8 @@ class _Challenge:
 class SipClient:
     """One user with one socket, made by `open`. It ends with the nursery, or by `close`.
 
-    ``answer`` is the status for each MESSAGE that comes, or a function of the request, or None for silence.
+    ``answer`` is the status for each MESSAGE that comes, or a function of the request, or None for silence;
+    ``answer_headers`` go into each answer.
     ``messages`` are all MESSAGEs that came; a retransmission is none, but counted in ``retransmissions``.
     ``responses`` are all responses, ``is_connected`` turns False when the server ends a TCP connection. ``last`` is the
     last request that it sent, ``tap`` sees all that it sends and gets.
@@ -111,6 +113,7 @@ class SipClient:
         self.password = password
         self.transport = transport
         self.answer: Answer = 200
+        self.answer_headers: tuple[tuple[str, str], ...] = ()
         self.messages: list[Received] = []
         self.responses: list[Response] = []
         self.retransmissions = 0
@@ -122,6 +125,7 @@ class SipClient:
         self._arrived = trio.lowlevel.ParkingLot()
         self._pending: dict[str, _Pending] = {}
         self._answered: dict[tuple[str, str, str], bytes | None] = {}
+        self._old_answers = 0
         self._challenges: dict[str, _Challenge] = {}
         self._register_id = _token()
         self._cseq = 0
@@ -194,7 +198,8 @@ class SipClient:
             status = self._status(request)
             answer = None
             if status is not None:
-                answer = build_response(request, status, to_tag=self.tag, headers=[("Allow", "MESSAGE, OPTIONS")])
+                headers = [("Allow", "MESSAGE, OPTIONS"), *self.answer_headers]
+                answer = build_response(request, status, to_tag=self.tag, headers=headers)
             self._answered[key] = answer.render() if answer is not None else None
             if request.method == "MESSAGE":
                 received = Received(request, trio.current_time(), source)
@@ -249,6 +254,22 @@ class SipClient:
         """All MESSAGEs that no call has returned yet."""
         unread, self._unread = self._unread, []
         return unread
+
+    def is_waiting(self, request: Request) -> bool:
+        """Whether a request that it sent has no final response yet, and may still get one."""
+        return request.via.branch in self._pending
+
+    def forget(self) -> None:
+        """For a client that lives long: drop all messages and responses, and the answers from before the last call.
+
+        Called every 64*T1 or more rarely, it leaves each answer as long as its request may come again.
+        """
+        self.messages.clear()
+        self._unread.clear()
+        self.responses.clear()
+        for key in list(islice(self._answered, self._old_answers)):
+            del self._answered[key]
+        self._old_answers = len(self._answered)
 
     # What goes out
 

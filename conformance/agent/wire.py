@@ -89,12 +89,18 @@ class Wire:
 
     def _start_stream(self, stream: trio.SocketStream, *, is_main: bool) -> Send:
         to_write, outgoing = trio.open_memory_channel[bytes](_MAX_QUEUED)
-        self._nursery.start_soon(self._read_stream, stream, to_write, is_main)
+
+        def send(data: bytes) -> None:
+            # The connection may have ended a moment ago: what is sent then is lost, as it would be a moment before.
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                to_write.send_nowait(data)
+
+        self._nursery.start_soon(self._read_stream, stream, to_write, send, is_main)
         self._nursery.start_soon(_write_stream, stream, outgoing)
-        return to_write.send_nowait
+        return send
 
     async def _read_stream(
-        self, stream: trio.SocketStream, to_write: trio.MemorySendChannel[bytes], is_main: bool
+        self, stream: trio.SocketStream, to_write: trio.MemorySendChannel[bytes], send: Send, is_main: bool
     ) -> None:
         framer = StreamFramer(_MAX_MESSAGE)
         async with stream, to_write:
@@ -103,9 +109,9 @@ class Wire:
                 async for data in stream:
                     for item in framer.feed(bytes(data)):
                         if isinstance(item, Ping):
-                            to_write.send_nowait(PONG)
+                            send(PONG)
                         else:
-                            self._take(item, to_write.send_nowait, "tcp")
+                            self._take(item, send, "tcp")
         if is_main:
             self.is_connected = False
             self._lost()

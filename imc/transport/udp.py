@@ -96,6 +96,7 @@ class UdpListener:
         self._queued_bytes = 0
         self._flushed: trio.Event | None = None
         self._nursery: trio.Nursery | None = None
+        self._is_closed = False
         self.received = 0
         self.keep_alives = 0
         self.sent = 0
@@ -106,11 +107,14 @@ class UdpListener:
         """Read until `close`, or until cancelled."""
         async with trio.open_nursery() as self._nursery:
             task_status.started()
-            while True:
+            # Whoever was woken before `close` goes on after it: to wait on a closed socket ends trio, not the task.
+            while not self._is_closed:
                 if self._left:
                     await trio.lowlevel.checkpoint()
                 else:
                     await trio.lowlevel.wait_readable(self._sock)
+                    if self._is_closed:
+                        return
                     self._read()
                 self._hand_on()
                 try:
@@ -120,6 +124,9 @@ class UdpListener:
 
     def close(self) -> None:
         """Stop `run` and close the socket; what is still queued is lost (see `wait_flushed`)."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
         self._batches = None  # its file descriptor may soon be another file's

@@ -83,6 +83,20 @@ def at(listener: UdpListener) -> tuple[str, int]:
     return listener.address.ip, listener.address.port
 
 
+async def test_closed_while_it_reads(listen: MakeListener, recorder: Recorder, peer: UdpPeer) -> None:
+    """A close between a wake-up and the next wait, as at the end of a daemon under load: `run` returns."""
+    listener = listen()
+
+    def close(_data: bytes, _flow: Flow) -> None:
+        listener.close()
+
+    recorder.on_receive = close
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listener.run)
+        peer.send(b"a datagram", at(listener))
+    listener.close()
+
+
 @pytest.mark.parametrize("ip", LOOPBACKS)
 async def test_there_and_back(listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, ip: str) -> None:
     listener = listen(listen_text("udp", ip))

@@ -226,6 +226,48 @@ async def test_a_lost_connection_is_no_answer(nursery: trio.Nursery) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_what_is_sent_when_the_connection_just_ended_is_lost(nursery: trio.Nursery) -> None:
+    """As it would be a moment before; nothing is raised into whoever sends."""
+    async with scripted("tcp") as (server, address):
+        alice = await SipClient.open(nursery, ALICE, address, transport="tcp")
+        await server.transports.aclose()
+        await until(lambda: not alice.is_connected)
+        alice.send_raw(b"OPTIONS")
+        nursery.cancel_scope.cancel()
+
+
+async def test_answers_carry_headers_and_are_forgotten_after_two_calls(nursery: trio.Nursery) -> None:
+    async with scripted() as (server, address):
+        alice = await SipClient.open(nursery, ALICE, address)
+        await alice.register()
+        alice.answer, alice.answer_headers = 503, (("Retry-After", "7"),)
+        for calls in range(3):  # after the first the answer is still known
+            server.send_message(alice, "hello", "z9hG4bK1")
+            await server.wait_responses(calls + 1)
+            alice.forget()
+        assert [each.headers.get("Retry-After") for each in server.responses] == ["7"] * 3
+        assert alice.retransmissions == 1
+        assert (alice.messages, alice.responses, alice.take_unread()) == ([], [], [])
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_knows_what_waits_for_an_answer(nursery: trio.Nursery) -> None:
+    async with scripted() as (server, address):
+        alice = await SipClient.open(nursery, ALICE, address)
+        seen: list[bool] = []
+
+        def script(_request: Request) -> int:
+            assert alice.last is not None
+            seen.append(alice.is_waiting(alice.last))
+            return 200
+
+        server.script = script
+        await alice.register()
+        assert alice.last is not None
+        assert (seen, alice.is_waiting(alice.last)) == ([True], False)
+        nursery.cancel_scope.cancel()
+
+
 async def test_retransmissions_get_the_same_answer(nursery: trio.Nursery) -> None:
     async with scripted() as (server, address):
         alice = await SipClient.open(nursery, ALICE, address)
