@@ -48,6 +48,7 @@ from imc.service.accounts import Accounts, AccountsOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
+from imc.service.history import History
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
 from imc.service.location import Location
 from imc.service.manager import Manager
@@ -55,6 +56,7 @@ from imc.service.outbox import Outbox
 from imc.service.rates import Rates
 from imc.service.registration import Registration
 from imc.service.relay import Relay
+from imc.service.retention import Retention
 from imc.service.rooms import Rooms
 from imc.service.shards import Shards
 from imc.service.sip import Sip
@@ -145,14 +147,16 @@ class Daemon:
             outbox=self._outbox,
             engine=self._engine,
             copies=self._copies,
+            history=History(store, self._reader, self._writer, wall),
             circumstances=self._circumstances,
-            load=partial(self._reader.run, store.load_room),
+            load=partial(self._reader.run, store.load_room_and_log),
             spawn=self._spawn,
             can_carry=self._can_carry,
             on_count=self._count_rooms,
             rates=self._make_rates(),
             trace=trace,
         )
+        self._retention = Retention(store, self._reader, self._writer, policy=lambda: self._rooms.policy, wall=wall)
         self._relay = Relay(self._location, self._copies, self._outbox)
         self.manager = Manager(
             rooms=self._rooms,
@@ -188,6 +192,7 @@ class Daemon:
                 await nursery.start(self._transports.run)
                 nursery.start_soon(self._loop.run)
                 nursery.start_soon(self._accounts.run)
+                nursery.start_soon(self._retention.run)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:
@@ -354,6 +359,7 @@ class Daemon:
             **self._identity.statistics(),
             **self._accounts.statistics(),
             **self._writer.statistics(),
+            **self._retention.statistics(),
             **({} if self._trace is None else self._trace.statistics()),
         }
 

@@ -42,6 +42,14 @@ _CONTEXTS: dict[str, dict[str, Any]] = {
     "account": {"is_account": True},
     "sender-is-room": {"is_sender_room": True},
     "automatic": {"is_automatic": True},
+    "same-value": {},  # of the text
+}
+# Requests that are no commands under their own name; a room has no settings yet
+_TEXTS = {
+    "malformed": "#frobnicate",
+    "settings": "#set",
+    "set": "#set replay 1",
+    "set @same-value": "#set replay 0",
 }
 
 
@@ -69,7 +77,7 @@ def ask(room: Room | None, actor: str, request: str, serial: int) -> Decision:
     context = replace(context, serial=serial)
     if name == "message":
         return decide_message(room, user(actor), policy, to=_ROOM, size=2, context=context)
-    text = "#frobnicate" if name == "malformed" else f"#{words}"
+    text = _TEXTS.get(f"{name} @same-value" if "same-value" in names else name, f"#{words}")
     return decide(room, parse_command(text, _ROOM, policy), user(actor), policy, context)
 
 

@@ -20,6 +20,7 @@ from immutables import Map
 
 from imc.aor import Aor
 from imc.rooms.names import lookalike_key
+from imc.rooms.settings import NEW_ROOM, RoomSettings
 
 
 class Role(IntEnum):
@@ -58,6 +59,7 @@ class Room:
     aor: Aor
     is_private: bool
     members: Map[Aor, Member]
+    settings: RoomSettings = NEW_ROOM
     # Computed when first asked for, and handed on when one member comes or goes: a message walks over no members.
     _audience: tuple[Aor, ...] | None = field(default=None, init=False, repr=False, compare=False)
     _shared_labels: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
@@ -121,13 +123,19 @@ class MemberSet(NamedTuple):
     member: Member
 
 
+class SettingsSet(NamedTuple):
+    """The room's settings are these (spec R-SET-1)."""
+
+    settings: RoomSettings
+
+
 class MemberGone(NamedTuple):
     """The user's entry is gone."""
 
     user: Aor
 
 
-Change = RoomCreated | RoomDestroyed | MemberSet | MemberGone
+Change = RoomCreated | RoomDestroyed | MemberSet | MemberGone | SettingsSet
 _NOBODY: Map[Aor, Member] = Map()
 
 
@@ -137,11 +145,15 @@ def apply(room: Room | None, aor: Aor, change: Change) -> Room | None:
         case RoomCreated(is_private) if room is None:
             return Room(aor, is_private, _NOBODY)
         case MemberSet(user, entry) if room is not None:
-            after = Room(aor, room.is_private, room.members.set(user, entry))
+            after = Room(aor, room.is_private, room.members.set(user, entry), room.settings)
             return _hand_on(room, after, user, is_in=entry.role > Role.INVITED)
         case MemberGone(user) if room is not None and user in room.members:
-            after = Room(aor, room.is_private, room.members.delete(user))
+            after = Room(aor, room.is_private, room.members.delete(user), room.settings)
             return _hand_on(room, after, user, is_in=False)
+        case SettingsSet(settings) if room is not None:
+            after = Room(aor, room.is_private, room.members, settings)
+            object.__setattr__(after, "_audience", room._audience)
+            return after
         case RoomDestroyed() if room is not None:
             return None
     raise ValueError(f"{change} cannot follow on {room}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from imc.aor import Aor
 from imc.registrar.bindings import Binding
 from imc.rooms.model import Member
+from imc.rooms.settings import RoomSettings
 from imc.store.ops import (
     DeleteBinding,
     DeleteBindings,
@@ -14,11 +15,15 @@ from imc.store.ops import (
     DeleteMember,
     DeleteOutbox,
     DeleteRoom,
+    EraseMessage,
     Op,
     PutBinding,
     PutMember,
+    PutMessage,
     PutOutbox,
     PutRoom,
+    PutSettings,
+    TrimLog,
     UpdateOutbox,
 )
 
@@ -29,6 +34,8 @@ class Tables:
     members: dict[tuple[Aor, Aor], Member] = field(default_factory=dict)
     bindings: dict[tuple[Aor, str], Binding] = field(default_factory=dict)
     outbox: dict[str, PutOutbox] = field(default_factory=dict)
+    settings: dict[Aor, RoomSettings] = field(default_factory=dict)
+    log: dict[tuple[Aor, int], PutMessage] = field(default_factory=dict)
 
 
 def apply_op(tables: Tables, op: Op) -> None:
@@ -39,6 +46,21 @@ def apply_op(tables: Tables, op: Op) -> None:
             tables.rooms.pop(room, None)
             for key in [key for key in tables.members if key[0] == room]:
                 del tables.members[key]
+            tables.settings.pop(room, None)
+            for entry in [entry for entry in tables.log if entry[0] == room]:
+                del tables.log[entry]
+        case PutSettings(room, settings):
+            tables.settings[room] = settings
+        case PutMessage():
+            tables.log[op.room, op.seq] = op
+        case TrimLog(room, upto, until):
+            for entry in [entry for entry, one in tables.log.items() if entry[0] == room and one.created <= until]:
+                if entry[1] <= upto:
+                    del tables.log[entry]
+        case EraseMessage(room, seq, sender, until):
+            one = tables.log.get((room, seq))
+            if one is not None and one.sender == sender and one.created <= until:
+                tables.log[room, seq] = PutMessage(room, seq, Aor("", ""), "", b"", one.created)
         case PutMember(room, user, member):
             tables.members[room, user] = member
         case DeleteMember(room, user):
