@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from imc.rooms import Role, Room
+from imc.rooms import Role, Room, SettingsSet
 from imc.rooms.replies import EVENTS, text
 from tests.rooms.play import POLICY, ROOM, Stage, told, user
 from tests.rooms.status_table import (
