@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -48,6 +49,7 @@ from imc.service.accounts import Accounts, AccountsOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
+from imc.service.forget import Forget
 from imc.service.history import History
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
 from imc.service.location import Location
@@ -65,7 +67,7 @@ from imc.sip.digest import DigestVerifier
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack
 from imc.sip.uas import UasPolicy
-from imc.store.ops import PutOutbox
+from imc.store.ops import DeleteBindings, PutOutbox
 from imc.store.reader import StoreReader
 from imc.store.store import Store
 from imc.store.writer import Writer
@@ -162,6 +164,16 @@ class Daemon:
             rooms=self._rooms,
             store=store,
             reader=self._reader,
+            forget=Forget(
+                rooms=self._rooms,
+                store=store,
+                reader=self._reader,
+                writer=self._writer,
+                ids=self._ids,
+                wake=loop.wake,
+                count_bindings=lambda aor: len(self._bindings.lookup(aor, wall())),
+                unbind=self._unbind,
+            ),
             ids=self._ids,
             statistics=self.statistics,
             wake=loop.wake,
@@ -202,6 +214,21 @@ class Daemon:
                 await self.ended.wait()
             finally:
                 nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def offline(self) -> AsyncIterator[Manager]:
+        """The use cases alone, for a command: no listener, nothing is sent.
+
+        What is to be told to anyone is in the outbox then, and delivered at the next start.
+        """
+        self._outbox.is_held = True
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._writer.run)
+            await self._load_state()
+            yield self.manager
+            await self._writer.drain()
+            nursery.cancel_scope.cancel()
 
     def _build_edge(self, bound: tuple[ListenAddress, ...]) -> None:
         """What depends on the addresses that were bound."""
@@ -255,8 +282,7 @@ class Daemon:
 
     async def _load(self) -> None:
         """What was registered, and what was promised and is not delivered."""
-        self._facts.active = await self._reader.run(self._store.count_rooms)
-        self._bindings.load(await self._reader.run(self._store.load_bindings), self._wall())
+        await self._load_state()
         after, count = 0, 0
         while True:
             rows = await self._reader.run(self._store.load_outbox, _OUTBOX_PAGE, after)
@@ -265,6 +291,17 @@ class Daemon:
                 break
             after = rows[-1].seq
         _log.info("loaded", rooms=self._facts.active, bindings=len(self._bindings), undelivered=count)
+
+    async def _load_state(self) -> None:
+        self._facts.active = await self._reader.run(self._store.count_rooms)
+        self._bindings.load(await self._reader.run(self._store.load_bindings), self._wall())
+
+    async def _unbind(self, aor: Aor) -> None:
+        """End all registrations of a user."""
+        if self._registration is not None:
+            await self._registration.remove(aor)
+        else:
+            await self._writer.commit([DeleteBindings(aor)])
 
     async def _start_management(self) -> None:
         options = manage_options(self.settings)

@@ -171,6 +171,9 @@ class _Validator:
         _agree(where, "answer", record["answers"], [verdict.event] if verdict.is_answered else [])
         _agree(where, "told", record["told"], _told(verdict.told, record["told"]))
         after = _apply(known.room, record["changes"])
+        is_set = any(change[0] == "settings" for change in record["changes"])
+        if is_set is not (verdict.clause == "R-SET-1"):
+            raise _Wrong(f"{where}: its settings became {'others' if is_set else 'no others'} ({verdict.clause})")
         if after != verdict.after:
             raise _Wrong(
                 f"{where}: the room became {_shown(after)}, must be {_shown(verdict.after)} ({verdict.clause})"

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from imc import __version__
-from imc.cli import config, db, remote, users
+from imc.cli import config, db, log, remote, users
 from imc.cli.common import ConfigPath, Flags
 from imc.errors import ImcError
 
@@ -31,6 +31,7 @@ app.add_typer(users.app, name="user")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 remote.add_to(app)
+log.add_to(app)
 
 
 class Page(StrEnum):

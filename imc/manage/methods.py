@@ -228,6 +228,26 @@ class Methods:
         )
 
     @_method(
+        "imc.forget",
+        _USER,
+        Param("do", Kind.TEXT, "`yes`: do it; `no`: only say what would be done.", default="no"),
+        Param("account", Kind.TEXT, "`remove` or `keep` the account.", default="keep"),
+        returns=(
+            '`{"user": uri, "done": boolean, "left": [uri, …], "ended": [uri, …], "refused": [uri, …], '
+            '"declined": [uri, …], "registrations": number, "messages": number, "account": '
+            '"none"|"kept"|"removed"}`: rooms left, rooms that ended with their last owner, rooms whose last owner '
+            "may not leave, invitations declined"
+        ),
+        errors=((500, "the user's address cannot be read"),),
+        is_reading=False,
+    )
+    async def _forget(self, user: Aor, do: str, account: str) -> object:
+        """Take what a user said out of every room's log, the user out of every room, and their registrations."""
+        if do not in ("yes", "no") or account not in ("keep", "remove"):
+            raise _invalid("do: yes or no; account: keep or remove")
+        return (await self._manager.forget(user, is_done=do == "yes", with_account=account == "remove")).as_json()
+
+    @_method(
         "stats.get_statistics",
         Param(
             "name", Kind.NAMES, "`all`, a group with a colon (`imc:`), or the name of a statistic with or without it."

@@ -13,6 +13,7 @@ import trio
 
 from imc.aor import Aor
 from imc.rooms.model import Role
+from imc.service.forget import Forget, Forgotten
 from imc.service.inbound import Inbound, Outcome
 from imc.service.rooms import Rooms
 from imc.sip.ids import Ids
@@ -48,6 +49,7 @@ class Manager:
         rooms: Rooms,
         store: Store,
         reader: StoreReader,
+        forget: Forget,
         ids: Ids,
         statistics: Callable[[], Mapping[str, int]],
         wake: Callable[[], None],
@@ -56,6 +58,7 @@ class Manager:
         self._rooms = rooms
         self._store = store
         self._reader = reader
+        self._forget = forget
         self._ids = ids
         self._statistics = statistics
         self._wake = wake
@@ -124,6 +127,11 @@ class Manager:
         self._wake()
         await done.wait()
         return outcomes[0].code
+
+    async def forget(self, user: Aor, *, is_done: bool, with_account: bool) -> Forgotten:
+        """Forget a user (spec R-HISTORY-9); without ``is_done`` only say what that would do."""
+        work = self._forget.run if is_done else self._forget.look
+        return await work(user, with_account=with_account)
 
     def statistics(self) -> Mapping[str, int]:
         return self._statistics()

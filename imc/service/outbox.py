@@ -35,6 +35,7 @@ class Outbox:
         self._wall = wall
         self._done: list[str] = []
         self._due: float | None = None
+        self.is_held = False  # nothing is delivered now: what is durable is at the next start
 
     def job(self, dispatches: Iterable[Dispatch], *, is_durable: bool) -> Job | None:
         """A job of these dispatches; None where nobody is to receive anything."""
@@ -48,7 +49,7 @@ class Outbox:
 
     def release(self, job: Job | None) -> None:
         """Its decision is committed: deliver."""
-        if job is not None:
+        if job is not None and not self.is_held:
             self._engine.submit(job)
 
     def withdraw(self, job: Job | None) -> None:
