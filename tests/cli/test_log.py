@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,13 +25,10 @@ ROOM, SHARED, ASKED = (Aor(f"chat-{name}", HOST) for name in ("x", "shared", "as
 
 
 @pytest.fixture
-def store(imc: Imc) -> Store:
+def store(imc: Imc) -> Iterator[Store]:
     (imc.folder / "imc.toml").write_text(f'[imc]\ndomains = ["{HOST}"]\n[manage]\nlisten = ""\n')
-    return opened(imc.folder)
-
-
-def opened(folder: Path) -> Store:
-    return Store.open(StoreOptions(url=f"sqlite:///{folder}/imc.db"))
+    with Store.open(StoreOptions(url=f"sqlite:///{imc.folder}/imc.db")) as opened:
+        yield opened
 
 
 def said(seq: int, body: bytes, sender: Aor = ALICE, kind: str = "text/plain", room: Aor = ROOM) -> PutMessage:
@@ -43,7 +40,9 @@ def room(aor: Aor, **people: Role) -> list[Op]:
 
 
 def test_export_as_json(imc: Imc, store: Store) -> None:
-    store.commit([*room(ROOM, alice=Role.OWNER), said(1, "grüß\n\x1b[31m dich".encode()), said(2, b"\x89PNG", BOB, "image/png")])
+    store.commit(
+        [*room(ROOM, alice=Role.OWNER), said(1, "grüß\n\x1b[31m dich".encode()), said(2, b"\x89PNG", BOB, "image/png")]
+    )
     outcome = imc("export", "chat-x")
     assert (outcome.status, outcome.err) == (0, "")
     assert [json.loads(line) for line in outcome.out.splitlines()] == [
@@ -149,7 +148,7 @@ def test_forget_does_it_by_the_rules(imc: Imc, store: Store) -> None:
 def test_forget_where_last_owners_stay(imc: Imc, store: Store) -> None:
     furnished(store)
     with (imc.folder / "imc.toml").open("a") as file:
-        file.write('[history]\nkeep_days = 3\n')
+        file.write("[history]\nkeep_days = 3\n")
     text = (imc.folder / "imc.toml").read_text().replace("[imc]\n", '[imc]\nowner_leave = "refuse"\n')
     (imc.folder / "imc.toml").write_text(text)
     assert "would not be left: its last owner may not leave" in imc("forget", "sip:alice@example.com").out
