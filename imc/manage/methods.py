@@ -216,8 +216,8 @@ class Methods:
         aliases=("imc_manager",),
         returns=(
             "The return code of `imc_manager()`: 1 done; -1 bad request; -20 unparsable; -30 create; -40 join; "
-            "-50 invite, add; -60 accept; -70 reject; -80 remove; -90 leave; -100 members, rooms; -110 destroy; "
-            "-120 modify, help; -130 unknown command; -200 message"
+            "-50 invite, add; -60 accept; -70 reject; -80 remove; -90 leave; -100 members, rooms, history; "
+            "-110 destroy; -120 modify, set, help; -130 unknown command; -200 message"
         ),
         is_reading=False,
     )
