@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -49,6 +50,8 @@ from imc.service.accounts import Accounts, AccountsOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
+from imc.service.forget import Forget
+from imc.service.history import History
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
 from imc.service.location import Location
 from imc.service.manager import Manager
@@ -56,6 +59,7 @@ from imc.service.outbox import Outbox
 from imc.service.rates import Rates
 from imc.service.registration import Registration
 from imc.service.relay import Relay
+from imc.service.retention import Retention
 from imc.service.rooms import Rooms
 from imc.service.shards import Shards
 from imc.service.sip import Sip
@@ -65,7 +69,7 @@ from imc.sip.digest import DigestVerifier
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack
 from imc.sip.uas import UasPolicy
-from imc.store.ops import PutOutbox
+from imc.store.ops import DeleteBindings, PutOutbox
 from imc.store.reader import StoreReader
 from imc.store.store import Store
 from imc.store.writer import Writer
@@ -160,8 +164,9 @@ class Daemon:
             outbox=self._outbox,
             engine=self._engine,
             copies=self._copies,
+            history=History(store, self._reader, self._writer, wall),
             circumstances=self._circumstances,
-            load=partial(self._reader.run, store.load_room),
+            load=partial(self._reader.run, store.load_room_and_log),
             spawn=self._spawn,
             can_carry=self._can_carry,
             on_count=self._count_rooms,
@@ -177,11 +182,22 @@ class Daemon:
             settled=self._settled,
             wall=wall,
         )
+        self._retention = Retention(store, self._reader, self._writer, policy=lambda: self._rooms.policy, wall=wall)
         self._relay = Relay(self._location, self._copies, self._outbox)
         self.manager = Manager(
             rooms=self._rooms,
             store=store,
             reader=self._reader,
+            forget=Forget(
+                rooms=self._rooms,
+                store=store,
+                reader=self._reader,
+                writer=self._writer,
+                ids=self._ids,
+                wake=loop.wake,
+                count_bindings=lambda aor: len(self._bindings.lookup(aor, wall())),
+                unbind=self._unbind,
+            ),
             ids=self._ids,
             waiting=self._waiting,
             statistics=self.statistics,
@@ -215,6 +231,7 @@ class Daemon:
                 nursery.start_soon(self._accounts.run)
                 nursery.start_soon(self._waiting.run)
                 nursery.start_soon(self._shards.run, self.settings.imc.room_idle_limit)
+                nursery.start_soon(self._retention.run)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:
@@ -224,6 +241,21 @@ class Daemon:
                 await self.ended.wait()
             finally:
                 nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def offline(self) -> AsyncIterator[Manager]:
+        """The use cases alone, for a command: no listener, nothing is sent.
+
+        What is to be told to anyone is in the outbox then, and delivered at the next start.
+        """
+        self._outbox.is_held = True
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._writer.run)
+            await self._load_state()
+            yield self.manager
+            await self._writer.drain()
+            nursery.cancel_scope.cancel()
 
     def _build_edge(self, bound: tuple[ListenAddress, ...]) -> None:
         """What depends on the addresses that were bound."""
@@ -283,6 +315,7 @@ class Daemon:
         self._outbox.begin(await self._reader.run(self._store.outbox_end))
         self._engine.backlogs.load(await self._reader.run(self._store.count_waiting))
         twice = await self._reader.run(self._store.twice_listed)
+        await self._load_state()
         after, count = 0, 0
         while True:
             rows = await self._reader.run(self._store.load_outbox, _OUTBOX_PAGE, after)
@@ -293,6 +326,17 @@ class Daemon:
             after = rows[-1].seq
         waiting = self._engine.backlogs.statistics()["waiting"]
         _log.info("loaded", rooms=self._facts.active, bindings=len(self._bindings), undelivered=count, waiting=waiting)
+
+    async def _load_state(self) -> None:
+        self._facts.active = await self._reader.run(self._store.count_rooms)
+        self._bindings.load(await self._reader.run(self._store.load_bindings), self._wall())
+
+    async def _unbind(self, aor: Aor) -> None:
+        """End all registrations of a user."""
+        if self._registration is not None:
+            await self._registration.remove(aor)
+        else:
+            await self._writer.commit([DeleteBindings(aor)])
 
     async def _start_management(self) -> None:
         options = manage_options(self.settings)
@@ -382,6 +426,7 @@ class Daemon:
             **self._identity.statistics(),
             **self._accounts.statistics(),
             **self._writer.statistics(),
+            **self._retention.statistics(),
             **({} if self._trace is None else self._trace.statistics()),
         }
 

@@ -132,6 +132,9 @@ def room_policy(settings: Settings) -> Policy:
         room_pattern=imc.room_pattern,
         domains=imc.domains,
         manager=imc.manager,
+        is_log_kept=settings.history.enabled,
+        keep_messages=settings.history.keep_messages,
+        keep_days=settings.history.keep_days,
         limits=room_limits(settings),
     )
 
@@ -147,6 +150,9 @@ def room_limits(settings: Settings) -> Limits:
         max_command_line=limits.max_command_line,
         max_text=limits.max_text,
         max_list_entries=limits.max_list_entries,
+        max_history=limits.max_history,
+        max_keep_messages=limits.max_keep_messages,
+        max_keep_days=limits.max_keep_days,
     )
 
 

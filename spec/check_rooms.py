@@ -56,6 +56,8 @@ NOT_MODELLED = {
     "R-MSG-7": "words",
     "R-ANSWER-3": "there is one room",
     "R-NOTICE-3": "words",
+    "R-HISTORY-5": "words",
+    "R-HISTORY-7": "what was said is no part of the model, nor are the settings of a room",
     "R-LIMIT-2": "R-CREATE-4 under another name",
     "R-LIMIT-3": "R-CMD-5, R-MSG-8, R-LIST-4 under another name",
 }

@@ -14,9 +14,9 @@ type
   Standing: 0..4;
   Serial: 0..SERIALS;
   Status: 0..999;
-  Command: enum { ACCEPT, ADD, CREATE, CREATE_PRIVATE, DESTROY, HELP, INVITE, JOIN, LEAVE, MEMBERS, MESSAGE, MODIFY_ADMIN, MODIFY_MEMBER, MODIFY_OWNER, REJECT, REMOVE, ROOMS, UNDELIVERED };
+  Command: enum { ACCEPT, ADD, CREATE, CREATE_PRIVATE, DESTROY, HELP, HISTORY, INVITE, JOIN, LEAVE, MEMBERS, MESSAGE, MODIFY_ADMIN, MODIFY_MEMBER, MODIFY_OWNER, REJECT, REMOVE, ROOMS, SET_NEW, SET_SAME, SETTINGS, UNDELIVERED };
   Effect: enum { NOTHING, GONE, FOUNDED, FOUNDED_PRIVATE, BECOMES };
-  Event: enum { SILENCE, ALREADY_JOINED, ALREADY_MEMBER, HELP_, INVITATION, INVITATION_FAILED, INVITATION_REJECTED, INVITATION_SENT, INVITATION_WITHDRAWN, INVITED_HAS_NO_ROLE, JOIN_ATTEMPTED, LAST_OWNER, MEMBER_JOINED, MEMBER_LEFT, MEMBER_LIST, MESSAGE_, NOT_A_MEMBER, NOT_INVITED, NOT_PERMITTED, PRIVATE_ROOM, RANK_TOO_LOW, ROLE_CHANGED, ROLE_UNCHANGED, ROOM_CREATED, ROOM_DESTROYED, ROOM_LIST, ROOM_NOT_FOUND, USER_NOT_IN_ROOM, USE_LEAVE, YOU_WERE_REMOVED };
+  Event: enum { SILENCE, ALREADY_JOINED, ALREADY_MEMBER, HELP_, HISTORY_, INVITATION, INVITATION_FAILED, INVITATION_REJECTED, INVITATION_SENT, INVITATION_WITHDRAWN, INVITED_HAS_NO_ROLE, JOIN_ATTEMPTED, LAST_OWNER, MEMBER_JOINED, MEMBER_LEFT, MEMBER_LIST, MESSAGE_, NOT_A_MEMBER, NOT_INVITED, NOT_PERMITTED, PRIVATE_ROOM, RANK_TOO_LOW, ROLE_CHANGED, ROLE_UNCHANGED, ROOM_CREATED, ROOM_DESTROYED, ROOM_LIST, ROOM_NOT_FOUND, ROOM_SETTINGS, SETTING_CHANGED, SETTING_UNCHANGED, USER_NOT_IN_ROOM, USE_LEAVE, YOU_WERE_REMOVED };
 
 var
   live: boolean;
@@ -339,6 +339,52 @@ begin
       heard[v] := HELP_;
     endif;
   endfor;
+end;
+
+procedure decideHISTORY(a: User; u: User; s: Serial;
+  var status: Status; var effect: Effect; var becomes: Standing; var heard: array[User] of Event);
+begin
+  if standing[a] >= MEMBER then
+    -- R-HISTORY-3
+    status := 200; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := HISTORY_;
+      endif;
+    endfor;
+  elsif standing[a] >= INVITED then
+    -- R-HISTORY-4
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := NOT_A_MEMBER;
+      endif;
+    endfor;
+  elsif private then
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  elsif live then
+    -- R-HISTORY-4
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := NOT_A_MEMBER;
+      endif;
+    endfor;
+  else
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  endif;
 end;
 
 procedure decideINVITE(a: User; u: User; s: Serial;
@@ -1043,6 +1089,160 @@ begin
   endfor;
 end;
 
+procedure decideSET_NEW(a: User; u: User; s: Serial;
+  var status: Status; var effect: Effect; var becomes: Standing; var heard: array[User] of Event);
+begin
+  if standing[a] >= OWNER then
+    -- R-SET-1
+    status := 200; effect := NOTHING;
+    for v: User do
+      if standing[v] >= MEMBER then
+        heard[v] := SETTING_CHANGED;
+      endif;
+    endfor;
+  elsif standing[a] >= INVITED then
+    -- R-SET-5
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        if standing[v] >= INVITED then
+          heard[v] := NOT_PERMITTED;
+        else
+          heard[v] := NOT_A_MEMBER;
+        endif;
+      endif;
+    endfor;
+  elsif private then
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  elsif live then
+    -- R-SET-5
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        if standing[v] >= INVITED then
+          heard[v] := NOT_PERMITTED;
+        else
+          heard[v] := NOT_A_MEMBER;
+        endif;
+      endif;
+    endfor;
+  else
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  endif;
+end;
+
+procedure decideSET_SAME(a: User; u: User; s: Serial;
+  var status: Status; var effect: Effect; var becomes: Standing; var heard: array[User] of Event);
+begin
+  if standing[a] >= OWNER then
+    -- R-SET-3
+    status := 200; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := SETTING_UNCHANGED;
+      endif;
+    endfor;
+  elsif standing[a] >= INVITED then
+    -- R-SET-5
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        if standing[v] >= INVITED then
+          heard[v] := NOT_PERMITTED;
+        else
+          heard[v] := NOT_A_MEMBER;
+        endif;
+      endif;
+    endfor;
+  elsif private then
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  elsif live then
+    -- R-SET-5
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        if standing[v] >= INVITED then
+          heard[v] := NOT_PERMITTED;
+        else
+          heard[v] := NOT_A_MEMBER;
+        endif;
+      endif;
+    endfor;
+  else
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  endif;
+end;
+
+procedure decideSETTINGS(a: User; u: User; s: Serial;
+  var status: Status; var effect: Effect; var becomes: Standing; var heard: array[User] of Event);
+begin
+  if standing[a] >= MEMBER then
+    -- R-SET-4
+    status := 200; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_SETTINGS;
+      endif;
+    endfor;
+  elsif standing[a] >= INVITED then
+    -- R-SET-5
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := NOT_A_MEMBER;
+      endif;
+    endfor;
+  elsif private then
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  elsif live then
+    -- R-SET-5
+    status := 403; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := NOT_A_MEMBER;
+      endif;
+    endfor;
+  else
+    -- R-HIDE-1
+    status := 404; effect := NOTHING;
+    for v: User do
+      if v = a then
+        heard[v] := ROOM_NOT_FOUND;
+      endif;
+    endfor;
+  endif;
+end;
+
 procedure decideUNDELIVERED(a: User; u: User; s: Serial;
   var status: Status; var effect: Effect; var becomes: Standing; var heard: array[User] of Event);
 begin
@@ -1074,6 +1274,7 @@ begin
   case CREATE_PRIVATE: decideCREATE_PRIVATE(a, u, s, status, effect, becomes, heard);
   case DESTROY: decideDESTROY(a, u, s, status, effect, becomes, heard);
   case HELP: decideHELP(a, u, s, status, effect, becomes, heard);
+  case HISTORY: decideHISTORY(a, u, s, status, effect, becomes, heard);
   case INVITE: decideINVITE(a, u, s, status, effect, becomes, heard);
   case JOIN: decideJOIN(a, u, s, status, effect, becomes, heard);
   case LEAVE: decideLEAVE(a, u, s, status, effect, becomes, heard);
@@ -1085,6 +1286,9 @@ begin
   case REJECT: decideREJECT(a, u, s, status, effect, becomes, heard);
   case REMOVE: decideREMOVE(a, u, s, status, effect, becomes, heard);
   case ROOMS: decideROOMS(a, u, s, status, effect, becomes, heard);
+  case SET_NEW: decideSET_NEW(a, u, s, status, effect, becomes, heard);
+  case SET_SAME: decideSET_SAME(a, u, s, status, effect, becomes, heard);
+  case SETTINGS: decideSETTINGS(a, u, s, status, effect, becomes, heard);
   case UNDELIVERED: decideUNDELIVERED(a, u, s, status, effect, becomes, heard);
   endswitch;
 end;
@@ -1145,12 +1349,16 @@ ruleset a: User do
   rule "create private" begin step(CREATE_PRIVATE, a, a, 0); endrule;
   rule "destroy" begin step(DESTROY, a, a, 0); endrule;
   rule "help" begin step(HELP, a, a, 0); endrule;
+  rule "history" begin step(HISTORY, a, a, 0); endrule;
   rule "join" begin step(JOIN, a, a, 0); endrule;
   rule "leave" begin step(LEAVE, a, a, 0); endrule;
   rule "members" begin step(MEMBERS, a, a, 0); endrule;
   rule "message" begin step(MESSAGE, a, a, 0); endrule;
   rule "reject" begin step(REJECT, a, a, 0); endrule;
   rule "rooms" begin step(ROOMS, a, a, 0); endrule;
+  rule "set new" begin step(SET_NEW, a, a, 0); endrule;
+  rule "set same" begin step(SET_SAME, a, a, 0); endrule;
+  rule "settings" begin step(SETTINGS, a, a, 0); endrule;
 endruleset;
 
 ruleset a: User; u: User do

@@ -35,6 +35,8 @@ def command_of(command: Json) -> Json:
             return {"name": tag.lower(), "user": value}
         case "Modify":
             return {"name": "modify", "user": value["user"], "role": STANDINGS[value["standing"]]}
+        case "Configure":
+            return {"name": "set", "same": value}
         case "Undelivered":
             return {"name": "undelivered", "user": value["user"], "serial": value["serial"]}
         case "Malformed":

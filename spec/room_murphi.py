@@ -41,8 +41,8 @@ def identifier(name: str) -> str:
 
 
 def event_name(event: str) -> str:
-    """`message` and `help` are commands too; as events they have a dash at the end."""
-    return identifier(event) + "_" if event in ("message", "help") else identifier(event)
+    """Some are commands too; as events they have a dash at the end."""
+    return identifier(event) + "_" if event in ("message", "help", "history") else identifier(event)
 
 
 def _standing(room: Json, user: int) -> int:
@@ -124,6 +124,8 @@ def _command(command: Json) -> str:
     name = command["name"]
     if name == "create" and command["private"]:
         return "CREATE_PRIVATE"
+    if name == "set":
+        return "SET_SAME" if command["same"] else "SET_NEW"
     return identifier(f"modify {command['role']}" if name == "modify" else name)
 
 

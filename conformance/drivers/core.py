@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import trio
 
@@ -53,17 +53,28 @@ from imc.rooms import (
 )
 from imc.rooms import Room as LiveRoom
 from imc.rooms.commands import Targeted
-from imc.rooms.replies import display_name, format_room_text, texts
+from imc.rooms.history import Said, repeat
+from imc.rooms.replies import display_name, format_room_text, history_head, texts
+from imc.rooms.settings import kept
 
 DOMAIN = "example.com"
 MANAGER = Aor("chat-manager", DOMAIN)
 _PAGE = 400  # bytes of a list's page, as imc.service.copies has it
+_MARKS = 12  # bytes of a page's number, and of a line's end
+_HISTORY_BYTES = 16_384
+_NOW = 1_800_000_000.0
 _PLAIN = "text/plain;charset=utf-8"
-_AUTOMATIC = ("application/im-iscomposing+xml", "message/imdn+xml")
+_COMPOSING = "application/im-iscomposing+xml"
+_AUTOMATIC = (_COMPOSING, "message/imdn+xml")
 _NAMES = {"imc_cmd_start_char": "start_char"}
 _POLICY = frozenset(
     ("create_on_join", "check_on_create", "owner_leave", "add_requires_consent", "start_char", "room_pattern")
 )
+_HISTORY = {
+    "history.enabled": "is_log_kept",
+    "history.keep_messages": "keep_messages",
+    "history.keep_days": "keep_days",
+}
 _LIMITS = frozenset(each.name for each in fields(Limits))
 
 
@@ -111,6 +122,8 @@ def policy_of(settings: Mapping[str, object]) -> Policy:
             continue
         if key == "limits.enabled":
             are_limited = bool(value)
+        elif key in _HISTORY:
+            policy[_HISTORY[key]] = value
         elif section == "limits" and name in _LIMITS:
             limits[name] = value
         elif section in ("", "imc") and name in _POLICY:
@@ -165,6 +178,7 @@ class _Conversation(Conversation):
         self.ladder: list[Arrow] = []
         self._policy = policy_of(case.settings)
         self._rooms: dict[Aor, LiveRoom] = {}
+        self._said: dict[Aor, list[Said]] = {}
         self._got: dict[str, list[Delivery]] = {actor: [] for actor in case.people}
         self._actors = {Aor.parse(self.address(actor)): actor for actor in case.people}
         self._answers: dict[str, int | None] = {}
@@ -200,11 +214,12 @@ class _Conversation(Conversation):
         self._draw(sent.by, SERVER, f"MESSAGE {show(sent.body)}")
         if request is None:
             return Answer(status=404, reason="Not Found")
-        decision = self._decide(request)
+        decision = self._repeat(self._decide(request))
         self._keep(decision)
         self._draw(SERVER, sent.by, str(decision.status))
         self._tell(decision, request.call_id)
-        if decision.recipients and decision.room is not None:
+        if decision.status == 202 and decision.room is not None:
+            self._log(decision.room, request)
             self._copy(decision.room, request, decision.recipients)
         return Answer(status=decision.status, reason=decision.clause, call_id=request.call_id)
 
@@ -256,8 +271,34 @@ class _Conversation(Conversation):
     def _keep(self, decision: Decision) -> None:
         if decision.room is None:
             self._rooms.pop(decision.address, None)
+            self._said.pop(decision.address, None)
         elif decision.changes:
             self._rooms[decision.address] = decision.room
+
+    def _log(self, room: LiveRoom, request: _Request) -> None:
+        """Spec R-HISTORY-1."""
+        is_of_now = request.essence == _COMPOSING or header(request.sent.headers, "Expires") == "0"
+        if not is_of_now and kept(room.settings, self._policy).messages:
+            body = request.sent.body
+            one = Said(request.sender, _NOW, request.essence or "text/plain", len(body), request.text)
+            self._said.setdefault(room.aor, []).append(one)
+
+    def _repeat(self, decision: Decision) -> Decision:
+        """Put what was said into the notice that repeats it, as the service does."""
+        room = decision.room
+        if room is None or decision.refusal is not None:
+            return decision
+        notices = []
+        for notice in decision.notices:
+            if notice.event == "history":
+                count = min(notice.count, kept(room.settings, self._policy).messages)
+                said = self._said.get(room.aor, [])[-count:] if count else []
+                max_line = _PAGE - len(history_head(room.aor)) - _MARKS
+                lines = repeat(room, said, max_line=max_line, max_bytes=_HISTORY_BYTES).lines
+                notices.append(replace(notice, lines=lines))
+            else:
+                notices.append(notice)
+        return replace(decision, notices=tuple(notices))
 
     async def retransmit(self, actor: str) -> Answer:
         raise Lacks(FEATURES["retransmission"])

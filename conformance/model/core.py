@@ -42,7 +42,17 @@ _CONTEXTS: dict[str, dict[str, Any]] = {
     "account": {"is_account": True},
     "sender-is-room": {"is_sender_room": True},
     "automatic": {"is_automatic": True},
+    "same-value": {},  # of the text
 }
+# Requests that are no commands under their own name
+_TEXTS = {"malformed": "#frobnicate", "settings": "#set"}
+
+
+def _setting(room: Room | None, *, is_same: bool) -> str:
+    """A text that sets what is so already, or something else; never such that more is repeated to whoever joins."""
+    known = -1 if room is None else room.settings.keep
+    value = known if is_same else 6 if known == 5 else 5
+    return f"#set keep {'default' if value < 0 else value}"
 
 
 def user(letter: str) -> Aor:
@@ -69,7 +79,7 @@ def ask(room: Room | None, actor: str, request: str, serial: int) -> Decision:
     context = replace(context, serial=serial)
     if name == "message":
         return decide_message(room, user(actor), policy, to=_ROOM, size=2, context=context)
-    text = "#frobnicate" if name == "malformed" else f"#{words}"
+    text = _setting(room, is_same="same-value" in names) if name == "set" else _TEXTS.get(name, f"#{words}")
     return decide(room, parse_command(text, _ROOM, policy), user(actor), policy, context)
 
 

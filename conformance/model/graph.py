@@ -82,8 +82,9 @@ def requests(state: str, users: str = USERS) -> Iterator[str]:
             yield from (f"{name} @{one}" for one in _FOUNDING_SETS)
     yield from ("accept", "accept @full", "reject", "leave", "leave @keep-last-owner", "destroy", "members", "rooms")
     yield from ("help", "malformed", "message", "message @text-too-long")
+    yield from ("history", "settings", "set", "set @same-value")
     yield from (f"{name} @sender-is-room" for name in ("join", "message"))
-    yield from (f"{name} @automatic" for name in ("leave", "members", "malformed"))
+    yield from (f"{name} @automatic" for name in ("leave", "members", "malformed", "history", "set"))
     yield from ("invite room", "invite room @full", "add room", "add room @full")
     for user in users:
         yield from (f"invite {user}", f"invite {user} @full", f"invite {user} @automatic", f"remove {user}")

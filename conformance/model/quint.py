@@ -20,6 +20,8 @@ _GIVEN = {
     "ServerFull": "server-full",
     "SubjectIsRoom": "subject-is-room",
 }
+# Whose parameter a bad one is
+_WHOSE = {"R-HISTORY-3": "of-history", "R-SET-2": "of-set"}
 _Json = Mapping[str, Any]
 
 
@@ -90,9 +92,12 @@ def _circumstances(request: _Json, outcome: _Json, policy: _Json, room: Room | N
         "no-consent": not policy["add_requires_consent"],
         "full": room is not None and 0 < limit <= len(room.members),
         "text-too-long": command.get("long", False),
+        "same-value": command.get("same", False),
     }
     yield from (name for name, holds in facts.items() if holds)
     if command["name"] == "malformed":  # what is wrong with a text is not the rules' to find out
         yield outcome["event"]
         if outcome["clause"] == "R-ADDR-9":
             yield "unfit-character"
+        if outcome["clause"] in _WHOSE:
+            yield _WHOSE[outcome["clause"]]

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.model.rules import INVITED, OWNER, Entry, Request, Room, judge
+from conformance.model.rules import INVITED, MEMBER, OUTSIDER, OWNER, Entry, Request, Room, judge
 
 FORMAT = "imc spec trace 1"
 _COLUMN = 64  # spec R-ADDR-4
@@ -171,11 +171,15 @@ class _Validator:
         _agree(where, "answer", record["answers"], [verdict.event] if verdict.is_answered else [])
         _agree(where, "told", record["told"], _told(verdict.told, record["told"]))
         after = _apply(known.room, record["changes"])
+        is_set = any(change[0] == "settings" for change in record["changes"])
+        if is_set is not (verdict.clause == "R-SET-1"):
+            raise _Wrong(f"{where}: its settings became {'others' if is_set else 'no others'} ({verdict.clause})")
         if after != verdict.after:
             raise _Wrong(
                 f"{where}: the room became {_shown(after)}, must be {_shown(verdict.after)} ({verdict.clause})"
             )
         _check_serial(where, known.room, after, request.subject)
+        _check_replay(where, record.get("replay", []), known.room, after, request.subject or request.sender)
         self._rooms[address] = _Known(after, number, may_begin=False)
         self.figures.decisions += 1
         self.figures.rooms.add(address)
@@ -198,6 +202,17 @@ def _check_serial(where: str, before: Room | None, after: Room | None, user: str
     old, new = before.members[user], after.members[user]
     if old != new and new.standing == INVITED and new.serial <= old.serial:
         raise _Wrong(f"{where}: serial {new.serial} is not greater than {old.serial} (R-INVITE-5)")
+
+
+def _check_replay(where: str, heard: list[str], before: Room | None, after: Room | None, user: str) -> None:
+    """What was said is repeated to nobody but who has just become a member of a room that there was (R-HISTORY-7)."""
+    if not heard:
+        return
+    is_new = before is not None and before.standing(user) in (OUTSIDER, INVITED)
+    if heard != [user] or not is_new or after is None or after.standing(user) != MEMBER:
+        raise _Wrong(
+            f"{where}: what was said is repeated to {', '.join(heard)}, who did not become a member (R-HISTORY-7)"
+        )
 
 
 # --- what the trace says, in the words of the rules -------------------------------------------------------------------
@@ -239,6 +254,9 @@ def _circumstances(record: _Record, room: Room | None, policy: _Record) -> Itera
         "automatic": given.get("is_automatic"),
         "long-name": max(map(len, _split(record["actor"]))) > _COLUMN,
         "unfit-character": record.get("by") == "R-ADDR-9",
+        "of-history": record.get("by") == "R-HISTORY-3",
+        "of-set": record.get("by") == "R-SET-2",
+        "same-value": record.get("is_same"),
         # of rates the trace knows no more than that they were exceeded
         "too-many-invitations": record["event"] == "too-many-invitations",
     }
@@ -287,6 +305,8 @@ def _apply(room: Room | None, changes: list[list[Any]]) -> Room | None:
         members = {} if room is None else dict(room.members)
         if kind == "destroyed":
             room = None
+            continue
+        if kind == "settings":  # they are not of the rules
             continue
         if kind == "set":
             members[rest[0]] = _entry(*rest[1:])

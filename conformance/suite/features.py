@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Feature = Literal[
-    "modify", "private", "add", "rooms", "help", "list", "destroy", "remove", "reject", "admins", "owners",
+    "modify", "private", "add", "rooms", "help", "history", "room-settings",
+    "list", "destroy", "remove", "reject", "admins", "owners",
     "messages-typed", "long-text", "cpim", "automatic", "settings", "restart", "register", "relay", "digest",
     "invitations-fail", "manager", "events", "event-header", "in-reply-to", "warning-header", "tcp", "udp",
     "ws", "retransmission", "lists-pages", "display-name", "kamailio-tables", "keeps",
@@ -17,6 +18,8 @@ FEATURES: dict[Feature, str] = {
     "add": "the command add",
     "rooms": "the command that lists rooms",
     "help": "the command help",
+    "history": "a log of what was said, and the command that repeats it",
+    "room-settings": "the command set, for what a room keeps and repeats",
     "list": "the command that lists the members of a room",
     "destroy": "the command destroy",
     "remove": "the command remove",

@@ -15,7 +15,7 @@ from itertools import groupby
 from conformance.suite.case import MESSAGE, RELAYED, HeaderCheck, Status
 from conformance.suite.conversation import Answer, Delivery, header
 
-PAGED = frozenset(("member-list", "room-list", "help"))
+PAGED = frozenset(("member-list", "room-list", "help", "history"))
 """What may be sent in several messages, which count as one (spec R-LIST-4)."""
 _MARK = re.compile(rb"(\r\n|[\r\n])\| ")  # spec R-MSG-7
 _LONGEST = 60

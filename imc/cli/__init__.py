@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from imc import __version__
-from imc.cli import config, db, outbox, remote, users
+from imc.cli import config, db, log, outbox, remote, users
 from imc.cli.common import ConfigPath, Flags
 from imc.errors import ImcError
 
@@ -32,6 +32,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(outbox.app, name="outbox")
 remote.add_to(app)
+log.add_to(app)
 
 
 class Page(StrEnum):

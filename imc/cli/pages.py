@@ -29,6 +29,7 @@ An expected error is a line on standard error and exit status 1; wrong usage is 
 
 def rpc() -> str:
     """docs/reference/rpc.md."""
+    import imc.manage.methods  # noqa: F401 – it fills the registry
     from imc.manage.registry import describe
 
     parts = [_RPC]

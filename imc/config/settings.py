@@ -205,6 +205,13 @@ class Limits(Section):
     max_list_entries: int = setting(
         "Entries that a list names; how many more there are is said.", 1_000, ge=1, reload=True
     )
+    max_history: int = setting(
+        "Messages that one history repeats, or that are repeated to whoever joins.", 100, ge=1, le=1_000, reload=True
+    )
+    max_keep_messages: int = setting("Messages that the owners of a room may have kept.", 10_000, ge=0, reload=True)
+    max_keep_days: int = setting(
+        "Days for which the owners of a room may have messages kept.", 365, ge=1, le=36_500, reload=True
+    )
     sender_burst: int = setting("Requests that one user may make at once.", 10_000, ge=1, reload=True)
     sender_rate: float = setting("Requests of one user a second, in the long run.", 500.0, gt=0, reload=True)
     room_burst: int = setting("Messages that one room takes at once.", 3_000, ge=1, reload=True)
@@ -225,6 +232,19 @@ class Limits(Section):
     rejections_last: float = setting(
         "Seconds for which a declined invitation is remembered.", 86_400.0, ge=1, reload=True
     )
+
+
+class History(Section):
+    """The log of what is said in rooms. Owners of a room may set it otherwise (`#set`), within `[limits]`."""
+
+    enabled: bool = setting("False: nothing that is said is kept, in no room.", True, reload=True)
+    keep_messages: int = setting(
+        "Messages of a room that are kept, the newest; 0: none, where the room has not set it.",
+        1_000,
+        ge=0,
+        reload=True,
+    )
+    keep_days: int = setting("Days for which they are kept.", 30, ge=1, le=36_500, reload=True)
 
 
 class Manage(Section):
@@ -291,6 +311,7 @@ class Settings(Section):
     registrar: Registrar = Registrar()
     log: Log = Log()
     limits: Limits = Limits()
+    history: History = History()
     manage: Manage = Manage()
     delivery: Delivery = Delivery()
 

@@ -19,7 +19,7 @@ from imc.manage.jsonrpc import INTERNAL_ERROR, METHOD_NOT_FOUND, Params
 from imc.manage.options import ManageOptions
 from imc.manage.outbox_methods import OutboxMethods
 from imc.manage.ports import Manager, MemberSummary, RoomSummary
-from imc.manage.registry import METHODS, Kind, Param, bind, describe, method
+from imc.manage.registry import METHODS, Kind, Param, bind, describe, invalid, method
 
 log = structlog.get_logger("imc.manage")
 
@@ -136,8 +136,8 @@ class Methods(OutboxMethods):
         aliases=("imc_manager",),
         returns=(
             "The return code of `imc_manager()`: 1 done; -1 bad request; -20 unparsable; -30 create; -40 join; "
-            "-50 invite, add; -60 accept; -70 reject; -80 remove; -90 leave; -100 members, rooms; -110 destroy; "
-            "-120 modify, help; -130 unknown command; -200 message"
+            "-50 invite, add; -60 accept; -70 reject; -80 remove; -90 leave; -100 members, rooms, history; "
+            "-110 destroy; -120 modify, set, help; -130 unknown command; -200 message"
         ),
         is_reading=False,
     )
@@ -146,6 +146,26 @@ class Methods(OutboxMethods):
         return await self._manager.run_command(
             arguments["from"], arguments["to"], arguments["body"], arguments["content_type"]
         )
+
+    @method(
+        "imc.forget",
+        _USER,
+        Param("do", Kind.TEXT, "`yes`: do it; `no`: only say what would be done.", default="no"),
+        Param("account", Kind.TEXT, "`remove` or `keep` the account.", default="keep"),
+        returns=(
+            '`{"user": uri, "done": boolean, "left": [uri, …], "ended": [uri, …], "refused": [uri, …], '
+            '"declined": [uri, …], "registrations": number, "messages": number, "account": '
+            '"none"|"kept"|"removed"}`: rooms left, rooms that ended with their last owner, rooms whose last owner '
+            "may not leave, invitations declined"
+        ),
+        errors=((500, "the user's address cannot be read"),),
+        is_reading=False,
+    )
+    async def _forget(self, user: Aor, do: str, account: str) -> object:
+        """Take what a user said out of every room's log, the user out of every room, and their registrations."""
+        if do not in ("yes", "no") or account not in ("keep", "remove"):
+            raise invalid("do: yes or no; account: keep or remove")
+        return (await self._manager.forget(user, is_done=do == "yes", with_account=account == "remove")).as_json()
 
     @method(
         "stats.get_statistics",

@@ -75,6 +75,12 @@ class WaitingSummary(Protocol):
     def body(self) -> bytes: ...
 
 
+class Forgotten(Protocol):
+    """What came of forgetting a user."""
+
+    def as_json(self) -> Mapping[str, object]: ...
+
+
 class Manager(Protocol):
     """The use cases. Every method may raise `imc.errors.StoreError` or `imc.errors.Overloaded`."""
 
@@ -89,6 +95,9 @@ class Manager(Protocol):
 
     async def room_member(self, room: Aor, user: Aor) -> bool:
         """``imc_room_member``: whether the user is a member, admin or owner of the room."""
+
+    async def forget(self, user: Aor, *, is_done: bool, with_account: bool) -> Forgotten:
+        """Forget a user; without ``is_done`` only say what that would do."""
 
     async def run_command(self, from_: str, to: str, body: str, content_type: str) -> int:
         """``imc_manager``: do as if ``from_`` had sent a MESSAGE with this body to ``to``.

@@ -109,14 +109,14 @@ def _by_position(method: Method, params: list[Any]) -> dict[str, Any]:
         if rest:
             given[param.name], *rest = rest
     if rest:
-        raise _invalid(f"{len(method.params)} at most: {method.usage}")
+        raise invalid(f"{len(method.params)} at most: {method.usage}")
     return given
 
 
 def _by_name(method: Method, params: dict[str, Any]) -> dict[str, Any]:
     unknown = params.keys() - {param.name for param in method.params}
     if unknown:
-        raise _invalid(f"unknown name {min(unknown)[:100]!r}: {method.usage}")
+        raise invalid(f"unknown name {min(unknown)[:100]!r}: {method.usage}")
     return params
 
 
@@ -124,14 +124,14 @@ def _convert(param: Param, value: object, default_domain: str | None) -> object:
     if param.kind is Kind.NAMES:
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise _invalid(f"{param.name}: {param.kind.value} needed")
+            raise invalid(f"{param.name}: {param.kind.value} needed")
         return names
     if value is None and param.default is not None:
         return param.default
     if not isinstance(value, str):
         if param.complaint is not None:
             raise RpcError(param.complaint, status=400)
-        raise _invalid(f"{param.name}: a string is needed")
+        raise invalid(f"{param.name}: a string is needed")
     return value if param.kind is Kind.TEXT else _address(param, value, default_domain)
 
 
@@ -144,5 +144,6 @@ def _address(param: Param, text: str, default_domain: str | None) -> Aor:
         raise RpcError(f"Invalid {param.name} name", status=400) from error
 
 
-def _invalid(message: str) -> RpcError:
+def invalid(message: str) -> RpcError:
+    """Parameters that do not fit."""
     return RpcError(f"Invalid params: {message}", code=INVALID_PARAMS, status=400)

@@ -19,6 +19,7 @@ from imc.rooms.model import (
     Room,
     RoomCreated,
     RoomDestroyed,
+    SettingsSet,
     apply,
     member,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "RoomCreated",
     "RoomDestroyed",
     "RoomRow",
+    "SettingsSet",
     "WithdrawInvitation",
     "apply",
     "decide",

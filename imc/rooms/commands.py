@@ -15,6 +15,7 @@ from imc.aor import Aor
 from imc.rooms.model import Role
 from imc.rooms.names import is_too_long_for_room, is_too_long_for_user, is_visible
 from imc.rooms.policy import Policy
+from imc.rooms.settings import OPTIONS, read_number, read_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,31 @@ class Modify(Targeted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class History(Command):
+    name = "history"
+    code = -100
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Command):
+    """The command set without an option: what the room keeps and repeats."""
+
+    name = "settings"
+    code = -120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Set(Command):
+    """``option`` is one of `imc.rooms.settings.OPTIONS`, ``value`` what it is to be."""
+
+    name = "set"
+    code = -120
+    option: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Help(Command):
     name = "help"
     code = -120
@@ -152,10 +178,13 @@ _FORMS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "members": (Members, ("[room]",)),
     "rooms": (Rooms, ()),
     "modify": (Modify, ("user", "role", "[room]")),
+    "history": (History, ("[n]", "[room]")),
+    "set": (Set, ("[option]", "[value]", "[room]")),
     "help": (Help, ()),
 }
 USAGE = {name: words for name, (_, words) in _FORMS.items()}
 ALIASES = {"deny": "reject", "exit": "leave", "list": "members"}  # spec R-CMD-2
+DEFAULT_HISTORY = 20  # spec R-HISTORY-3
 ROLES = {"owner": Role.OWNER, "admin": Role.ADMIN, "member": Role.MEMBER}
 
 _LINE_END = re.compile(r"[\r\n]")
@@ -222,6 +251,32 @@ def _modify(words: _Words) -> Command:
     return Modify(room=room, user=words.user(0, room), role=role)
 
 
+def _history(words: _Words) -> Command:
+    """A number alone is how many; a room whose name is a number needs its host, or a number before it."""
+    values, limit = words.values, words.policy.limits.max_history
+    number = read_number(values[0]) if values else DEFAULT_HISTORY
+    if number is None and len(values) == 1:  # the room alone
+        values, number = ["", *values], DEFAULT_HISTORY
+    if not number:
+        raise _Bad("bad-parameter", "R-HISTORY-3")
+    count = number if limit is None else min(number, limit)
+    return History(room=words._replace(values=values).room(1), count=count)
+
+
+def _set(words: _Words) -> Command:
+    """Without an option, or with a room alone: what the settings are (spec R-SET-4)."""
+    values = words.values
+    option = values[0].lower() if values else ""
+    if len(values) < 2:
+        if option in OPTIONS:
+            raise _Bad("missing-parameter", "R-CMD-3")
+        return Settings(room=words.room(0))
+    value = read_value(option, values[1], words.policy) if option in OPTIONS else None
+    if value is None:
+        raise _Bad("bad-parameter", "R-SET-2")
+    return Set(room=words.room(2), option=option, value=value)
+
+
 def _about_user(form: Callable[..., Command]) -> Callable[[_Words], Command]:
     def read(words: _Words) -> Command:
         room = words.room(1)
@@ -243,6 +298,10 @@ def _reader(form: type[Command]) -> Callable[[_Words], Command]:
         return _create
     if form is Modify:
         return _modify
+    if form is History:
+        return _history
+    if form is Set:
+        return _set
     if form in (Rooms, Help):
         return _about_nothing(form)
     return _about_user(form) if issubclass(form, Targeted) else _about_room(form)

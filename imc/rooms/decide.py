@@ -12,6 +12,7 @@ Invariants
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from imc.aor import Aor
 from imc.rooms.case import Case
@@ -20,10 +21,13 @@ from imc.rooms.commands import (
     Command,
     Create,
     Help,
+    History,
     Join,
     Members,
     Modify,
     Rooms,
+    Set,
+    Settings,
     Targeted,
     WithdrawInvitation,
 )
@@ -38,6 +42,7 @@ from imc.rooms.model import (
     Room,
     RoomCreated,
     RoomDestroyed,
+    SettingsSet,
     apply,
     member,
 )
@@ -173,6 +178,14 @@ def _decide_in_room(room: Room | None, command: Command, sender: Aor, policy: Po
             return refuse(room, command, sender, cell, permission.clause)
         if isinstance(command, Members):
             return _list_members(room, command, sender, policy)
+        if isinstance(command, History):
+            return _done(room, command, "R-HISTORY-3", answer(command.room, sender, "history", count=command.count))
+        if isinstance(command, Settings):
+            return _done(
+                room, command, "R-SET-4", answer(command.room, sender, "room-settings", settings=room.settings)
+            )
+        if isinstance(command, Set):
+            return _set(room, command, sender)
         state = STATE_OF[room.role(subject)]
     trigger = f"modify {STATE_OF[command.role]}" if isinstance(command, Modify) else command.name
     case = Case(room=room, command=command, sender=sender, subject=subject, policy=policy, context=context, state=state)
@@ -224,6 +237,26 @@ def _list_members(room: Room, command: Command, sender: Aor, policy: Policy) -> 
     kept = room.ranked(policy.limits.max_list_entries)  # spec R-LIST-2
     told = answer(command.room, sender, "member-list", members=kept, left_off=len(room.audience) - len(kept))
     return _done(room, command, "R-LIST-1", told)
+
+
+def _set(room: Room, command: Set, sender: Aor) -> Decision:
+    """Spec R-SET-1, R-SET-3. No standing changes, so the machine knows nothing of it."""
+    settings = room.settings._replace(**{command.option: command.value})
+    data: dict[str, Any] = {"settings": settings, "option": command.option, "by": sender}
+    if settings == room.settings:
+        return _done(room, command, "R-SET-3", answer(command.room, sender, "setting-unchanged", **data))
+    change = SettingsSet(settings)
+    others = Notice(event="setting-changed", room=command.room, recipients=room.audience_without(sender), **data)
+    told = (answer(command.room, sender, "setting-changed", **data), *((others,) if others.recipients else ()))
+    return Decision(
+        address=command.room,
+        room=apply(room, command.room, change),
+        status=200,
+        clause="R-SET-1",
+        code=1,
+        changes=(change,),
+        notices=told,
+    )
 
 
 def _list_rooms(room: Room | None, command: Command, sender: Aor, policy: Policy, context: Context) -> Decision:

@@ -14,6 +14,7 @@ from imc.rooms.case import Case
 from imc.rooms.commands import Modify
 from imc.rooms.model import Role, Room
 from imc.rooms.outcome import Notice
+from imc.rooms.settings import replayed
 
 Effect = Callable[[Case, Room | None], Iterator[Notice]]
 
@@ -49,9 +50,18 @@ def created(case: Case, after: Room | None) -> Iterator[Notice]:
     yield _answer(case, "room-created", is_private=after is not None and after.is_private)
 
 
+def _replay(case: Case, after: Room | None, user: Aor) -> Iterator[Notice]:
+    """What was said before, for a new member (spec R-HISTORY-7); the sender's is an answer."""
+    count = 0 if after is None else replayed(after.settings, case.policy)
+    if count:
+        is_answer = user == case.sender
+        yield _tell(case, (user,), "history", is_answer=is_answer, is_replay=True, count=count)
+
+
 def joined(case: Case, after: Room | None) -> Iterator[Notice]:
     yield _answer(case, "member-joined", user=case.sender)
     yield _tell(case, _audience(case, after), "member-joined", user=case.sender)
+    yield from _replay(case, after, case.sender)
 
 
 def already(case: Case, _after: Room | None) -> Iterator[Notice]:
@@ -72,6 +82,7 @@ def invited(case: Case, after: Room | None) -> Iterator[Notice]:
 def added(case: Case, after: Room | None) -> Iterator[Notice]:
     yield _answer(case, "member-joined", user=case.subject, by=case.sender)
     yield _tell(case, _audience(case, after), "member-joined", user=case.subject, by=case.sender)
+    yield from _replay(case, after, case.subject)
 
 
 def rejected(case: Case, _after: Room | None) -> Iterator[Notice]:

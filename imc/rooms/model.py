@@ -22,6 +22,7 @@ from immutables import Map
 
 from imc.aor import Aor
 from imc.rooms.names import lookalike_key
+from imc.rooms.settings import NEW_ROOM, RoomSettings
 
 
 class Role(IntEnum):
@@ -63,6 +64,7 @@ class Room:
     aor: Aor
     is_private: bool
     members: Map[Aor, Member]
+    settings: RoomSettings = NEW_ROOM
     # Computed when first asked for, and handed on when one member comes or goes: a message walks over no members, and
     # nor does a list or a change, however many there are.
     _audience: tuple[Aor, ...] | None = field(default=None, init=False, repr=False, compare=False)
@@ -149,13 +151,19 @@ class MemberSet(NamedTuple):
     member: Member
 
 
+class SettingsSet(NamedTuple):
+    """The room's settings are these (spec R-SET-1)."""
+
+    settings: RoomSettings
+
+
 class MemberGone(NamedTuple):
     """The user's entry is gone."""
 
     user: Aor
 
 
-Change = RoomCreated | RoomDestroyed | MemberSet | MemberGone
+Change = RoomCreated | RoomDestroyed | MemberSet | MemberGone | SettingsSet
 _NOBODY: Map[Aor, Member] = Map()
 
 
@@ -165,11 +173,13 @@ def apply(room: Room | None, aor: Aor, change: Change) -> Room | None:
         case RoomCreated(is_private) if room is None:
             return Room(aor, is_private, _NOBODY)
         case MemberSet(user, entry) if room is not None:
-            after = Room(aor, room.is_private, room.members.set(user, entry))
+            after = Room(aor, room.is_private, room.members.set(user, entry), room.settings)
             return _hand_on(room, after, user, entry)
         case MemberGone(user) if room is not None and user in room.members:
-            after = Room(aor, room.is_private, room.members.delete(user))
+            after = Room(aor, room.is_private, room.members.delete(user), room.settings)
             return _hand_on(room, after, user, None)
+        case SettingsSet(settings) if room is not None:
+            return _same_people(room, Room(aor, room.is_private, room.members, settings))
         case RoomDestroyed() if room is not None:
             return None
     raise ValueError(f"{change} cannot follow on {room}")
@@ -186,6 +196,13 @@ def _hand_on(before: Room, after: Room, user: Aor, entry: Member | None) -> Room
     if isinstance(before._labels, Map):
         step = (role > Role.INVITED) - (former > Role.INVITED)
         object.__setattr__(after, "_labels", _counted(before._labels, lookalike_key(user.user), step))
+    return after
+
+
+def _same_people(before: Room, after: Room) -> Room:
+    """What was computed of the room before holds of this one as well."""
+    for name in ("_audience", "_staff", "_labels"):
+        object.__setattr__(after, name, getattr(before, name))
     return after
 
 

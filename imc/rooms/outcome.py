@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from imc.aor import Aor
 from imc.rooms.model import Change, Role, Room
+from imc.rooms.settings import RoomSettings
 
 # Final response of each refusal (spec R-ANSWER-1, R-NOTICE-2)
 REFUSALS: dict[str, int] = {
@@ -84,7 +85,11 @@ class Notice:
 
     ``room`` is the address it comes from. ``is_answer``: it is for the sender of the request alone. ``user`` is whom it
     is about, ``by`` who did it; ``detail`` the piece of a command that a refusal is about. Lists: ``members`` or
-    ``rooms``, and how many more there are.
+    ``rooms``, and how many more there are. ``settings``: those of the room from now on; ``option``: the one that was
+    set.
+
+    A `history` says how many messages it is to hold (``count``), and whether it is repeated to a new member. The caller
+    puts the ``lines`` there, and whether more was left off (``left_off``).
     """
 
     event: str
@@ -99,6 +104,11 @@ class Notice:
     members: tuple[tuple[Aor, Role], ...] = ()
     rooms: tuple[RoomRow, ...] = ()
     left_off: int = 0
+    settings: RoomSettings | None = None
+    option: str = ""
+    count: int = 0
+    is_replay: bool = False
+    lines: tuple[str, ...] = ()
 
 
 class Refused(NamedTuple):

@@ -3,7 +3,7 @@
 A cell is ``YES``, or the event id of the refusal. The subject's standing, its rank and the limits are judged later, by
 the rows of `imc.rooms.machine`. That a refusal to an outsider of a private room becomes "no such room" is not in the
 table: it holds for the whole last column (spec R-HIDE-1). That only owners promote, demote and destroy is the lines of
-modify and destroy (spec R-INV-4).
+modify and destroy (spec R-INV-4). `settings` is set without an option.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ PERMISSIONS: dict[str, Permission] = {
     "leave":      Permission("R-LEAVE-4",   YES,         YES,         YES,         _PART,       _PART),
     "destroy":    Permission("R-DESTROY-2", YES,         _RIGHT,      _RIGHT,      _RIGHT,      _PART),
     "members":    Permission("R-LIST-3",    YES,         YES,         YES,         _PART,       _PART),
+    "history":    Permission("R-HISTORY-4", YES,         YES,         YES,         _PART,       _PART),
+    "settings":   Permission("R-SET-5",     YES,         YES,         YES,         _PART,       _PART),
+    "set":        Permission("R-SET-5",     YES,         _RIGHT,      _RIGHT,      _RIGHT,      _PART),
     "modify":     Permission("R-MODIFY-6",  YES,         _RIGHT,      _RIGHT,      _RIGHT,      _PART),
     "message":    Permission("R-MSG-2",     YES,         YES,         YES,         _PART,       _PART),
 }

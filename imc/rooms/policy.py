@@ -12,7 +12,7 @@ from imc.aor import Aor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on rooms; None is no bound (spec R-LIMIT-1, R-LIMIT-2, R-LIMIT-3)."""
+    """Bounds on rooms; None is no bound (spec R-LIMIT-1, R-LIMIT-2, R-LIMIT-3, R-SET-2)."""
 
     max_members: int | None = 10_000  # people in one room, the invited counted
     max_rooms_per_owner: int | None = 1_000
@@ -20,6 +20,9 @@ class Limits:
     max_command_line: int | None = 1_024  # characters
     max_text: int | None = 65_536  # bytes of a room message
     max_list_entries: int | None = 1_000
+    max_history: int | None = 100  # messages that are repeated at once
+    max_keep_messages: int | None = 10_000  # that a room may have kept
+    max_keep_days: int | None = 365
 
 
 UNLIMITED = Limits(
@@ -29,6 +32,9 @@ UNLIMITED = Limits(
     max_command_line=None,
     max_text=None,
     max_list_entries=None,
+    max_history=None,
+    max_keep_messages=None,
+    max_keep_days=None,
 )
 
 
@@ -37,7 +43,8 @@ class Policy:
     """Settings that decisions depend on.
 
     ``room_pattern`` is a glob on the user part, with case. ``domains`` are served hosts in canonical form; none at all
-    means any host. ValueError where ``start_char`` is not one visible character that can begin no blank.
+    means any host. ``keep_messages`` and ``keep_days`` hold for rooms that have not set them; without ``is_log_kept``
+    nothing is kept in any. ValueError where ``start_char`` is not one visible character that can begin no blank.
     """
 
     create_on_join: bool = True
@@ -48,6 +55,9 @@ class Policy:
     room_pattern: str = "*"
     domains: tuple[str, ...] = ()
     manager: Aor | None = None
+    is_log_kept: bool = True
+    keep_messages: int = 1_000
+    keep_days: int = 30
     limits: Limits = field(default_factory=Limits)
     _room_user: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _is_any_user: bool = field(init=False, repr=False, compare=False)

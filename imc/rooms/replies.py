@@ -2,7 +2,8 @@
 
 Invariants
     Every event id has words: for the sender's answer, for others, or for both.
-    No notice begins with ``[``, and none holds text of a user's but addresses of the grammar (spec R-NOTICE-3).
+    No notice begins with ``[``, and none holds text of a user's but addresses of the grammar (spec R-NOTICE-3). Only
+    `history` repeats what members wrote, in lines of `imc.rooms.history` (R-HISTORY-5).
     Each line of a member's text begins with ``[label]: `` or ``| `` (spec R-MSG-5, R-MSG-7).
 """
 
@@ -13,11 +14,12 @@ from collections.abc import Callable
 
 from imc.aor import Aor
 from imc.rooms.commands import ALIASES, USAGE
+from imc.rooms.history import CONTINUATION
 from imc.rooms.model import Role, Room
 from imc.rooms.outcome import Notice, Refused
 from imc.rooms.policy import Policy
+from imc.rooms.settings import DEFAULT, RoomSettings, kept, replayed
 
-CONTINUATION = "| "
 # What programs may show as a line's end: CR LF, LF, CR, VT, FF, FS, GS, RS, NEL, U+2028, U+2029. Not at the text's end.
 # The group is atomic, or the CR of a last CR LF would be taken alone.
 _LINE_END = re.compile("(?>\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029])(?!\\Z)")
@@ -53,7 +55,7 @@ _REFUSALS = {
     "unknown-command": "Unknown command{detail}. For a list of them: {c}help",
     "missing-parameter": "Something is missing. Usage: {usage}",
     "too-many-parameters": "Too many parameters. Usage: {usage}",
-    "bad-parameter": "The last parameter can only be: private",
+    "bad-parameter": "{parameter}",
     "bad-address": "That is not an address. Write name, name@host or sip:name@host.",
     "bad-role": "That is not a role. Roles are: owner, admin, member",
     "name-too-long": "That name is too long.",
@@ -82,6 +84,12 @@ _REFUSALS = {
     "server-full": "No more rooms can be made for now.",
     "try-later": "Too much at once. Try again later.",
 }
+# Spec R-CMD-3, R-HISTORY-3, R-SET-2
+_PARAMETERS = {
+    "private": "The last parameter can only be: private",
+    "history": "How many messages? Write a number from 1 on. Usage: {usage}",
+    "set": "That cannot be set. {options} Usage: {usage}",
+}
 _HELP = {
     "create": "make a room of your own",
     "join": "go into a room",
@@ -94,6 +102,8 @@ _HELP = {
     "destroy": "close a room of your own",
     "members": "see who is in a room",
     "rooms": "see which rooms there are",
+    "history": "see what was said in a room",
+    "set": "see, or change, what a room keeps of what is said",
     "modify": "change a role: owner, admin or member",
     "help": "see this",
 }
@@ -114,6 +124,8 @@ def text(notice: Notice, policy: Policy) -> str:
 
 def texts(notice: Notice, policy: Policy, max_bytes: int) -> list[str]:
     """The words of a notice, a list cut into pages of at most so many bytes (spec R-LIST-4)."""
+    if notice.is_replay and not notice.lines:  # nothing to repeat, and nobody asked
+        return []
     head, lines = _head_and_lines(notice, policy)
     return pages(head, lines, max_bytes)
 
@@ -180,12 +192,27 @@ def _data(notice: Notice, policy: Policy) -> dict[str, str]:
 
 
 def _refusal_data(detail: str, room: Aor, policy: Policy) -> dict[str, str]:
+    parameter = _PARAMETERS.get(detail, "A parameter is not what it should be. Usage: {usage}")
+    data = {"usage": _usage(detail, policy), "options": _options(policy)}
     return {
         "c": policy.start_char,
+        "parameter": parameter.format_map(data),
         "room": address(room),
         "detail": f": {detail}" if detail else "",
         "usage": _usage(detail, policy),
     }
+
+
+def _options(policy: Policy) -> str:
+    """What can be set to what (spec R-SET-2)."""
+    limits = policy.limits
+    bounds = (
+        ("replay", 0, limits.max_history),
+        ("keep", 0, limits.max_keep_messages),
+        ("days", 1, limits.max_keep_days),
+    )
+    parts = [f"{name} from {least} {'on' if most is None else f'to {most}'}" for name, least, most in bounds]
+    return f"Options are: {', '.join(parts)}; keep and days also default."
 
 
 def _usage(name: str, policy: Policy) -> str:
@@ -219,6 +246,45 @@ def _room_list(notice: Notice, _policy: Policy) -> tuple[str, list[str]]:
     return "Rooms:", [*lines, *(["and more"] if notice.left_off else [])]
 
 
+def history_head(room: Aor) -> str:
+    return f"What was said in the room {address(room)}:"
+
+
+def _history(notice: Notice, _policy: Policy) -> tuple[str, list[str]]:
+    if not notice.lines:
+        return f"Nothing that was said in the room {address(notice.room)} is kept.", []
+    left_off = ["(more is left off here)"] if notice.left_off else []
+    return history_head(notice.room), [*left_off, *notice.lines]
+
+
+def _settings(notice: Notice, policy: Policy) -> tuple[str, list[str]]:
+    """Spec R-SET-1, R-SET-4: what is kept and repeated, in words."""
+    settings = notice.settings or RoomSettings()
+    room, by, option = address(notice.room), address(notice.by), notice.option
+    value = getattr(settings, option) if option else 0
+    said = "default" if value == DEFAULT else value
+    heads = {
+        "room-settings": f"In the room {room}:",
+        "setting-unchanged": f"{option} is {said} in the room {room} already.",
+        "setting-changed": f"{option} is now {said} in the room {room}."
+        if notice.is_answer
+        else f"{by} has set {option} to {said} in the room {room}.",
+    }
+    what, number = kept(settings, policy), replayed(settings, policy)
+    if not what.messages:
+        lines = ["Nothing that is said is kept, or repeated to whoever joins."]
+    else:
+        repeated = f"the newest {number} are" if number else "nothing is"
+        lines = [
+            f"What is said is kept for {what.days} days, the newest {what.messages} messages at most.",
+            f"Of that, {repeated} repeated to whoever joins.",
+        ]
+    if notice.event == "room-settings":
+        values = (f"{name} {'default' if each == DEFAULT else each}" for name, each in settings._asdict().items())
+        lines.append(f"Settings: {', '.join(values)}")
+    return heads[notice.event], lines
+
+
 def _left_off(notice: Notice) -> list[str]:
     return [f"and {notice.left_off} more"] if notice.left_off else []
 
@@ -234,5 +300,9 @@ _SPECIAL: dict[str, Callable[[Notice, Policy], tuple[str, list[str]]]] = {
     "member-list": _member_list,
     "room-list": _room_list,
     "help": _help,
+    "history": _history,
+    "setting-changed": _settings,
+    "setting-unchanged": _settings,
+    "room-settings": _settings,
 }
 EVENTS = frozenset((*_ANSWERS, *_NOTICES, *_REFUSALS, *_SPECIAL))

@@ -38,14 +38,15 @@ class RoomOptions:
 
 
 class Access:
-    """``load`` reads a room from the database, ``spawn`` starts a task, ``on_read`` is told of each room read."""
+    """``load`` reads a room and the number of the newest message in its log, ``spawn`` starts a task, ``on_read`` is
+    told of each room read."""
 
     def __init__(
         self,
         options: RoomOptions,
         *,
         shards: Shards,
-        load: Callable[[Aor], Awaitable[Room | None]],
+        load: Callable[[Aor], Awaitable[tuple[Room | None, int]]],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         on_read: Callable[[Slot, Room | None], None],
     ) -> None:
@@ -127,7 +128,7 @@ class Access:
 
     async def _read(self, slot: Slot) -> None:
         try:
-            room = await self._load(slot.aor)
+            room, newest = await self._load(slot.aor)
         except Exception as error:  # whatever it is: who waits is told, and who comes next reads again
             _note(error)
             slot.is_held = False
@@ -136,6 +137,7 @@ class Access:
                 answer(failed(error))
         else:
             slot.room = room
+            slot.newest = newest
             slot.is_loaded = True
             slot.is_held = False
             self._shards.weigh(slot)

@@ -18,6 +18,7 @@ from imc.sip.fields import Headers
 from imc.sip.values import MediaType, parse_media_type, render_date
 
 PLAIN = "text/plain"
+MAX_TYPE = 1_000  # characters of a Content-Type: as much as the log holds (`imc.store.ops`)
 PLAIN_UTF8 = "text/plain;charset=utf-8"
 COMPOSING = "application/im-iscomposing+xml"  # RFC 3994 §4
 # The marker of what a room sent: no room takes it again, of whatever server. A message between users is marked too, for
@@ -136,6 +137,8 @@ class Copies:
         except BadMessage as error:
             raise TextRefused(400, error.reason) from None
         content_type, body = inbound.content_type, inbound.body
+        if len(content_type) > MAX_TYPE:
+            raise TextRefused(400, "the Content-Type is too long")
         if is_plain(kind):
             content_type = PLAIN_UTF8
             body = format_room_text(label, decode(body, kind)).encode()

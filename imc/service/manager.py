@@ -14,6 +14,7 @@ import trio
 from imc.aor import Aor
 from imc.errors import RpcError
 from imc.rooms.model import Role
+from imc.service.forget import Forget, Forgotten
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import copy_of
 from imc.service.rooms import Rooms
@@ -70,6 +71,7 @@ class Manager:
         rooms: Rooms,
         store: Store,
         reader: StoreReader,
+        forget: Forget,
         ids: Ids,
         waiting: WaitingCopies,
         statistics: Callable[[], Mapping[str, int]],
@@ -79,6 +81,7 @@ class Manager:
         self._rooms = rooms
         self._store = store
         self._reader = reader
+        self._forget = forget
         self._ids = ids
         self._waiting = waiting
         self._statistics = statistics
@@ -148,6 +151,11 @@ class Manager:
         self._wake()
         await done.wait()
         return outcomes[0].code
+
+    async def forget(self, user: Aor, *, is_done: bool, with_account: bool) -> Forgotten:
+        """Forget a user (spec R-HISTORY-9); without ``is_done`` only say what that would do."""
+        work = self._forget.run if is_done else self._forget.look
+        return await work(user, with_account=with_account)
 
     async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[list[WaitingSummary], str]:
         """As `imc.manage.ports.Manager.outbox`."""

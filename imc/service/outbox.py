@@ -80,6 +80,7 @@ class Outbox:
         self._due: float | None = None
         self._is_failing = False
         self._is_leaving = False
+        self.is_held = False  # nothing is delivered now: what is durable is at the next start
         self._to_stay_open: set[int] = set()
 
     def attach(self, engine: Engine) -> None:
@@ -102,7 +103,7 @@ class Outbox:
 
     def release(self, job: Job | None) -> None:
         """Its decision is committed: deliver."""
-        if job is not None:
+        if job is not None and not self.is_held:
             self._engine.submit(job)
 
     def withdraw(self, job: Job | None) -> None:

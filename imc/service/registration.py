@@ -154,16 +154,37 @@ class Registration:
                 self._remove(aor)
         return True
 
-    def _remove(self, aor: Aor) -> None:
+    async def remove(self, aor: Aor) -> None:
+        """End all registrations of a user. Overloaded, StoreError."""
+        finished = trio.Event()
+        outcome: list[Exception | None] = []
+
+        def then(error: Exception | None) -> None:
+            outcome.append(error)
+            finished.set()
+
+        self._remove(aor, then)
+        await finished.wait()
+        if outcome[0] is not None:
+            raise outcome[0]
+
+    def _remove(self, aor: Aor, then: Callable[[Exception | None], None] | None = None) -> None:
+        """``then`` is told when it is done, or why not; without it that is logged."""
+        tell = then or _log_not_deleted
+
         def done(error: Exception | None) -> None:
             if error is None:
                 self._bindings.apply(aor, ())
                 self._on_change(aor)
-            else:
-                _log.warning("bindings-not-deleted", error=str(error))
+            tell(error)
             self._turns.end(aor)
 
         try:
             self._turns.take(aor, lambda: self._submit([DeleteBindings(aor)], done))
         except Overloaded as error:
-            _log.warning("bindings-not-deleted", error=str(error))
+            tell(error)
+
+
+def _log_not_deleted(error: Exception | None) -> None:
+    if error is not None:
+        _log.warning("bindings-not-deleted", error=str(error))

@@ -31,13 +31,14 @@ from imc.rooms.replies import warning
 from imc.service.access import Access, RoomOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import PLAIN_UTF8, Copies, TextRefused, command_text, is_momentary
+from imc.service.history import History, wanted
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
 from imc.service.rates import Rates
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import Judged, SpecTrace
-from imc.store.ops import Op
+from imc.store.ops import Op, PutMessage
 from imc.store.room_ops import ops_for
 from imc.store.writer import Writer
 
@@ -58,8 +59,9 @@ class Rooms:
         outbox: Outbox,
         engine: Engine,
         copies: Copies,
+        history: History,
         circumstances: Circumstances,
-        load: Callable[[Aor], Awaitable[Room | None]],
+        load: Callable[[Aor], Awaitable[tuple[Room | None, int]]],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         can_carry: Callable[[Dispatch], Awaitable[bool]],
         on_count: Callable[[int], None],
@@ -71,6 +73,7 @@ class Rooms:
         self._outbox = outbox
         self._engine = engine
         self._copies = copies
+        self._history = history
         self._circumstances = circumstances
         self._can_carry = can_carry
         self._on_count = on_count
@@ -114,8 +117,27 @@ class Rooms:
         context = await self._circumstances.gather(inbound, command)
         self._access.with_room(command.room, lambda slot: self._judge(inbound, command, slot, context), inbound.answer)
 
-    def _judge(self, inbound: Inbound, command: Command, slot: Slot, context: Context) -> None:
+    def _judge(
+        self,
+        inbound: Inbound,
+        command: Command,
+        slot: Slot,
+        context: Context,
+        said: Callable[[Decision], Decision] | None = None,
+    ) -> None:
+        """``said`` puts what was said into a decision that repeats it: it is read when it is known to be needed, and
+        whoever comes next waits, so that nothing is missing from it and nothing comes twice (spec R-HISTORY-8).
+        """
         decision = decide(slot.room, command, inbound.sender, self.policy, context)
+        notice = wanted(decision)
+        if notice is not None and said is None:
+            read = partial(self._history.read, notice, self.policy, decision.room, slot.uncommitted > 0)
+            self._access.hold(
+                slot, inbound.answer, read, lambda slot, said: self._judge(inbound, command, slot, context, said)
+            )
+            return
+        if said is not None:
+            decision = said(decision)
         if self.rates is not None and decision.changes:
             decision = self._limit_invitations(self.rates, decision, command, slot.room, inbound)
         dispatches = self._copies.of_notices(decision, self.policy, inbound.call_id)
@@ -191,6 +213,9 @@ class Rooms:
     def _carry_out(self, judged: Judged, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
         answers, others = _split(dispatches)
         job = self._outbox.job(others, is_durable=not is_momentary(inbound))
+        entry = None
+        if judged.command is None and judged.decision.refusal is None:
+            entry = self._history.entry(inbound, slot, self.policy)
         reply = self._outbox.job(answers, is_durable=False)
         outcome = self._outcome(judged.decision)
 
@@ -199,7 +224,7 @@ class Rooms:
             self._outbox.release(reply)
             self._outbox.release(job)
 
-        self._commit(judged, job, slot, release, lambda error: inbound.answer(failed(error)))
+        self._commit(judged, job, slot, release, lambda error: inbound.answer(failed(error)), entry=entry)
 
     def _commit(
         self,
@@ -208,18 +233,25 @@ class Rooms:
         slot: Slot,
         release: Callable[[], None],
         fail: Callable[[Exception], None],
+        *,
+        entry: PutMessage | None = None,
     ) -> None:
-        """Write what was decided, then ``release``; the room in memory goes ahead at once."""
+        """Write what was decided, then ``release``; the room in memory goes ahead at once.
+
+        ``entry`` is a room message for the log.
+        """
         decision = judged.decision
         ops: list[Op] = ops_for(decision.address, decision.changes)
         if job is not None and job.is_durable:
             ops.append(self._outbox.put(job))
+        if entry is not None:  # spec R-HISTORY-1
+            ops.append(entry)
         if not ops and not slot.uncommitted:
             self._note(judged)
             release()
             return
         guard = slot.guard
-        before = slot.room
+        before = slot.room, slot.newest
 
         def committed(error: Exception | None) -> None:
             slot.uncommitted -= 1
@@ -238,7 +270,11 @@ class Rooms:
             fail(error)
 
         if decision.changes:
+            if slot.room is None or decision.room is None:  # spec R-HISTORY-2: a log begins and ends with its room
+                slot.newest = 0
             slot.room = decision.room
+        if entry is not None:
+            slot.newest = entry.seq
         slot.uncommitted += 1
         self._access.changed(slot)
         self._outbox.flush()
@@ -246,7 +282,7 @@ class Rooms:
             self._writer.submit(ops, committed, guard)
         except (Overloaded, StoreUnavailable) as error:
             slot.uncommitted -= 1
-            slot.room = before
+            slot.room, slot.newest = before
             self._access.changed(slot)
             fail(error)
 

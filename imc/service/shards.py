@@ -33,18 +33,21 @@ class Slot:
 
     ``uncommitted`` counts decisions that are with the writer. ``is_held``: something is being read, the room or what
     one request needs beside it; ``waiting`` are those behind it, each with what to do and whom to tell of a failure.
+    ``newest`` is the number of the newest message in its log, committed or not; 0 without one.
     ``is_counted``: whether the room is one of those that are said to exist; None before it was first read. ``weight``
     is what `Shards` counts it for, ``epoch`` when it was used last. There may be a million: what most never need, the
     queue and the guard, is made when it is needed.
     """
 
     __slots__ = (
-        "_guard", "aor", "epoch", "is_counted", "is_held", "is_loaded", "room", "uncommitted", "waiting", "weight",
+        "_guard", "aor", "epoch", "is_counted", "is_held", "is_loaded", "newest", "room", "uncommitted", "waiting",
+        "weight",
     )  # fmt: skip
 
     def __init__(self, aor: Aor, epoch: int = 0) -> None:
         self.aor = aor
         self.room: Room | None = None
+        self.newest = 0
         self.is_loaded = False
         self.is_held = False
         self.is_counted: bool | None = None
@@ -88,6 +91,7 @@ class Slot:
         """Forget what was decided: the next use reads the room again."""
         self.is_loaded = False
         self.room = None
+        self.newest = 0
         self._guard = None
 
 

@@ -27,8 +27,8 @@ import trio
 
 from imc.aor import Aor
 from imc.errors import ConfigError
-from imc.rooms.commands import BadCommand, Command, Create, Modify, Targeted, WithdrawInvitation
-from imc.rooms.model import Change, Member, MemberGone, MemberSet, Role, Room, RoomCreated
+from imc.rooms.commands import BadCommand, Command, Create, Modify, Set, Targeted, WithdrawInvitation
+from imc.rooms.model import Change, Member, MemberGone, MemberSet, Role, Room, RoomCreated, SettingsSet
 from imc.rooms.outcome import Context, Decision
 from imc.rooms.policy import Policy
 
@@ -237,8 +237,10 @@ def _entry(entry: Member) -> list[Any]:
 
 def _judged(record: Judged) -> dict[str, Any]:
     decision = record.decision
-    answers = [notice.event for notice in decision.notices if notice.is_answer]
-    told = {notice.event: _people(notice.recipients) for notice in decision.notices if not notice.is_answer}
+    notices = [notice for notice in decision.notices if not notice.is_replay]
+    replay = [str(user) for notice in decision.notices if notice.is_replay for user in notice.recipients]
+    answers = [notice.event for notice in notices if notice.is_answer]
+    told = {notice.event: _people(notice.recipients) for notice in notices if not notice.is_answer}
     if decision.recipients:
         told["message"] = _people(decision.recipients)
     return {
@@ -252,6 +254,7 @@ def _judged(record: Judged) -> dict[str, Any]:
         "changes": [_change(change) for change in decision.changes],
         "answers": answers,
         "told": told,
+        **({"replay": replay} if replay else {}),
     }
 
 
@@ -268,6 +271,8 @@ def _asked(record: Judged) -> dict[str, Any]:
         asked["subject"] = str(command.user)
     if isinstance(command, Modify):
         asked["role"] = command.role.name.lower()
+    if isinstance(command, Set) and record.before is not None:
+        asked["is_same"] = getattr(record.before.settings, command.option) == command.value
     if isinstance(command, WithdrawInvitation):
         asked["serial"] = command.serial
     return asked
@@ -295,6 +300,8 @@ def _change(change: Change) -> list[Any]:
             return ["set", str(user), *_entry(entry)]
         case MemberGone(user):
             return ["gone", str(user)]
+        case SettingsSet(settings):
+            return ["settings", *settings]
     return ["destroyed"]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from imc.aor import Aor
 from imc.registrar.bindings import Binding
 from imc.rooms.model import Member
+from imc.rooms.settings import RoomSettings
 from imc.store.ops import (
     CloseOutbox,
     DeleteBinding,
@@ -21,12 +22,16 @@ from imc.store.ops import (
     DeleteOutbox,
     DeleteRoom,
     DeleteWaiting,
+    EraseMessage,
     Op,
     PutBinding,
     PutMember,
+    PutMessage,
     PutOutbox,
     PutRoom,
+    PutSettings,
     PutWaiting,
+    TrimLog,
     UpdateOutbox,
 )
 
@@ -36,12 +41,17 @@ class Batch:
     """What is to be done; None stands for "gone".
 
     ``cleared_rooms`` and ``cleared_aors`` lose all their rows first. An entry that is put into the outbox and deleted
-    from it in one batch leaves no trace: its id was used once.
+    from it in one batch leaves no trace: its id was used once. The log's ops stand in their order; what removes from it
+    removes what is older than the batch.
     """
 
     cleared_rooms: dict[Aor, None] = field(default_factory=dict)
     rooms: dict[Aor, bool] = field(default_factory=dict)
     members: dict[Aor, dict[Aor, Member | None]] = field(default_factory=dict)
+    settings: dict[Aor, RoomSettings] = field(default_factory=dict)
+    messages: dict[Aor, list[PutMessage]] = field(default_factory=dict)
+    trims: dict[Aor, list[TrimLog]] = field(default_factory=dict)
+    erasures: dict[Aor, list[EraseMessage]] = field(default_factory=dict)
     cleared_aors: dict[Aor, None] = field(default_factory=dict)
     bindings: dict[Aor, dict[str, Binding | None]] = field(default_factory=dict)
     expired_before: float | None = None
@@ -54,6 +64,10 @@ class Batch:
     @property
     def is_in_rooms(self) -> bool:
         return bool(self.rooms or self.members or self.cleared_rooms)
+
+    @property
+    def is_in_log(self) -> bool:
+        return bool(self.messages or self.settings or self.trims or self.erasures)
 
     @property
     def is_in_bindings(self) -> bool:
@@ -71,6 +85,8 @@ def coalesce(ops: Iterable[Op]) -> Batch:
         match op:
             case PutMember(room, user, member):
                 batch.members.setdefault(room, {})[user] = member
+            case PutMessage():
+                batch.messages.setdefault(op.room, []).append(op)
             case PutOutbox():
                 batch.outbox_puts[op.id] = op
                 batch.outbox_updates.pop(op.id, None)
@@ -93,7 +109,15 @@ def coalesce(ops: Iterable[Op]) -> Batch:
             case DeleteRoom(room):
                 batch.rooms.pop(room, None)
                 batch.members.pop(room, None)
+                for log in (batch.settings, batch.messages, batch.trims, batch.erasures):
+                    log.pop(room, None)
                 batch.cleared_rooms[room] = None
+            case PutSettings(room, settings):
+                batch.settings[room] = settings
+            case TrimLog():
+                batch.trims.setdefault(op.room, []).append(op)
+            case EraseMessage():
+                batch.erasures.setdefault(op.room, []).append(op)
             case PutBinding(binding):
                 batch.bindings.setdefault(binding.aor, {})[binding.contact] = binding
             case DeleteBinding(aor, contact):

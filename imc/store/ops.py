@@ -13,6 +13,7 @@ from imc.aor import Aor
 from imc.errors import StoreConflict
 from imc.registrar.bindings import Binding
 from imc.rooms.model import Member
+from imc.rooms.settings import RoomSettings
 
 # Kamailio's imc_rooms, imc_members and subscriber: varchar(64) each, the room's whole URI in imc_members included.
 MAX_NAME = 64
@@ -20,6 +21,7 @@ MAX_NAME = 64
 MAX_CONTACT = 512
 MAX_TEXT = 16_000
 MAX_ID = 64
+MAX_TYPE = 1_000
 MAX_PAYLOAD = 1 << 20
 MAX_RECIPIENTS = 8 << 20
 MAX_SERIAL = (1 << 63) - 1
@@ -56,6 +58,48 @@ class DeleteMember:
 
     room: Aor
     user: Aor
+
+
+@dataclass(frozen=True, slots=True)
+class PutSettings:
+    """The room's settings are these."""
+
+    room: Aor
+    settings: RoomSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PutMessage:
+    """Something was said. ``seq`` is its number in the room; ``body`` and ``type`` are as they came."""
+
+    room: Aor
+    seq: int
+    sender: Aor
+    type: str
+    body: bytes
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrimLog:
+    """The room's messages up to the number ``upto`` are gone, of those that were said at ``until`` or before.
+
+    Never the newest one, or its number could be used again.
+    """
+
+    room: Aor
+    upto: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class EraseMessage:
+    """Nothing is left of this message of this sender's but its number, if it was said at ``until`` or before."""
+
+    room: Aor
+    seq: int
+    sender: Aor
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +194,10 @@ Op = (
     | DeleteRoom
     | PutMember
     | DeleteMember
+    | PutSettings
+    | PutMessage
+    | TrimLog
+    | EraseMessage
     | PutBinding
     | DeleteBinding
     | DeleteBindings
@@ -170,6 +218,8 @@ def weight(op: Op) -> int:
     match op:
         case PutOutbox():
             return len(op.payload) + len(op.recipients) + _OVERHEAD
+        case PutMessage():
+            return len(op.body) + len(op.type) + _OVERHEAD
         case UpdateOutbox():
             return len(op.recipients) + _OVERHEAD
         case PutBinding(binding):
@@ -193,6 +243,8 @@ def check(ops: Iterable[Op]) -> None:
                 _check_text("room address", str(room), MAX_NAME)
                 if not 0 <= member.serial <= MAX_SERIAL:
                     raise StoreConflict("an invitation's serial does not fit the database")
+            case PutMessage():
+                _check_message(op)
             case PutBinding(binding):
                 _check_binding(binding)
             case PutOutbox():
@@ -223,6 +275,14 @@ def _check_seq(seq: int) -> None:
 def _check_aor(aor: Aor) -> None:
     _check_text("user part", aor.user, MAX_NAME)
     _check_text("host", aor.host, MAX_NAME)
+
+
+def _check_message(op: PutMessage) -> None:
+    _check_text("room address", str(op.room), MAX_NAME)
+    _check_aor(op.sender)
+    _check_text("Content-Type", op.type, MAX_TYPE, is_empty_good=True)
+    if len(op.body) > MAX_PAYLOAD:
+        raise StoreConflict("a message is too large for the database")
 
 
 def _check_binding(binding: Binding) -> None:

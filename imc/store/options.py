@@ -12,7 +12,12 @@ from imc.errors import ConfigError
 
 # PostgreSQL cuts identifiers at 63 bytes ("Lexical Structure"), MySQL refuses more than 64 characters.
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}\Z")
-OWN_TABLES = frozenset({"imc_invitations", "imc_bindings", "imc_outbox", "imc_meta", "imc_schema"})
+OWN_TABLES = frozenset(
+    {
+        *("imc_invitations", "imc_bindings", "imc_outbox", "imc_meta", "imc_schema"),
+        *("imc_waiting", "imc_messages", "imc_room_settings"),
+    }
+)
 _TAKEN = OWN_TABLES | {"subscriber", "version"}
 
 

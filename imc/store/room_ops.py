@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imc.aor import Aor
-from imc.rooms.model import Change, MemberGone, MemberSet, RoomCreated
-from imc.store.ops import DeleteMember, DeleteRoom, Op, PutMember, PutRoom
+from imc.rooms.model import Change, MemberGone, MemberSet, RoomCreated, SettingsSet
+from imc.store.ops import DeleteMember, DeleteRoom, Op, PutMember, PutRoom, PutSettings
 
 
 def ops_for(room: Aor, changes: Iterable[Change]) -> list[Op]:
@@ -17,6 +17,8 @@ def ops_for(room: Aor, changes: Iterable[Change]) -> list[Op]:
             ops.append(PutMember(room, change.user, change.member))
         elif isinstance(change, MemberGone):
             ops.append(DeleteMember(room, change.user))
+        elif isinstance(change, SettingsSet):
+            ops.append(PutSettings(room, change.settings))
         elif isinstance(change, RoomCreated):
             ops.append(PutRoom(room, change.is_private))
         else:

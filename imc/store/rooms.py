@@ -16,9 +16,11 @@ from sqlalchemy import and_, func, or_, select
 from imc.aor import Aor
 from imc.rooms.model import Member, Role, Room
 from imc.rooms.model import member as plain_member
+from imc.rooms.settings import RoomSettings
 from imc.store.addresses import Addresses
 from imc.store.batch import Batch
 from imc.store.database import Database
+from imc.store.messages import clear_logs, settings_of
 from imc.store.schema import (
     MEMBER_ADMIN,
     MEMBER_DELETED,
@@ -96,16 +98,27 @@ class RoomStore:
         It is as the last answered command left it (spec R-INV-8).
         """
         uri = str(aor)
-        rows = self.database.read(lambda cursor: self.sql.load_room.rows(cursor, *aor, *aor, uri))
+
+        def work(cursor: Cursor) -> tuple[Sequence[Sequence[Any]], RoomSettings]:
+            return self.sql.load_room.rows(cursor, *aor, *aor, uri), settings_of(self.sql, cursor, aor)
+
+        rows, settings = self.database.read(work)
         own = next((row for row in rows if row[0] is None), None)
         if own is None or own[2] & ROOM_DELETED:
             return None
-        return Room(aor, bool(own[2] & ROOM_PRIVATE), _members(rows, self.addresses))
+        return Room(aor, bool(own[2] & ROOM_PRIVATE), _members(rows, self.addresses), settings)
 
     def room_exists(self, aor: Aor) -> bool:
         """Whether there is one, however many are in it."""
         rows = self.database.read(lambda cursor: self.room_flag.rows(cursor, *aor))
         return bool(rows) and not rows[0][0] & ROOM_DELETED
+
+    def load_room_and_log(self, aor: Aor) -> tuple[Room | None, int]:
+        """The room, and the number of the newest message in its log; 0 without one."""
+        room = self.load_room(aor)
+        if room is None:
+            return None, 0
+        return room, int(self.database.read(lambda cursor: self.sql.last_message.rows(cursor, *aor))[0][0] or 0)
 
     def list_rooms(self, limit: int, after: Position | None = None) -> Page[RoomSummary]:
         """All rooms, ordered by name and host, ``limit`` a page (at most `MAX_PAGE`)."""
@@ -209,6 +222,7 @@ def apply_rooms(sql: Statements, cursor: Cursor, batch: Batch, wall: float) -> N
     sql.delete_room.many(cursor, [room for room in cleared if room not in batch.rooms])
     new = [room for room in batch.rooms if room not in batch.cleared_rooms]
     sql.clear_leftovers.many(cursor, [(str(room), *room) for room in new])
+    clear_logs(sql, cursor, cleared, new)
     sql.put_room.many(cursor, [(*room, ROOM_PRIVATE if is_private else 0) for room, is_private in batch.rooms.items()])
     gone, put, invited, settled = _member_rows(batch, wall)
     sql.delete_member.many(cursor, gone)

@@ -15,6 +15,7 @@ from imc.store.batch import Batch, coalesce
 from imc.store.bindings import BindingStore, apply_bindings
 from imc.store.database import Database
 from imc.store.guard import Guard
+from imc.store.messages import MessageStore, apply_log
 from imc.store.migrations import inspect_tables, prepare
 from imc.store.ops import Op, check
 from imc.store.options import StoreOptions
@@ -25,7 +26,7 @@ from imc.store.sql import Builder, Cursor
 from imc.store.statements import Statements, statements
 
 
-class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
+class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore):
     """An open database. Made by `open`; closed by `close`, or at the end of a ``with``."""
 
     def __init__(
@@ -133,13 +134,15 @@ class Store(RoomStore, BindingStore, OutboxStore, AccountStore):
         return failure
 
     def _write(self, batch: Batch) -> None:
-        if not (batch.is_in_rooms or batch.is_in_bindings or batch.is_in_outbox):
+        if not (batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox):
             return
         wall = self._wall()
 
         def apply(cursor: Cursor) -> None:
             if batch.is_in_rooms:
                 apply_rooms(self.sql, cursor, batch, wall)
+            if batch.is_in_log:
+                apply_log(self.sql, cursor, batch)
             if batch.is_in_bindings:
                 apply_bindings(self.sql, cursor, batch)
             if batch.is_in_outbox:

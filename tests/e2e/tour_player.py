@@ -120,6 +120,10 @@ class Player:
             return room, _TEXT_TOO_LONG if "text-too-long" in names else f"text {self._serial}"
         if name == "malformed":
             return room, "#frobnicate"
+        if name == "settings":
+            return room, "#set"
+        if name == "set":  # replay stays what it is; keep is another each time
+            return room, "#set replay 0" if "same-value" in names else f"#set keep {self._serial % 10_000}"
         if rest == ["room"]:
             return room, f"#{name} chat-else"
         if state == graph.NONE and name in ("create", "join"):

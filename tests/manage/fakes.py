@@ -33,6 +33,15 @@ CHAT = aor("chat-w")
 SECRET = aor("chat-s")
 
 
+class Forgotten(NamedTuple):
+    user: Aor
+    is_done: bool
+    with_account: bool
+
+    def as_json(self) -> Mapping[str, object]:
+        return {"user": str(self.user), "done": self.is_done, "account": "removed" if self.with_account else "kept"}
+
+
 class FakeManager:
     """Two rooms. ``failure``: raised by every call that reads. ``hold``: waited for by ``list_rooms``."""
 
@@ -73,6 +82,11 @@ class FakeManager:
 
     async def room_member(self, room: Aor, user: Aor) -> bool:
         return any(m.user == user and m.role != "invited" for m in self.rooms.get(room, []))
+
+    async def forget(self, user: Aor, *, is_done: bool, with_account: bool) -> Forgotten:
+        if self.failure is not None:
+            raise self.failure
+        return Forgotten(user, is_done, with_account)
 
     async def run_command(self, from_: str, to: str, body: str, content_type: str) -> int:
         self.commands.append((from_, to, body, content_type))

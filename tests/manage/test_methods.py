@@ -263,3 +263,14 @@ def test_usage() -> None:
     assert METHODS["imc.manager"].usage == "imc.manager from to body [content_type]"
     assert METHODS["stats.fetch"].usage == "stats.fetch name …"
     assert METHODS["imc.list_rooms"].usage == "imc.list_rooms"
+
+
+async def test_forget_does_nothing_unless_told_to() -> None:
+    methods = _methods()
+    mary = "sip:mary@imc.test"
+    assert await methods.call("imc.forget", ["mary"]) == {"user": mary, "done": False, "account": "kept"}
+    wanted = {"user": "mary", "do": "yes", "account": "remove"}
+    assert await methods.call("imc.forget", wanted) == {"user": mary, "done": True, "account": "removed"}
+    for wrong in (["mary", "perhaps"], ["mary", "yes", "away"]):
+        assert (await _refusal("imc.forget", wrong)).code == INVALID_PARAMS
+    assert (await _refusal("imc.forget", [])).code == INVALID_PARAMS

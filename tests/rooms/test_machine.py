@@ -14,7 +14,13 @@ from imc.rooms.outcome import REFUSALS
 from imc.rooms.permissions import PERMISSIONS, YES
 
 TRIGGERS = {row.trigger for row in ROWS}
-_NOT_IN_ROWS = {"members", "message"}  # they change nothing, and are decided by their permission alone
+_NOT_IN_ROWS = {
+    "members",
+    "message",
+    "history",
+    "settings",
+    "set",
+}  # they change no standing, and are decided by their permission alone
 # Commands about the sender: the subject's standing is the sender's
 _SELF = {"create", "join", "accept", "reject", "leave", "destroy"}
 

@@ -22,9 +22,11 @@ from imc.rooms.commands import WithdrawInvitation
 from imc.rooms.model import Role, Room
 from imc.rooms.outcome import RoomRow
 from imc.rooms.policy import Policy
+from imc.rooms.settings import NEW_ROOM
 from imc.service.access import RoomOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
+from imc.service.history import History
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.rooms import Rooms
@@ -32,8 +34,10 @@ from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import SpecTrace, TraceOptions
 from imc.sip.ids import Ids
 from imc.store.guard import Guard
+from imc.store.messages import MessageRow
 from imc.store.ops import Op
 from imc.store.outbox import WaitingRow
+from imc.store.reader import StoreReader
 from imc.store.writer import Writer, WriterOptions
 from tests.store.model import Tables, apply_op
 
@@ -72,20 +76,30 @@ class Base:
                     apply_op(self.tables, op)
         return [error] * len(groups)
 
-    async def load(self, aor: Aor) -> Room | None:
+    async def load(self, aor: Aor) -> tuple[Room | None, int]:
         self.reads.append(aor)
         await trio.lowlevel.checkpoint()
         if self.gate is not None:
             await self.gate.wait()
         if self.read_error is not None:
             raise self.read_error
-        return self.room(aor)
+        return self.room(aor), max((seq for room, seq in self.tables.log if room == aor), default=0)
 
     def room(self, aor: Aor) -> Room | None:
         if aor not in self.tables.rooms:
             return None
         members = {who: entry for (room, who), entry in self.tables.members.items() if room == aor}
-        return Room(aor, self.tables.rooms[aor], Map(members))
+        return Room(aor, self.tables.rooms[aor], Map(members), self.tables.settings.get(aor, NEW_ROOM))
+
+    def newest_messages(
+        self, room: Aor, limit: int, *, since: float, max_body: int, max_bytes: int
+    ) -> tuple[list[MessageRow], bool]:
+        if self.gate is not None:
+            trio.from_thread.run(self.gate.wait)
+        found = [one for (aor, _), one in sorted(self.tables.log.items()) if aor == room and one.created >= since]
+        return [MessageRow(one.seq, one.sender, one.type, one.body, one.created, len(one.body)) for one in found][
+            -limit:
+        ], False
 
 
 @dataclass
@@ -180,6 +194,7 @@ class Play:
             outbox=self.outbox,
             engine=cast(Engine, self.engine),
             copies=Copies(hop="hop", extra=(), wall=lambda: WALL),
+            history=History(self.base, StoreReader(), self.writer, lambda: WALL),
             circumstances=self.circumstances,
             load=self.base.load,
             spawn=self._spawn,

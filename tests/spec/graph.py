@@ -124,6 +124,10 @@ class Stage:
                 words.append("private")
             case "invite" | "add" | "remove":
                 words.append(self._named(command["user"]))
+            case "set":
+                words += ["replay", "0" if command["same"] else "1"]
+            case "settings":
+                words = ["set"]
             case "modify":
                 words += [self._named(command["user"]), command["role"]]
         return "#" + " ".join(words)

@@ -46,9 +46,22 @@ def test_every_request_is_judged_in_every_room(name: str) -> None:
     """What is asked is no choice of the model's: each user, each command, about each user."""
     graph = load(name)
     users = range(1, graph["users"] + 1)
-    plain = ["accept", "reject", "join", "leave", "destroy", "members", "rooms", "help", "message"]
+    plain = [
+        "accept",
+        "reject",
+        "join",
+        "leave",
+        "destroy",
+        "members",
+        "rooms",
+        "help",
+        "message",
+        "history",
+        "settings",
+    ]
     commands: list[Any] = [{"name": command} for command in plain]
     commands += [{"name": "create", "private": is_private} for is_private in (False, True)]
+    commands += [{"name": "set", "same": is_same} for is_same in (False, True)]
     commands += [{"name": command, "user": user} for command in ("invite", "add", "remove") for user in users]
     commands += [{"name": "modify", "user": user, "role": role} for user in users for role in ROLES]
     wanted = {key([actor, command]) for actor, command in product(users, commands)}

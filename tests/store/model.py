@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from imc.aor import Aor
 from imc.registrar.bindings import Binding
 from imc.rooms.model import Member
+from imc.rooms.settings import RoomSettings
 from imc.store.ops import (
     CloseOutbox,
     DeleteBinding,
@@ -17,12 +18,16 @@ from imc.store.ops import (
     DeleteOutbox,
     DeleteRoom,
     DeleteWaiting,
+    EraseMessage,
     Op,
     PutBinding,
     PutMember,
+    PutMessage,
     PutOutbox,
     PutRoom,
+    PutSettings,
     PutWaiting,
+    TrimLog,
     UpdateOutbox,
 )
 
@@ -34,6 +39,8 @@ class Tables:
     bindings: dict[tuple[Aor, str], Binding] = field(default_factory=dict)
     outbox: dict[str, PutOutbox] = field(default_factory=dict)
     waiting: dict[tuple[Aor, int, int], PutWaiting] = field(default_factory=dict)
+    settings: dict[Aor, RoomSettings] = field(default_factory=dict)
+    log: dict[tuple[Aor, int], PutMessage] = field(default_factory=dict)
 
 
 def apply_commit(tables: Tables, ops: Iterable[Op]) -> None:
@@ -57,6 +64,21 @@ def apply_op(tables: Tables, op: Op) -> None:
             tables.rooms.pop(room, None)
             for key in [key for key in tables.members if key[0] == room]:
                 del tables.members[key]
+            tables.settings.pop(room, None)
+            for entry in [entry for entry in tables.log if entry[0] == room]:
+                del tables.log[entry]
+        case PutSettings(room, settings):
+            tables.settings[room] = settings
+        case PutMessage():
+            tables.log[op.room, op.seq] = op
+        case TrimLog(room, upto, until):
+            for entry in [entry for entry, one in tables.log.items() if entry[0] == room and one.created <= until]:
+                if entry[1] <= upto:
+                    del tables.log[entry]
+        case EraseMessage(room, seq, sender, until):
+            one = tables.log.get((room, seq))
+            if one is not None and one.sender == sender and one.created <= until:
+                tables.log[room, seq] = PutMessage(room, seq, Aor("", ""), "", b"", one.created)
         case PutMember(room, user, member):
             tables.members[room, user] = member
         case DeleteMember(room, user):

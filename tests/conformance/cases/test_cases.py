@@ -17,6 +17,7 @@ FOLDER = ROOT / "conformance" / "cases"
 CASES = load_folder(FOLDER)
 
 NOT_FROM_OUTSIDE = {
+    "R-HISTORY-9": "users are forgotten by a command of the operator's; tests/e2e/test_history.py does",
     "R-JUDGE-2": "that nothing else matters is a property of the function; tests/rooms and the models hold it",
     "R-ANSWER-5": "what imc_manager() returns is seen by a program in the server's process, not by a SIP client",
     "R-DURABLE-2": "a commit that fails needs a database that somebody breaks; tests/e2e/test_database_gone.py does",

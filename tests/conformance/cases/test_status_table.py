@@ -31,6 +31,8 @@ ROWS = {
     "leave": {"leave"},
     "destroy": {"destroy"},
     "members": {"members"},
+    "history, set without an option": {"history", "settings"},
+    "set an option": {"set", "set-unchanged"},
     "modify X in the room": {"modify-member", "modify-invited", "modify-oneself"},
     "modify X not in the room": {"modify-outsider"},
     "rooms, help": {"rooms", "help"},

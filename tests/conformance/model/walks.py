@@ -36,7 +36,8 @@ _MANY = 100
 _ABOUT_USER = ("invite", "add", "remove")
 _COMING = ("create", "create private", "join", "accept")
 _GOING = ("reject", "leave")
-_OTHERS = ("message", "members", "rooms", "help", "destroy")
+_OTHERS = ("message", "members", "rooms", "help", "destroy", "history", "settings", "set")
+_TEXTS = {"message": "a text", "settings": "#set", "set": "#set keep 5"}
 _ROLES = {name: Role[name.upper()] for name in STANDINGS if name != rules.OUTSIDER}
 
 
@@ -214,7 +215,7 @@ class Walk(RuleBasedStateMachine):
 
     def _request(self, at: Aor, sender: str, words: str, context: dict[str, Any]) -> None:
         self.serial += 1
-        text = "a text" if words == "message" else f"#{words}"
+        text = _TEXTS.get(words, f"#{words}")
         circumstances = Context(serial=self.serial, **context)
         request = self._asked(at, sender, words, circumstances)
         self._put(Question(at, self.rooms[at], sender, text, self.policy, circumstances, request))
@@ -278,6 +279,7 @@ class Walk(RuleBasedStateMachine):
             "sender-is-room": context.is_sender_room,
             "subject-is-room": context.is_target_room,
             "automatic": context.is_automatic,
+            "same-value": room is not None and room.settings.keep == 5,
         }
         return [name for name, holds in facts.items() if holds]
 

@@ -1,0 +1,184 @@
+"""A user is forgotten (spec R-HISTORY-9): by the rules where there are rules, else row by row.
+
+Invariants
+- Rooms are left and invitations declined as if the user had asked for it, by commands that are judged in turn:
+  so a room is never without an owner behind the back of those in it, and whoever is concerned is told.
+- Nothing is undone where it cannot be finished. Asked again, it goes on where it ended.
+- Each commit takes back at most `BATCH` messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from imc.aor import Aor
+from imc.errors import AccountError, StoreUnavailable
+from imc.rooms.model import Role
+from imc.service.inbound import Inbound, Outcome
+from imc.service.rooms import Rooms
+from imc.sip.ids import Ids
+from imc.store.ops import EraseMessage
+from imc.store.reader import StoreReader
+from imc.store.store import Store
+from imc.store.writer import Writer
+
+BATCH = 200
+_PAGE = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class Forgotten:
+    """What was done; or would be, where ``is_done`` is false.
+
+    ``left`` are rooms that go on without the user, ``ended`` those that ended with their last owner, ``refused`` those
+    whose last owner may not leave, ``declined`` those with an invitation. ``account``: none, kept or removed.
+    """
+
+    user: Aor
+    is_done: bool
+    left: list[Aor] = field(default_factory=list)
+    ended: list[Aor] = field(default_factory=list)
+    refused: list[Aor] = field(default_factory=list)
+    declined: list[Aor] = field(default_factory=list)
+    registrations: int = 0
+    messages: int = 0
+    account: str = "none"
+
+    def as_json(self) -> dict[str, object]:
+        """For the interfaces: addresses as URIs."""
+        rooms = {name: [str(room) for room in getattr(self, name)] for name in ("left", "ended", "refused", "declined")}
+        return {
+            "user": str(self.user),
+            "done": self.is_done,
+            **rooms,
+            "registrations": self.registrations,
+            "messages": self.messages,
+            "account": self.account,
+        }
+
+
+class Forget:
+    """``unbind`` ends all registrations of a user, ``count_bindings`` says how many there are."""
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        store: Store,
+        reader: StoreReader,
+        writer: Writer,
+        ids: Ids,
+        wake: Callable[[], None],
+        count_bindings: Callable[[Aor], int],
+        unbind: Callable[[Aor], Awaitable[None]],
+    ) -> None:
+        self._rooms = rooms
+        self._store = store
+        self._reader = reader
+        self._writer = writer
+        self._ids = ids
+        self._wake = wake
+        self._count_bindings = count_bindings
+        self._unbind = unbind
+
+    async def look(self, user: Aor, *, with_account: bool) -> Forgotten:
+        """What `run` would do. StoreError, Overloaded."""
+        found = Forgotten(user=user, is_done=False)
+        keeps_last = self._rooms.policy.owner_leave == "refuse"
+        for room, role in await self._parts(user):
+            live = await self._reader.run(self._store.load_room, room)
+            if role is Role.INVITED:
+                found.declined.append(room)
+            elif live is not None and live.is_last_owner(user):
+                (found.refused if keeps_last else found.ended).append(room)
+            else:
+                found.left.append(room)
+        found.registrations = self._count_bindings(user)
+        found.messages = await self._reader.run(self._store.count_said_by, user)
+        if await self._reader.run(self._store.get_account, user) is not None:
+            found.account = "removed" if with_account else "kept"
+        return found
+
+    async def run(self, user: Aor, *, with_account: bool) -> Forgotten:
+        """Forget the user. StoreError, Overloaded; what was done until then is done."""
+        done = Forgotten(user=user, is_done=True)
+        for room, role in await self._parts(user):
+            await self._leave(done, room, role)
+        done.registrations = self._count_bindings(user)
+        await self._unbind(user)
+        done.messages = await self._erase(user)
+        done.account = await self._account(user, with_account)
+        return done
+
+    async def _parts(self, user: Aor) -> list[tuple[Aor, Role]]:
+        """The rooms that the user has a part in."""
+        found: list[tuple[Aor, Role]] = []
+        after = None
+        while True:
+            page = await self._reader.run(self._store.rooms_of, user, _PAGE, after)
+            found += [(entry.room, entry.role) for entry in page.rows]
+            after = page.next
+            if after is None:
+                return found
+
+    async def _leave(self, done: Forgotten, room: Aor, role: Role) -> None:
+        is_invited = role is Role.INVITED
+        outcome = await self._command(done.user, room, "reject" if is_invited else "leave")
+        if outcome.status == 403 and outcome.event == "last-owner":
+            done.refused.append(room)
+        elif outcome.status >= 500:
+            raise StoreUnavailable(f"{room}: {outcome.warning}")
+        elif outcome.status == 200 and is_invited:
+            done.declined.append(room)
+        elif outcome.status == 200:
+            live = await self._reader.run(self._store.load_room, room)
+            (done.ended if live is None else done.left).append(room)
+
+    async def _command(self, user: Aor, room: Aor, words: str) -> Outcome:
+        """As if the user had sent it, but that they are not answered by MESSAGE (spec R-ANSWER-4)."""
+        answered = trio.Event()
+        outcomes: list[Outcome] = []
+
+        def answer(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            answered.set()
+
+        self._rooms.handle(
+            Inbound(
+                sender=user,
+                to=room,
+                content_type="text/plain",
+                body=f"{self._rooms.policy.start_char}{words}".encode(),
+                call_id=self._ids.call_id(),
+                is_automatic=True,
+                headers=(),
+                answer=answer,
+            )
+        )
+        self._wake()
+        await answered.wait()
+        return outcomes[0]
+
+    async def _erase(self, user: Aor) -> int:
+        """Take what the user said out of every log: the numbers of the messages stay (spec R-HISTORY-2)."""
+        count = 0
+        while True:
+            found = await self._reader.run(self._store.said_by, user, BATCH)
+            if not found:
+                return count
+            await self._writer.commit([EraseMessage(one.room, one.seq, user, one.created) for one in found])
+            count += len(found)
+
+    async def _account(self, user: Aor, with_account: bool) -> str:
+        if await self._reader.run(self._store.get_account, user) is None:
+            return "none"
+        if not with_account:
+            return "kept"
+        try:
+            await self._reader.run(self._store.remove_account, user)
+        except AccountError:  # somebody else was faster
+            return "none"
+        return "removed"
