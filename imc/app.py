@@ -194,6 +194,7 @@ class Daemon:
                 reader=self._reader,
                 writer=self._writer,
                 ids=self._ids,
+                waiting=self._waiting,
                 wake=loop.wake,
                 count_bindings=lambda aor: len(self._bindings.lookup(aor, wall())),
                 unbind=self._unbind,
@@ -309,13 +310,8 @@ class Daemon:
 
     async def _load(self) -> None:
         """What was registered, and what was promised and is not delivered."""
-        self._facts.active = await self._reader.run(self._store.count_rooms)
-        self._bindings.load(await self._reader.run(self._store.load_bindings), self._wall())
-        # spec S-LANE-7: first who has waiting rows, then what is handed over anew
-        self._outbox.begin(await self._reader.run(self._store.outbox_end))
-        self._engine.backlogs.load(await self._reader.run(self._store.count_waiting))
-        twice = await self._reader.run(self._store.twice_listed)
         await self._load_state()
+        twice = await self._reader.run(self._store.twice_listed)
         after, count = 0, 0
         while True:
             rows = await self._reader.run(self._store.load_outbox, _OUTBOX_PAGE, after)
@@ -330,6 +326,9 @@ class Daemon:
     async def _load_state(self) -> None:
         self._facts.active = await self._reader.run(self._store.count_rooms)
         self._bindings.load(await self._reader.run(self._store.load_bindings), self._wall())
+        # spec S-LANE-7: first who has waiting rows, then what is handed over anew
+        self._outbox.begin(await self._reader.run(self._store.outbox_end))
+        self._engine.backlogs.load(await self._reader.run(self._store.count_waiting))
 
     async def _unbind(self, aor: Aor) -> None:
         """End all registrations of a user."""

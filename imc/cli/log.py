@@ -122,6 +122,7 @@ def _report(found: Any) -> Iterator[str]:
         for room in found[key]:
             yield f"  {room}: {what}"
     yield f"  messages {'taken back' if is_done else 'to take back'}: {found['messages']}"
+    yield f"  copies of them that wait for others {'deleted' if is_done else 'to delete'}: {found['waiting']}"
     yield f"  registrations {'ended' if is_done else 'to end'}: {found['registrations']}"
     yield f"  account: {found['account']}"
 

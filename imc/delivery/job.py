@@ -46,8 +46,8 @@ class Dispatch:
     ``headers`` are (name, value) pairs that imc itself chose; ``kind`` is the event id of a notice or ``message``.
     ``wants_result`` asks for each recipient's final status (`Engine` calls ``on_result``), with ``context`` for whoever
     receives it. ``is_answer``: it is for the sender of the request that caused it. ``expires``: after that it is of no
-    use any more (RFC 3428 §4), in unix seconds. ``is_plain``: nobody but its job has to be told of an end. ``kept``: it
-    is one recipient's, and has a row of its own.
+    use any more (RFC 3428 §4), in unix seconds. ``by``: the address of who said it, of a room message. ``is_plain``:
+    nobody but its job has to be told of an end. ``kept``: it is one recipient's, and has a row of its own.
     """
 
     kind: str
@@ -61,6 +61,7 @@ class Dispatch:
     wants_result: bool = False
     context: dict[str, str] = field(default_factory=dict)
     expires: float | None = None
+    by: str = ""
     kept: Kept | None = None
     is_plain: bool = True
     part: int = 0
@@ -131,6 +132,7 @@ class Job:
                 "result": d.wants_result,
                 "context": d.context,
                 "expires": d.expires,
+                "by": d.by,
             }
             for d in self.dispatches
         ]
@@ -191,6 +193,7 @@ def _parse(job_id: str, payload: bytes) -> list[Dispatch]:
                 wants_result=row["result"],
                 context=row["context"],
                 expires=row.get("expires"),
+                by=row.get("by", ""),
             )
         )
         offset += row["length"]

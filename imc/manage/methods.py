@@ -154,7 +154,7 @@ class Methods(OutboxMethods):
         Param("account", Kind.TEXT, "`remove` or `keep` the account.", default="keep"),
         returns=(
             '`{"user": uri, "done": boolean, "left": [uri, …], "ended": [uri, …], "refused": [uri, …], '
-            '"declined": [uri, …], "registrations": number, "messages": number, "account": '
+            '"declined": [uri, …], "registrations": number, "messages": number, "waiting": number, "account": '
             '"none"|"kept"|"removed"}`: rooms left, rooms that ended with their last owner, rooms whose last owner '
             "may not leave, invitations declined"
         ),

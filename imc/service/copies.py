@@ -150,6 +150,7 @@ class Copies:
             content_type=content_type,
             body=body,
             headers=(*inbound.headers, *self._headers("message", None)),
+            by=str(inbound.sender),
             expires=None if (seconds := lifetime(inbound)) is None or not seconds else self._wall() + seconds,
         )
 

@@ -19,6 +19,7 @@ from imc.errors import AccountError, StoreUnavailable
 from imc.rooms.model import Role
 from imc.service.inbound import Inbound, Outcome
 from imc.service.rooms import Rooms
+from imc.service.waiting import WaitingCopies
 from imc.sip.ids import Ids
 from imc.store.ops import EraseMessage
 from imc.store.reader import StoreReader
@@ -34,7 +35,8 @@ class Forgotten:
     """What was done; or would be, where ``is_done`` is false.
 
     ``left`` are rooms that go on without the user, ``ended`` those that ended with their last owner, ``refused`` those
-    whose last owner may not leave, ``declined`` those with an invitation. ``account``: none, kept or removed.
+    whose last owner may not leave, ``declined`` those with an invitation. ``waiting``: copies of what the user said
+    that wait for somebody. ``account``: none, kept or removed.
     """
 
     user: Aor
@@ -45,6 +47,7 @@ class Forgotten:
     declined: list[Aor] = field(default_factory=list)
     registrations: int = 0
     messages: int = 0
+    waiting: int = 0
     account: str = "none"
 
     def as_json(self) -> dict[str, object]:
@@ -56,6 +59,7 @@ class Forgotten:
             **rooms,
             "registrations": self.registrations,
             "messages": self.messages,
+            "waiting": self.waiting,
             "account": self.account,
         }
 
@@ -71,6 +75,7 @@ class Forget:
         reader: StoreReader,
         writer: Writer,
         ids: Ids,
+        waiting: WaitingCopies,
         wake: Callable[[], None],
         count_bindings: Callable[[Aor], int],
         unbind: Callable[[Aor], Awaitable[None]],
@@ -80,6 +85,7 @@ class Forget:
         self._reader = reader
         self._writer = writer
         self._ids = ids
+        self._waiting = waiting
         self._wake = wake
         self._count_bindings = count_bindings
         self._unbind = unbind
@@ -98,6 +104,7 @@ class Forget:
                 found.left.append(room)
         found.registrations = self._count_bindings(user)
         found.messages = await self._reader.run(self._store.count_said_by, user)
+        found.waiting = len(await self._waiting.said_by(user))
         if await self._reader.run(self._store.get_account, user) is not None:
             found.account = "removed" if with_account else "kept"
         return found
@@ -110,6 +117,7 @@ class Forget:
         done.registrations = self._count_bindings(user)
         await self._unbind(user)
         done.messages = await self._erase(user)
+        done.waiting = await self._waiting.drop(await self._waiting.said_by(user))
         done.account = await self._account(user, with_account)
         return done
 

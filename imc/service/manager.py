@@ -203,7 +203,7 @@ class Manager:
                 raise RpcError("Invalid recipient name", status=400) from error
             after = max(after, (aor, 0, -1)) if after is not None else (aor, 0, -1)
         while True:
-            rows = await self._waiting.list(_WAITING_PAGE, after)
+            rows = await self._waiting.page(_WAITING_PAGE, after)
             for row in rows:
                 if aor is not None and row.aor != aor:
                     return

@@ -166,7 +166,7 @@ class WaitingCopies:
 
     # --- operators --------------------------------------------------------------------------------------------------
 
-    async def list(self, limit: int, after: tuple[Aor, int, int] | None = None) -> list[WaitingRow]:
+    async def page(self, limit: int, after: tuple[Aor, int, int] | None = None) -> list[WaitingRow]:
         """All copies that wait or are dead, by recipient and decision, those behind (recipient, seq, part)."""
         await self._written()
         return await self._reader.run(self._store.list_waiting, limit, after)
@@ -192,6 +192,21 @@ class WaitingCopies:
             return Fate.GONE if seen[row.aor, row.seq, row.part] == row.is_dead else Fate.STAYS
 
         return await self._each(rows, judge)
+
+    # spec R-HISTORY-9
+    async def said_by(self, user: Aor) -> list[WaitingRow]:
+        """Copies of what somebody said in a room."""
+        found: list[WaitingRow] = []
+        after = None
+        while True:
+            page = await self.page(_PAGE, after)
+            for row in page:
+                dispatch = copy_of(row)
+                if dispatch is not None and dispatch.by == str(user):
+                    found.append(row)
+            if len(page) < _PAGE:
+                return found
+            after = (page[-1].aor, page[-1].seq, page[-1].part)
 
     async def _written(self) -> None:
         """Until all that was told is on the disk; else what kept it from there is raised."""
