@@ -112,6 +112,7 @@ def test_forget_says_what_it_would_do(imc: Imc, store: Store) -> None:
         "  sip:chat-x@example.com: would end, with its last owner",
         "  sip:chat-asked@example.com: would decline the invitation",
         "  messages to take back: 252",
+        "  copies of them that wait for others to delete: 0",
         "  registrations to end: 1",
         "  account: kept",
     ]
@@ -124,7 +125,7 @@ def test_forget_does_it_by_the_rules(imc: Imc, store: Store) -> None:
     result = json.loads(imc("forget", "sip:alice@example.com", "--yes", "--json").out)
     assert result == {
         "user": "sip:alice@example.com", "done": True, "left": [str(SHARED)], "ended": [str(ROOM)], "refused": [],
-        "declined": [str(ASKED)], "registrations": 1, "messages": 250, "account": "kept",
+        "declined": [str(ASKED)], "registrations": 1, "messages": 250, "waiting": 0, "account": "kept",
     }  # fmt: skip
     assert store.load_room(ROOM) is None
     shared, asked = store.load_room(SHARED), store.load_room(ASKED)
