@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from imc.aor import Aor
@@ -159,12 +159,12 @@ class Engine:
 
     def _find(self, aor: Aor, known: Sequence[Lane] = ()) -> Recipient:
         """The recipient's lanes as their contacts are now; lanes of contacts that are still there are kept."""
-        by_uri = {lane.contact.uri: lane for lane in known}
+        by_name = {lane.contact.name: lane for lane in known}
         groups: list[list[Lane]] = []
         q = -1
         for contact in sorted(self._locate(aor), key=lambda c: -c.q):
             hop = self.hops.get(contact.next_hop)
-            lane = by_uri.pop(contact.uri, None)
+            lane = by_name.pop(contact.name, None)
             if lane is None:
                 lane = Lane(aor, contact, hop, self._options.host, self._options.longest_sent_by)
             else:
@@ -387,7 +387,7 @@ class Engine:
         assert isinstance(token, Lane)
         if status >= 200:
             self._heard(token.hop)
-            if status == 503 and self._goes_on(token):
+            if status in (430, 503) and self._goes_on(token):
                 return
             self._finish(token, status)
 
@@ -451,6 +451,11 @@ class Engine:
         has_more = lane.tries == 1 and failed.is_reliable and not self._carrier.is_open(failed)
         if failed != lane.flow:
             has_more = lane.hop.fail(failed, lane.tries) or has_more
+        # spec S-OUT-4
+        if not has_more and lane.contact.others:
+            has_more = True
+            first, *rest = lane.contact.others
+            lane.point_to(replace(first, others=tuple(rest)), self.hops.get(first.next_hop))
         if has_more:
             lane.branch = b""
             self._ready.append(lane)

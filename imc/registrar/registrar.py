@@ -17,6 +17,9 @@ it came by, or for UDP to its source address, from the socket it came to. That i
 IP address other than the source's, or ends in ``.invalid`` (RFC 7118 §5), or where the client asked for rport and its
 port was changed on the way. It also keeps users from having a room's traffic sent to strangers. A second contact at
 the same host, and one given by name, is reached at its own address.
+
+A client that speaks RFC 5626 says so, and names itself (+sip.instance) and the flow (reg-id): then the way is the flow
+alone, and a later registration of the same instance and reg-id takes the place of the former, whatever its contact.
 """
 
 from __future__ import annotations
@@ -27,15 +30,18 @@ from dataclasses import dataclass
 
 from imc.aor import Aor
 from imc.errors import BadMessage
-from imc.registrar.bindings import Binding, Bindings, best_first
+from imc.registrar.bindings import WEB_TRANSPORTS, Binding, Bindings, best_first
 from imc.sip.flow import Flow
-from imc.sip.headers import NameAddr, Warn, render_date
+from imc.sip.grammar import parse_digits
+from imc.sip.headers import NameAddr, Warn, parse_name_addr, render_date
 from imc.sip.hosts import ip_of
 from imc.sip.message import Request
 from imc.sip.uas import reason_phrase
 from imc.sip.uri import SipUri
 
-_DEFAULT_PORT = 5060
+_DEFAULT_PORT, _TLS_PORT = 5060, 5061
+_OVER_TLS = frozenset({"tls", "wss"})
+_MAX_REG_ID = 2**31 - 1  # RFC 5626 §4.2
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
 
@@ -44,7 +50,8 @@ class RegistrarOptions:
     """``own_hosts`` are further names of this server that a Request-URI may carry in place of a domain.
 
     ``own_addresses`` are the (host, port) pairs it listens on: a contact there would make a loop. Intervals are in
-    seconds; ``min_expires`` at most an hour, since above that RFC 3261 §10.3 lets nobody be refused.
+    seconds; ``min_expires`` at most an hour, since above that RFC 3261 §10.3 lets nobody be refused. ``flow_timer`` is
+    within what time a client with RFC 5626 is asked to be heard of; 0: it is not asked.
     """
 
     domains: tuple[str, ...]
@@ -59,7 +66,8 @@ class RegistrarOptions:
     max_call_id_length: int = 255
     max_name_length: int = 64
     max_path_length: int = 1024
-    contact_schemes: frozenset[str] = frozenset({"sip"})
+    flow_timer: int = 120
+    contact_schemes: frozenset[str] = frozenset({"sip", "sips"})
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_expires <= min(3600, self.max_expires):
@@ -102,12 +110,21 @@ class _Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One Contact value: ``expires`` seconds from now, 0 to be removed."""
+    """One Contact value: ``expires`` seconds from now, 0 to be removed. ``reg_id`` is 0 without RFC 5626."""
 
     uri: SipUri
     expires: int
     q: int
     instance: str
+    reg_id: int = 0
+
+    # spec S-REG-6
+    # spec S-OUT-2
+    def is_same(self, binding: Binding) -> bool:
+        """Whether this takes the place of a binding."""
+        if self.reg_id and binding.reg_id:
+            return (self.instance, self.reg_id) == (binding.instance, binding.reg_id)
+        return self.uri.matches(binding.uri) and (not binding.reg_id or binding.instance == self.instance)
 
 
 class Registrar:
@@ -138,19 +155,20 @@ class Registrar:
             if max(len(aor.user), len(aor.host)) > self._options.max_name_length:
                 raise _Refused(400, why="the address is too long")
             source = _Source(request, aor, flow, wall, self._read_paths(request))
+            self._check_outbound(source)
             after = _remove_all(request, before) if request.is_contact_star else self._update(source, before)
         except _Refused as refused:
             return refused.outcome()
         except BadMessage as error:
             return RegisterOutcome(status=400, reason=error.reason)
-        kept = {binding.contact for binding in after}
+        kept = {binding.key for binding in after}
         return RegisterOutcome(
             status=200,
             reason=reason_phrase(200),
-            headers=_answer_headers(request, after, wall),
+            headers=(*_answer_headers(request, after, wall), *self._outbound_headers(source)),
             bindings_after=after,
             puts=tuple(binding for binding in after if binding not in before),
-            deletes=tuple(binding.contact for binding in before if binding.contact not in kept),
+            deletes=tuple(binding.key for binding in before if binding.key not in kept),
         )
 
     def check_domain(self, request: Request) -> RegisterOutcome | None:
@@ -198,22 +216,40 @@ class Registrar:
             raise _Refused(400, why="Path is too long")
         return paths
 
+    # spec S-OUT-1
+    def _check_outbound(self, source: _Source) -> None:
+        """RFC 5626 §6: what is wrong with the way that a client which uses it has come."""
+        flows = [value for value in source.request.contacts if _reg_id(value)] if source.speaks_outbound else []
+        if not flows:
+            return
+        if not source.is_outbound:
+            raise _Refused(439, why="the first proxy on the way does not support outbound")
+        if len(source.request.contacts) > 1:
+            raise _Refused(400, why="a contact with reg-id must be the only one")
+
+    def _outbound_headers(self, source: _Source) -> tuple[tuple[str, str], ...]:
+        """RFC 5626 §6: that it was used, and how often to be heard of."""
+        if not (source.is_outbound and any(_reg_id(value) for value in source.request.contacts)):
+            return ()
+        # spec S-OUT-5
+        timer = self._options.flow_timer
+        return (("Require", "outbound"), *((("Flow-Timer", str(timer)),) if timer and source.is_direct else ()))
+
     def _update(self, source: _Source, before: tuple[Binding, ...]) -> tuple[Binding, ...]:
         """RFC 3261 §10.3, step 7: the user's bindings after this request."""
         request, options = source.request, self._options
-        wanted = [self._read_contact(request, value) for value in request.contacts]
+        wanted = [self._read_contact(source, value) for value in request.contacts]
         if wanted and len(request.call_id) > options.max_call_id_length:
             raise _Refused(400, why="Call-ID is too long")
         is_alone = sum(contact.expires > 0 for contact in wanted) == 1
         kept, added = list(before), list[Binding]()
         for contact in wanted:
             for binding in before:
-                if contact.uri.matches(binding.uri):
+                if contact.is_same(binding):
                     _check_order(request, binding)
-            # spec S-REG-6
-            kept = [binding for binding in kept if not contact.uri.matches(binding.uri)]
+            kept = [binding for binding in kept if not contact.is_same(binding)]
             # Of two values of one request that match each other, the later counts.
-            added = [binding for binding in added if not contact.uri.matches(binding.uri)]
+            added = [binding for binding in added if not contact.is_same(binding)]
             if contact.expires:
                 added.append(source.bind(contact, is_alone=is_alone))
         after = kept + added
@@ -225,13 +261,14 @@ class Registrar:
             raise _Refused(503, None, ("Retry-After", "60"), why="too many registrations")
         return best_first(after)
 
-    def _read_contact(self, request: Request, value: NameAddr) -> _Wanted:
-        options, uri = self._options, value.uri
+    def _read_contact(self, source: _Source, value: NameAddr) -> _Wanted:
+        options, uri, request = self._options, value.uri, source.request
         if not isinstance(uri, SipUri) or uri.scheme not in options.contact_schemes:
             raise _Refused(400, "Unsupported Contact Scheme", why=f"a contact cannot be a {uri.scheme} URI here")
         if len(str(uri)) > options.max_contact_length:
             raise _Refused(400, why=f"a contact is longer than {options.max_contact_length} octets")
         self._check_target(uri)
+        source.check_transport(uri)
         # spec S-REG-5
         expires = value.expires
         if expires is None:
@@ -242,12 +279,17 @@ class Registrar:
         # a registrar-configured minimum"
         if 0 < expires < options.min_expires:
             raise _Refused(423, None, ("Min-Expires", str(options.min_expires)))
-        return _Wanted(uri, min(expires, options.max_expires), value.q, _plain(value.param("+sip.instance"), 255))
+        instance = _plain(value.param("+sip.instance"), 255)
+        reg_id = _reg_id(value) if source.is_outbound else 0
+        if reg_id and len(f"{uri} {reg_id} {instance}") > options.max_contact_length:
+            raise _Refused(400, why=f"contact and instance are longer than {options.max_contact_length} octets")
+        return _Wanted(uri, min(expires, options.max_expires), value.q, instance, reg_id)
 
     # spec S-REG-9
     def _check_target(self, uri: SipUri) -> None:
         """No contact that would bring a message back to this server, or to many hosts."""
-        host, port = uri.maddr or uri.host, uri.port or _DEFAULT_PORT
+        is_tls = uri.is_secure or uri.transport == "tls"
+        host, port = uri.maddr or uri.host, uri.port or (_TLS_PORT if is_tls else _DEFAULT_PORT)
         address = ip_of(host)
         is_domain = address is None and uri.port is None and host in self._options.domains
         if is_domain or (address or host, port) in self._own:
@@ -290,7 +332,20 @@ def _render_contact(binding: Binding, wall: float) -> str:
         value = value.with_param("q", f"{binding.q / 1000:.3f}".rstrip("0").rstrip("."))
     if binding.instance:
         value = value.with_param("+sip.instance", binding.instance)
+    if binding.reg_id:
+        value = value.with_param("reg-id", str(binding.reg_id))
     return str(value)
+
+
+def _reg_id(value: NameAddr) -> int:
+    """The reg-id of a contact, 0 where it has none, or no instance that it could be of (RFC 5626 §6). BadMessage."""
+    text = value.param("reg-id")
+    if text is None or not value.param("+sip.instance"):
+        return 0
+    number = parse_digits(text, "reg-id", _MAX_REG_ID)
+    if number == 0:
+        raise BadMessage("Bad reg-id")
+    return number
 
 
 def _plain(text: str | None, length: int) -> str:
@@ -308,8 +363,46 @@ class _Source:
     wall: float
     paths: tuple[str, ...]
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether it came from the client itself."""
+        return not self.paths and len(self.request.vias) == 1
+
+    @property
+    def speaks_outbound(self) -> bool:
+        request = self.request
+        return any("outbound" in request.tokens(name) for name in ("Supported", "Require"))
+
+    @property
+    def is_outbound(self) -> bool:
+        """Whether RFC 5626 applies: the client speaks it, and so does the first proxy, where there is one."""
+        if not self.speaks_outbound:
+            return False
+        if self.is_direct:
+            return True
+        # RFC 5626 §6: the last Path value is that of the proxy next to the client
+        first = parse_name_addr(self.paths[-1]).uri if self.paths else None
+        return isinstance(first, SipUri) and first.param("ob") is not None
+
+    # spec S-TLS-6
+    def check_transport(self, contact: SipUri) -> None:
+        """What can only be reached by a transport is registered by it."""
+        if contact.transport in WEB_TRANSPORTS and self.is_direct and self.flow.transport not in WEB_TRANSPORTS:
+            raise _Refused(400, why="a contact over WebSocket is registered over WebSocket")
+        if not contact.is_secure:
+            return
+        # RFC 5630 §5.2: a binding is secure on all of its way, or it is none
+        uri = self.request.request_uri
+        way = [value.uri for value in self.request.contacts] + [parse_name_addr(path).uri for path in self.paths]
+        if not all(isinstance(each, SipUri) and each.is_secure for each in (uri, *way)):
+            raise _Refused(400, why="with a sips contact, Request-URI, all contacts and Path must be sips")
+        if self.flow.transport not in _OVER_TLS:
+            raise _Refused(400, why="a sips contact is registered over TLS")
+
     def bind(self, contact: _Wanted, *, is_alone: bool) -> Binding:
         flow, received = self.find(contact.uri, is_alone=is_alone)
+        if contact.reg_id and self.is_direct:
+            flow = self.flow
         return Binding(
             aor=self.aor,
             contact=str(contact.uri),
@@ -321,6 +414,7 @@ class _Source:
             received=received,
             flow=flow,
             instance=contact.instance,
+            reg_id=contact.reg_id,
             user_agent=_plain(self.request.headers.get("User-Agent"), 255),
             registered_wall=self.wall,
         )
@@ -328,7 +422,7 @@ class _Source:
     def find(self, contact: SipUri, *, is_alone: bool) -> tuple[Flow | None, str]:
         """The flow to keep for a contact, and the URI to use in place of the contact's own address ("" for none)."""
         flow, vias = self.flow, self.request.vias
-        if self.paths or len(vias) > 1 or (contact.transport or flow.transport) != flow.transport:
+        if not self.is_direct or not _is_by(contact, flow.transport):
             return None, ""
         is_elsewhere = self._is_elsewhere(contact)
         # spec S-HOP-6
@@ -355,6 +449,18 @@ class _Source:
             return not (address.is_loopback and source.is_loopback)
         # The port was changed on the way (RFC 3581 §4), and the contact has the port from before.
         via = self.request.via
-        port = via.port or _DEFAULT_PORT
+        port = via.port or (_TLS_PORT if self.flow.transport == "tls" else _DEFAULT_PORT)
         was_changed = via.rport is not None and port != self.flow.remote[1]
         return was_changed and (contact.port or _DEFAULT_PORT) == port
+
+
+def _is_by(contact: SipUri, transport: str) -> bool:
+    """Whether a contact is for the transport that it was registered by.
+
+    Over TLS the parameter names what is below it, or above: tcp in a sips URI (RFC 3261 §26.2.2), ws for wss as well
+    (RFC 7118 §5.2).
+    """
+    wanted = contact.transport
+    if wanted is None or wanted == transport:
+        return True
+    return (transport == "wss" and wanted == "ws") or (transport == "tls" and wanted == "tcp" and contact.is_secure)

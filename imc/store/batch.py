@@ -84,7 +84,7 @@ def coalesce(ops: Iterable[Op]) -> Batch:
                 batch.members.pop(room, None)
                 batch.cleared_rooms[room] = None
             case PutBinding(binding):
-                batch.bindings.setdefault(binding.aor, {})[binding.contact] = binding
+                batch.bindings.setdefault(binding.aor, {})[binding.key] = binding
             case DeleteBinding(aor, contact):
                 batch.bindings.setdefault(aor, {})[contact] = None
             case DeleteBindings(aor):

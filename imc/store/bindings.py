@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imc.aor import Aor
-from imc.registrar.bindings import Binding
+from imc.registrar.bindings import Binding, split_key
 from imc.sip.flow import Flow
 from imc.store.batch import Batch
 from imc.store.database import Database
@@ -48,7 +48,7 @@ def _row(binding: Binding) -> Sequence[Any]:
     is_kept = flow is not None and not flow.is_reliable
     return (
         *binding.aor,
-        binding.contact,
+        binding.key,
         binding.q,
         binding.expires_wall,
         binding.call_id,
@@ -63,8 +63,9 @@ def _row(binding: Binding) -> Sequence[Any]:
 
 
 def _binding(row: Sequence[Any]) -> Binding | None:
-    username, domain, contact, q, expires, call_id, cseq, path, received, flow, instance, user_agent, registered = row
+    username, domain, key, q, expires, call_id, cseq, path, received, flow, instance, user_agent, registered = row
     try:
+        contact, reg_id = split_key(key)
         return Binding(
             aor=Aor.make(username, domain),
             contact=contact,
@@ -76,6 +77,7 @@ def _binding(row: Sequence[Any]) -> Binding | None:
             received=received,
             flow=_flow(flow) if flow else None,
             instance=instance,
+            reg_id=reg_id,
             user_agent=user_agent,
             registered_wall=registered,
         )
