@@ -67,7 +67,7 @@ def test_a_stream_takes_what_the_stack_takes() -> None:
 )
 def test_names_are_looked_up_for_what_can_be_spoken(listen: list[str], families: tuple[int, ...]) -> None:
     made = options.resolver_options(settings(sip={"listen": listen, "nameservers": ["127.0.0.53", "[::1]:5353"]}))
-    assert (made.transports, made.families) == (("udp", "tcp"), families)  # a connection needs no listener
+    assert (made.transports, made.families) == (("udp", "tcp", "tls"), families)  # a connection needs no listener
     assert made.names.nameservers == (("127.0.0.53", 53), ("::1", 5353))
 
 

@@ -99,6 +99,11 @@ def outbound_proxy(text: str | None) -> str | None:
     return text
 
 
+def file(text: str | None) -> str | None:
+    """``""`` is None, so that the environment can say it."""
+    return text or None
+
+
 def origins(texts: tuple[str, ...]) -> tuple[str, ...]:
     """As browsers write them (RFC 6454 §6.2): a scheme, a host, and a port where it is not the scheme's own."""
     for text in texts:

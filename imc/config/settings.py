@@ -145,13 +145,13 @@ class Tls(Section):
     The files are read again at each reload; what is connected stays.
     """
 
-    certificate: str | None = setting(
+    certificate: Annotated[str | None, AfterValidator(checks.file)] = setting(
         "PEM file of the certificate, those of the authorities between it and the root behind it.", None, reload=True
     )
-    key: str | None = setting(
+    key: Annotated[str | None, AfterValidator(checks.file)] = setting(
         "PEM file of its key, not encrypted. Without: in the same file as the certificate.", None, reload=True
     )
-    ca: str | None = setting(
+    ca: Annotated[str | None, AfterValidator(checks.file)] = setting(
         "PEM file of the authorities that are believed, for servers and for clients. Without: the system's, for "
         "servers.",
         None,

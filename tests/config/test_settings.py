@@ -67,13 +67,15 @@ def test_a_table_is_nobody_elses() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["127.0.0.1", "sips:a.example.com", "sip:a.example.com;transport=tls", "tel:1", "sip:"]
+    "value", ["127.0.0.1", "sips:a.example.com;transport=udp", "sip:a.example.com;transport=ws", "tel:1", "sip:"]
 )
-def test_an_outbound_proxy_is_a_sip_uri_without_tls(value: str) -> None:
+def test_an_outbound_proxy_is_a_sip_uri(value: str) -> None:
     assert wrong(imc={"outbound_proxy": value})
 
 
-@pytest.mark.parametrize("value", ["sip:127.0.0.1:5090", "sip:proxy.example.com;transport=tcp;lr", "sip:[::1]"])
+@pytest.mark.parametrize(
+    "value", ["sip:127.0.0.1:5090", "sips:a.example.com", "sip:proxy.example.com;transport=tcp;lr", "sip:[::1]"]
+)
 def test_outbound_proxies(value: str) -> None:
     assert settings(imc={"outbound_proxy": value}).imc.outbound_proxy == value
 
@@ -147,7 +149,7 @@ def test_mode_none_is_for_loopback_or_those_who_say_so() -> None:
 
 
 def test_mode_trusted_needs_somebody_to_trust() -> None:
-    assert wrong(auth={"mode": "trusted"}) == "trusted needs at least one of trusted_peers"
+    assert wrong(auth={"mode": "trusted"}) == "trusted needs at least one of trusted_peers or trusted_certificates"
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,8 @@ async def test_udp_flow_that_nobody_could_carry() -> None:
         assert not transports.send(Flow("udp", ("127.0.0.1", 1), ("127.0.0.1", 5070)), b"x")  # no such listener
         assert not transports.send(Flow("tls", ("127.0.0.1", 1), ("127.0.0.1", 5070), 7), b"x")
         assert transports.find_stream("127.0.0.1", 5070, "tls") is None
-        with pytest.raises(Unreachable, match=r"tls:127\.0\.0\.1:5061: transport not supported"):
-            await transports.open_stream("tls", "127.0.0.1", 5061, 1.0)
+        with pytest.raises(Unreachable, match=r"ws:127\.0\.0\.1:80: only clients"):  # spec S-WS-6
+            await transports.open_stream("ws", "127.0.0.1", 80, 1.0)
 
 
 async def test_a_route_is_remembered_for_a_while(
