@@ -34,11 +34,11 @@ class Desk:
         if outcome.status != 200:
             assert not outcome.is_change
         elif outcome.is_change:
-            rows = {binding.contact: binding for binding in before}
-            for contact in outcome.deletes:
-                del rows[contact]
-            rows |= {binding.contact: binding for binding in outcome.puts}
-            assert rows == {binding.contact: binding for binding in outcome.bindings_after}
+            rows = {binding.key: binding for binding in before}
+            for key in outcome.deletes:
+                del rows[key]
+            rows |= {binding.key: binding for binding in outcome.puts}
+            assert rows == {binding.key: binding for binding in outcome.bindings_after}
             self.bindings.apply(aor, outcome.bindings_after)
         else:
             assert outcome.bindings_after == before
