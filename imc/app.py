@@ -242,7 +242,7 @@ class Daemon:
         )
 
     def _flow_closed(self, flow: Flow) -> None:
-        if self._registration is not None:
+        if self._registration is not None and not self._sip.is_draining:  # at the end they all close
             self._registration.flow_closed(flow)
 
     def _make_rates(self) -> Rates | None:

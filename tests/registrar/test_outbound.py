@@ -32,7 +32,7 @@ def test_a_flow_is_bound_and_the_answer_says_so() -> None:
     assert headers(outcome, "Contact") == [f"{C};expires=3600;{PHONE};reg-id=1"]
     binding = desk.only()
     assert (binding.reg_id, binding.flow, binding.needs_flow) == (1, TCP, True)
-    assert binding.key == f"sip:alice@10.0.0.2;transport=tcp 1 {PHONE.partition('"')[2][:-1]}"
+    assert binding.key == "sip:alice@10.0.0.2;transport=tcp 1 <urn:uuid:00000000-0000-1000-8000-000A95A0E128>"
     assert split_key(binding.key) == ("sip:alice@10.0.0.2;transport=tcp", 1)
     assert next_hop(binding).next_hop.startswith("flow:")
 
