@@ -19,8 +19,8 @@ Invariants
 - A trusted peer is one by its address, or by a name in the certificate that it has shown on this very connection.
 
 Order of the algorithms. RFC 8760 §2.4 lets a client take the first challenge that it understands. Tried with what
-Debian 12 has: sipsak 0.9.8.1 (and JsSIP and SIP.js by their sources) look at the first challenge only, and know MD5
-only; linphone 5.1 takes the first one of MD5 and SHA-256, and stops at SHA-512-256 if that comes first; baresip 1.0
+Debian 12 has: sipsak 0.9.8.1 (and SIP.js by its source) look at the first challenge only, and know MD5 only; JsSIP
+3.13 knows MD5 only as well, and looks at the last one; linphone 5.1 takes the first one of MD5 and SHA-256, and stops at SHA-512-256 if that comes first; baresip 1.0
 (libre 1.1) gives up if any challenge of a response is not MD5, at whatever place. So MD5 comes first by default, the
 others follow for whoever prefers them, and `_MISLED` names clients that must not see what they do not know.
 """
@@ -53,6 +53,7 @@ _MAX_CREDENTIALS = 8  # Authorization values looked at in one request
 _MISLED = (
     (re.compile(r"baresip v(?:[0-2]\.|3\.(?:[0-9]|10|11)\.)"), frozenset({"MD5"})),
     (re.compile(r"baresip v"), frozenset({"MD5", "SHA-256"})),
+    (re.compile(r".*\bJsSIP\b"), frozenset({"MD5"})),
     (re.compile(r"Twinkle/(?:0\.|1\.(?:[0-9]\.|10(?:\.[0-2])?(?![.0-9])))"), frozenset({"MD5"})),
 )
 

@@ -50,7 +50,10 @@ class Baresip(UserAgent):
         if _MODULES is None:
             pytest.skip("baresip has no modules")
         home, env = home_of(folder, name or f"baresip-{account.user}")
-        (home / "config").write_text(_CONFIG.format(listen=f"127.0.0.1:{port}", modules=_MODULES))
+        config = _CONFIG.format(listen=f"127.0.0.1:{port}", modules=_MODULES)
+        if account.ca is not None:
+            config += f"sip_cafile {account.ca}\n"
+        (home / "config").write_text(config)
         (home / "accounts").write_text(
             _ACCOUNT.format(
                 user=account.user,
@@ -72,6 +75,10 @@ class Baresip(UserAgent):
 
     async def wait_refused(self, status: int) -> None:
         await self.program.wait_output(rf"{self.account.user}@{self.account.domain}: [^\n]*{status} ")
+
+    async def wait_no_tls(self) -> None:
+        """The server's certificate was not believed."""
+        await self.program.wait_output(rf"{self.account.user}@{self.account.domain}: [^\n]*(?:rotocol error|TLS|ertif)")
 
     async def wait_status(self, status: int) -> None:
         """The final status of a text that was refused."""

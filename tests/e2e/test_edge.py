@@ -246,7 +246,7 @@ listen = ""
 
 
 async def reload(on: Any) -> None:
-    on.daemon.signal(signal.SIGHUP)
+    on.daemon.send(signal.SIGHUP)
     await on.wait_notice("READY=1")
 
 
