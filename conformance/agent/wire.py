@@ -118,6 +118,7 @@ class Wire:
             try:
                 await over_tls.do_handshake()
             except trio.BrokenResourceError as error:
+                await trio.aclose_forcefully(stream)
                 raise error.__cause__ or error from None
             return self._start_stream(over_tls, is_main=True)
         return self._start_stream(stream, is_main=True)

@@ -19,10 +19,11 @@ Invariants
 - A trusted peer is one by its address, or by a name in the certificate that it has shown on this very connection.
 
 Order of the algorithms. RFC 8760 §2.4 lets a client take the first challenge that it understands. Tried with what
-Debian 12 has: sipsak 0.9.8.1 (and SIP.js by its source) look at the first challenge only, and know MD5 only; JsSIP
-3.13 knows MD5 only as well, and looks at the last one; linphone 5.1 takes the first one of MD5 and SHA-256, and stops at SHA-512-256 if that comes first; baresip 1.0
-(libre 1.1) gives up if any challenge of a response is not MD5, at whatever place. So MD5 comes first by default, the
-others follow for whoever prefers them, and `_MISLED` names clients that must not see what they do not know.
+Debian 12 has: sipsak 0.9.8.1 (and SIP.js by its source) look at the first challenge only, and know MD5 only; JsSIP 3.13
+knows MD5 only as well, and looks at the last one; linphone 5.1 takes the first one of MD5 and SHA-256, and stops at
+SHA-512-256 if that comes first; baresip 1.0 (libre 1.1) gives up if any challenge of a response is not MD5, at whatever
+place. So MD5 comes first by default, the others follow for whoever prefers them, and `_MISLED` names clients that must
+not see what they do not know.
 """
 
 from __future__ import annotations

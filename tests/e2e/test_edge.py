@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import trio
 from websockets.exceptions import InvalidStatus
 
 from conformance.agent.client import NoAnswer, SipClient
+from conformance.suite.wire_websocket import Opcode
 from imc.app import Daemon
 from tests.e2e.process import served
+from tests.e2e.program import Program, need
 from tests.e2e.stage import Stage, settings, stage
-from tests.transport.secure import Authority
+from tests.transport.secure import Authority, fragment, handshake, masked
 
 ROOM = "sip:chat-x@example.com"
 INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>"'
@@ -284,3 +287,89 @@ def _answer(request: Any) -> bytes:
     from imc.sip.uas import build_response
 
     return build_response(request, 200, to_tag="t").render()
+
+
+async def test_fifteen_hundred_connections_beside_udp(tmp_path: Path, authority: Authority) -> None:
+    """A third says nothing to TLS, a third is silent behind its handshake, a third are WebSockets: others are served."""
+    # spec S-NET-3
+    # spec S-TLS-2
+    many = [f"sip.{name}=2000" for name in ("max_connections", "max_connections_per_address")]
+    context = authority.client_context()
+    async with stage(settings(tmp_path, *flags(authority, *many))) as on, trio.open_nursery() as nursery:
+        at = on.addresses
+        alice = await client(on, authority, "alice", "udp")
+        bob = await client(on, authority, "bob", "tls")
+        streams: list[trio.abc.Stream] = []
+
+        async def open_some(kind: str) -> None:
+            for _ in range(50):
+                stream: trio.abc.Stream = await trio.open_tcp_stream(*at["ws" if kind == "ws" else "tls"])
+                streams.append(stream)
+                if kind == "ws":
+                    await stream.send_all(handshake())
+                    assert b" 101 " in await stream.receive_some()
+                elif kind == "tls":
+                    stream = trio.SSLStream(stream, context, server_hostname="localhost")
+                    streams[-1] = stream
+                    await stream.do_handshake()
+
+        async with trio.open_nursery() as opening:
+            for kind in ("silent", "tls", "ws"):
+                for _ in range(10):
+                    opening.start_soon(open_some, kind)
+        with trio.fail_after(20):
+            while on.daemon.statistics()["tcp_connections"] < 1501:
+                await trio.lowlevel.checkpoint()
+        for one, other in ((alice, bob), (bob, alice)):
+            assert (await one.message(other.address, "through the crowd")).status == 200
+        assert (await (await client(on, authority, "carol", "wss")).message(ROOM, "#create")).status == 200
+        assert on.daemon.statistics()["tcp_connections"] == 1502
+        for stream in streams:
+            await trio.aclose_forcefully(stream)
+        nursery.cancel_scope.cancel()
+
+
+async def test_hostile_connections_end_nothing(tmp_path: Path, authority: Authority) -> None:
+    """What is no TLS, no WebSocket, or breaks off anywhere: the listeners go on, and nothing is logged as a failure."""
+    # spec S-TLS-4
+    # spec S-NET-6
+    hello = handshake() + masked(b"OPTIONS sip:example.com SIP/2.0\r\n\r\n")
+    endless = handshake() + fragment(b"", Opcode.TEXT) + fragment(b"") * 5_000
+    attacks = {
+        "tls": [b"\x16\x03\x01\x02\x00\x01" + b"\xff" * 600, b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 70_000],
+        "ws": [b"\x16\x03\x01\x02\x00", hello[:90], hello[:-5], handshake(protocol="xmpp"), hello * 2, endless],
+    }
+    attacks["ws"] += [handshake() + frame for frame in (b"\x81\xff" + b"\xff" * 12, b"\x81\x05hello")]
+    async with stage(settings(tmp_path, *flags(authority))) as on:
+        for transport, octets in attacks.items():
+            for data in octets:
+                stream = await trio.open_tcp_stream(*on.addresses[transport])
+                with suppress(trio.BrokenResourceError):
+                    await stream.send_all(data)
+                    await stream.send_eof()
+                    while await stream.receive_some():
+                        pass
+                await trio.aclose_forcefully(stream)
+        await gone(on.daemon, "tcp_connections", 0)
+        assert on.daemon.statistics()["callback_failures"] == 0
+        for name in ("tls", "ws", "wss"):
+            one = await client(on, authority, name, name)
+            assert (await one.message(ROOM, "#join")).status == 200
+
+
+async def test_openssl_s_client_is_a_client(tmp_path: Path, authority: Authority) -> None:
+    """Another implementation's word on what is spoken; renegotiation (TLS 1.2, "R") is refused."""
+    # spec S-TLS-1
+    need("openssl")
+    async with stage(settings(tmp_path, *flags(authority))) as on:
+        port = on.addresses["tls"][1]
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost"]
+        command += ["-CAfile", str(authority.path), "-verify_return_error", "-verify_hostname", "localhost", "-tls1_2"]
+        env = {"PATH": os.environ["PATH"]}
+        async with Program.running(command, env=env, cwd=tmp_path) as program:
+            await program.wait_output(r"Verify return code: 0 \(ok\)")
+            assert "Secure Renegotiation IS supported" in program.output
+            assert "Compression: NONE" in program.output
+            await program.type("R\n")
+            await program.wait_end()
+        assert on.daemon.statistics()["callback_failures"] == 0
