@@ -290,7 +290,7 @@ def _answer(request: Any) -> bytes:
 
 
 async def test_fifteen_hundred_connections_beside_udp(tmp_path: Path, authority: Authority) -> None:
-    """A third says nothing to TLS, a third is silent behind its handshake, a third are WebSockets: others are served."""
+    """A third says nothing to TLS, a third is silent after its handshake, a third are WebSockets: others go on."""
     # spec S-NET-3
     # spec S-TLS-2
     many = [f"sip.{name}=2000" for name in ("max_connections", "max_connections_per_address")]
