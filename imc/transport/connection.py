@@ -386,6 +386,8 @@ class Connection:
             self._set_due(_Due.PONG, trio.current_time() + self._options.websocket.ping_deadline)
             self._write(self._web.ping())
             return
+        if self._due is _Due.HANDSHAKE:
+            self.why = "no handshake in time"
         self._end = self._due.value if isinstance(self._due.value, End) else End.IDLE
 
     # Ending
@@ -411,6 +413,8 @@ class Connection:
             self._sock.shutdown(socket.SHUT_WR)
             while self._sock.recv(_READ_SIZE):
                 await trio.lowlevel.wait_readable(self._sock)
+        if self._may_send:  # the answers had their time
+            self._say_goodbye()
 
     def _say_goodbye(self) -> None:
         """The close of WebSocket and of TLS, so that the peer knows that nothing was cut off."""

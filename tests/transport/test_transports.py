@@ -212,6 +212,14 @@ def test_sent_by(advertise: str | None, local: tuple[str, int], expected: str) -
         assert transports.sent_by(Flow("udp", local, ("192.0.2.9", 5060))) == expected
 
 
+def test_the_port_of_advertise_is_that_of_udp_and_tcp() -> None:
+    # spec S-NET-7
+    transports = make(advertise="chat.example.com:5080")
+    flows = [Flow(name, ("192.0.2.1", 5061), ("192.0.2.9", 5060), 1) for name in ("udp", "tcp", "tls", "wss")]
+    ports = [transports.sent_by(flow).rpartition(":")[2] for flow in flows]
+    assert ports == ["5080", "5080", "5061", "5061"]
+
+
 async def test_tcp_without_listener_leaves_from_udps_address() -> None:
     with socket.socket() as remote:
         remote.bind(("127.0.0.1", 0))
