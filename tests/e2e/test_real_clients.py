@@ -115,6 +115,27 @@ async def test_they_meet_in_a_private_room(
         await second.quit()
 
 
+async def test_a_phone_with_two_flows_shows_each_message_once(
+    tmp_path: Path, daemon: Daemon, account: Callable[..., Account], room: str
+) -> None:
+    """RFC 5626 as baresip has it: one contact by TCP, one by TLS, of one instance; and one copy."""
+    # spec S-OUT-2
+    # spec S-OUT-4
+    second = account("bob", "tls")
+    phone = Baresip.running(
+        tmp_path, replace(account("bob", "tcp"), ca=second.ca), room, second=second.server_uri, is_traced=True
+    )
+    async with registered(Baresip.running(tmp_path, account("alice"), room), phone) as (alice, bob):
+        await bob.program.wait_output(r"reg-id=2[^\n]*\n")
+        await meet(alice, bob)
+        found = bob.program.output
+        assert re.search(r"^Require: outbound\r?$", found, re.MULTILINE)
+        blocks = re.findall(r"^MESSAGE (?:[^\n]+\n)+", found, re.MULTILINE)
+        incoming = [block for block in blocks if "\nIMC-Event: " in block]
+        calls = re.findall(r"\nCall-ID: (\S+)", "".join(incoming))
+        assert len(calls) == len(incoming) == len(set(calls)) > 1
+
+
 @pytest.mark.parametrize("program", [Baresip, Linphone])
 async def test_a_server_of_an_unknown_authority_is_not_talked_to(
     tmp_path: Path, account: Callable[..., Account], room: str, program: type[Baresip | Linphone]
