@@ -31,7 +31,7 @@ from imc.errors import BadMessage
 from imc.sip.flow import Flow
 from imc.sip.framing import PONG, Ping, StreamFramer
 from imc.transport.guard import Guard
-from imc.transport.tls import TlsLayer
+from imc.transport.tls import TlsLayer, why_no_tls
 from imc.transport.websocket import WebSocketFramer, WebSocketOptions
 
 _READ_SIZE = 65536
@@ -88,29 +88,10 @@ class Connection:
     """
 
     __slots__ = (
-        "_buffer",
-        "_due",
-        "_end",
-        "_flushed",
-        "_framer",
-        "_guard",
-        "_is_accepted",
-        "_is_mid_message",
-        "_may_send",
-        "_nursery",
-        "_options",
-        "_ready",
-        "_scope",
-        "_since",
-        "_sock",
-        "_tls",
-        "_web",
-        "flow",
-        "last_heard",
-        "received",
-        "sent",
-        "why",
-    )
+        "_buffer", "_due", "_end", "_flushed", "_framer", "_guard", "_is_accepted", "_is_mid_message", "_may_send",
+        "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_web", "flow", "last_heard",
+        "received", "sent", "why",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -278,7 +259,7 @@ class Connection:
             self.stop(End.BAD_STREAM)  # RFC 3261 §18.3: where a message ends cannot be known any more
         except ssl.SSLError as error:
             # spec S-TLS-4
-            self.why = _why_no_tls(error)
+            self.why = why_no_tls(error)
             if self._tls is not None:
                 self._write_raw(self._tls.output())  # the alert
             self.stop(End.BAD_TLS)
@@ -432,10 +413,3 @@ class Connection:
         self._buffer.clear()
         trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
-
-
-def _why_no_tls(error: ssl.SSLError) -> str:
-    """In words, for whoever looks after a server that cannot be reached."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return getattr(error, "verify_message", "") or str(error.args[-1])
-    return (error.reason or str(error)).lower().replace("_", " ")

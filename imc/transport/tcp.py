@@ -15,8 +15,6 @@ Invariants
 from __future__ import annotations
 
 import errno
-import ipaddress
-import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -39,7 +37,7 @@ from imc.transport.addresses import (
 )
 from imc.transport.connection import Connection, End, TcpOptions
 from imc.transport.guard import Guard
-from imc.transport.sockets import listen_tcp, tune_stream
+from imc.transport.sockets import connected, holder_of, ip_and_port, listen_tcp, tune_stream
 from imc.transport.tls import TlsContexts, TlsLayer, TlsOptions
 from imc.transport.websocket import WebSocketFramer
 
@@ -162,13 +160,13 @@ class Tcp:
                 back_off = min(2 * back_off, longest)
 
     def _admit(self, sock: socket.socket, peer: tuple[object, ...], address: ListenAddress) -> None:
-        remote = _remote(peer)
+        remote = ip_and_port(peer)
         if self._nursery is None or not self._has_room(remote[0]):
             self.refused += 1
             sock.close()
             return
         try:
-            local_ip = _remote(sock.getsockname())[0]
+            local_ip = ip_and_port(sock.getsockname())[0]
             tune_stream(sock)
             tls = self._tls.server_layer(address.transport) if address.transport in OVER_TLS else None
             self._start(sock, (local_ip, address.port), _Peer(address.transport, *remote), tls, accepted=True)
@@ -179,7 +177,7 @@ class Tcp:
 
     # spec S-NET-3
     def _has_room(self, ip: str) -> bool:
-        mine = self._per_address[_holder(ip)]
+        mine = self._per_address[holder_of(ip)]
         if mine >= self._options.max_per_address:
             return False
         if len(self._connections) < self._options.max_connections:
@@ -189,7 +187,7 @@ class Tcp:
         holder, most = self._per_address.most_common(1)[0]
         if most <= mine + 1:
             return False
-        candidates = [each for each in self._connections.values() if _holder(each.flow.remote[0]) == holder]
+        candidates = [each for each in self._connections.values() if holder_of(each.flow.remote[0]) == holder]
         quietest = min(candidates, key=lambda each: (each.is_open, each.last_heard))
         quietest.stop(End.EVICTED)
         self._forget(quietest)
@@ -211,7 +209,7 @@ class Tcp:
         self._connections[flow.conn] = connection
         self._by_peer[peer] = connection
         self._peers[flow.conn] = peer
-        self._per_address[_holder(peer.ip)] += 1
+        self._per_address[holder_of(peer.ip)] += 1
         self._nursery.start_soon(self._serve, connection)
         return connection
 
@@ -248,7 +246,7 @@ class Tcp:
         if self._connections.pop(flow.conn, None) is None:
             return
         self._unlist(connection)
-        holder = _holder(flow.remote[0])
+        holder = holder_of(flow.remote[0])
         self._per_address[holder] -= 1
         if not self._per_address[holder]:
             del self._per_address[holder]
@@ -332,8 +330,8 @@ class Tcp:
             if not listener.is_wildcard:  # who knows us by our address shall see it
                 sock.bind(socket_address(listener.ip, 0))
             with trio.fail_after(self._options.connect_timeout):
-                await _connected(sock, peer.ip, peer.port)
-            local_ip, own_port = _remote(sock.getsockname())
+                await connected(sock, peer.ip, peer.port)
+            local_ip, own_port = ip_and_port(sock.getsockname())
             # The listener's port is where a peer could connect to: it goes into Via and Contact (RFC 3261 §18.1.1).
             local = local_ip, listener.port if listener.transport == peer.transport else own_port
             connection = self._start(sock, local, peer, tls, accepted=False)
@@ -388,28 +386,3 @@ class Tcp:
             "tcp_sent": self.sent + sum(each.sent for each in live),
             **{f"tcp_ended_{end.value}": self.ends[end] for end in End},
         }
-
-
-async def _connected(sock: socket.socket, ip: str, port: int) -> None:
-    code = sock.connect_ex(socket_address(ip, port))
-    if code == errno.EINPROGRESS:
-        await trio.lowlevel.wait_writable(sock)
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    else:
-        await trio.lowlevel.checkpoint()
-    if code:
-        raise OSError(code, os.strerror(code))
-
-
-def _remote(address: tuple[object, ...]) -> tuple[str, int]:
-    """(ip, port) of what ``accept`` and ``getsockname`` give; the scope stays where the IP means nothing without."""
-    ip, port = str(address[0]), int(str(address[1]))
-    return (f"{ip}%{address[3]}" if len(address) == 4 and address[3] else ip), port
-
-
-def _holder(ip: str) -> str:
-    """What counts as one address: an IPv6 customer has a /64 at the least."""
-    if ":" not in ip:
-        return ip
-    packed = ipaddress.IPv6Address(ip.partition("%")[0]).packed
-    return packed[:8].hex()

@@ -238,3 +238,10 @@ def is_named(names: frozenset[str], name: str) -> bool:
 
 def _lower(host: str) -> str:
     return host.rstrip(".").lower()
+
+
+def why_no_tls(error: ssl.SSLError) -> str:
+    """In words, for whoever looks after a server that cannot be reached."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return getattr(error, "verify_message", "") or str(error.args[-1])
+    return (error.reason or str(error)).lower().replace("_", " ")
