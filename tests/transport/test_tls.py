@@ -442,6 +442,20 @@ async def test_a_server_is_verified_by_the_name_that_was_asked_for(
         assert transports.statistics()["tcp_opened"] == 2
 
 
+async def test_imc_shows_its_own_certificate_to_a_server_that_asks(
+    serve: Serve, server: TlsServer, authority: Authority
+) -> None:
+    server.context.verify_mode = ssl.CERT_REQUIRED
+    server.context.load_verify_locations(authority.path)
+    async with serve(tls={"ca": str(authority.path)}) as transports:
+        flow = await transports.open_stream("tls", "127.0.0.1", server.port, 5.0, "localhost")
+        assert transports.send(flow, sip())
+        await until(lambda: server.peers[0].poll() == sip())
+        shown = server.peers[0].tls.getpeercert()
+        assert shown is not None
+        assert certificate_names(shown) == {"localhost", "127.0.0.1"}
+
+
 async def test_a_server_of_an_unknown_authority_is_unreachable(serve: Serve, server: TlsServer, tmp_path: Path) -> None:
     # spec S-TLS-5
     async with serve(tls={"ca": str(Authority(tmp_path).path)}) as transports:
