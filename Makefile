@@ -5,6 +5,7 @@
 #   make lint               ruff and mypy only
 #   make format             rewrite in the project's format
 #   make lock               resolve requirements*.lock anew from pyproject.toml
+#   make browser            JsSIP for the tests in a browser, from npm; make test does it
 #   make tour               every transition of the model over real UDP; make test plays one of each class
 #   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers; 40 minutes; ARGS: some of them
 #   make mutation           change every cell of the tables of rooms, and see which tests notice
@@ -20,12 +21,12 @@ JOBS ?= 2
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock spec tour soak mutation traces reference clean programs models
+.PHONY: run test lint format lock spec tour soak mutation traces reference clean programs browser models
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
 
-test: lint programs
+test: lint programs browser
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: .venv/dev.stamp
@@ -68,6 +69,12 @@ clean:
 
 programs:
 	@.ci/setup programs
+
+# JsSIP, and what drives a browser; without npm, or without a registry, its tests are skipped.
+browser: | programs
+	@cd tests/e2e/browser && if ! cmp -s package-lock.json node_modules/.installed; then \
+		npm ci --omit-lockfile-registry-resolved --no-audit --no-fund && cp package-lock.json node_modules/.installed || \
+		echo "make browser: JsSIP could not be installed; the tests in a browser are skipped" >&2; fi
 
 spec: .venv/dev.stamp models spec/node_modules/.package-lock.json
 	$(BIN)/python spec/check_rooms.py

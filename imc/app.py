@@ -24,7 +24,7 @@ from imc.aor import Aor
 from imc.config import Settings, differences, load
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch
-from imc.errors import ConfigError, ImcError
+from imc.errors import ConfigError, ImcError, ListenError
 from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
@@ -40,6 +40,7 @@ from imc.options import (
     room_policy,
     stack_config,
     store_options,
+    tls_options,
     transport_options,
 )
 from imc.registrar.bindings import Bindings
@@ -66,6 +67,7 @@ from imc.service.sip import Sip
 from imc.service.spec_trace import SpecTrace, TraceOptions
 from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
+from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack
 from imc.sip.uas import UasPolicy
@@ -121,6 +123,7 @@ class Daemon:
             domains=lambda: self.settings.imc.domains,
             outbound_proxy=settings.imc.outbound_proxy,
             wall=wall,
+            is_open=self._transports.is_open,
         )
         self._outbox = Outbox(
             self._writer,
@@ -235,7 +238,7 @@ class Daemon:
                 nursery.start_soon(self._retention.run)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
-                    if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:
+                    if self.settings.auth.mode == "digest" and not self.settings.auth.has_peers:
                         nursery.start_soon(self._registration.follow, self._accounts)
                 await self._start_management()
                 task_status.started(bound)
@@ -289,7 +292,18 @@ class Daemon:
             spawn=self._spawn,
             wake=self._loop.wake,
         )
-        self._loop.attach(self._transports, self._engine, self._sip, self._outbox, self._spawn)
+        self._loop.attach(
+            self._transports,
+            self._engine,
+            self._sip,
+            self._outbox,
+            self._spawn,
+            on_flow_closed=self._flow_closed,
+        )
+
+    def _flow_closed(self, flow: Flow) -> None:
+        if self._registration is not None and not self._sip.is_draining:  # at the end they all close
+            self._registration.flow_closed(flow)
 
     def _make_rates(self) -> Rates | None:
         options = rate_options(self.settings)
@@ -302,10 +316,12 @@ class Daemon:
                 mode=Mode(settings.auth.mode),
                 domains=settings.imc.domains,
                 trusted_peers=tuple(ip_network(text) for text in settings.auth.trusted_peers),
+                trusted_certificates=frozenset(settings.auth.trusted_certificates),
                 algorithms=settings.auth.algorithms,
             ),
             self._accounts,
             self._verifier,
+            self._transports.peer_names,
         )
 
     async def _load(self) -> None:
@@ -368,6 +384,16 @@ class Daemon:
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))
         self._rooms.rates = self._make_rates()
+        self._reload_tls()
+
+    # spec S-TLS-3
+    def _reload_tls(self) -> None:
+        """The files may be others though the settings are the same: each reload reads them. Else the old ones stay."""
+        options = tls_options(self.settings)
+        try:
+            self._transports.reload_tls(options)
+        except ListenError as error:
+            _log.error("certificates-not-reloaded", error=str(error))
 
     # --- what the parts ask -----------------------------------------------------------------------------------------
 

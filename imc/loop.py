@@ -14,12 +14,14 @@ import trio
 
 from imc.delivery.engine import Engine
 from imc.errors import BadMessage, Unreachable
+from imc.registrar.bindings import NO_HOP
 from imc.service.outbox import Outbox
 from imc.service.sip import Sip
 from imc.sip.flow import Flow
 from imc.sip.message import Response, parse_message
 from imc.sip.stack import Stack
 from imc.sip.uri import SipUri, parse_uri
+from imc.transport.addresses import default_port
 from imc.transport.resolver import Resolver, Target
 from imc.transport.transports import Transports
 
@@ -46,10 +48,12 @@ class SocketCarrier:
     def datagram_flow(self, ip: str, port: int) -> Flow | None:
         return self._transports.udp_flow(ip, port)
 
-    async def open_stream(self, transport: str, ip: str, port: int) -> Flow:
-        return await self._transports.open_stream(transport, ip, port, self._connect_timeout)
+    async def open_stream(self, transport: str, ip: str, port: int, name: str) -> Flow:
+        return await self._transports.open_stream(transport, ip, port, self._connect_timeout, name)
 
     async def resolve(self, uri: str) -> Sequence[Target]:
+        if uri.startswith(NO_HOP):
+            raise Unreachable(f"{uri.removeprefix(NO_HOP)}: the connection on which it registered has ended")
         try:
             parsed = parse_uri(uri)
         except BadMessage as error:
@@ -72,6 +76,7 @@ class Loop:
         self._sip: Sip
         self._outbox: Outbox
         self._spawn: Callable[[Callable[[], Awaitable[None]]], None]
+        self._on_flow_closed: Callable[[Flow], None]
         self._reopening = 0
 
     def attach(
@@ -81,7 +86,11 @@ class Loop:
         sip: Sip,
         outbox: Outbox,
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        *,
+        on_flow_closed: Callable[[Flow], None] = lambda _flow: None,
     ) -> None:
+        """``on_flow_closed`` is told of each stream that ended, when all that was under way on it has failed."""
+        self._on_flow_closed = on_flow_closed
         self._transports = transports
         self._engine = engine
         self._sip = sip
@@ -133,6 +142,7 @@ class Loop:
         """A stream has ended."""
         self._engine.flow_closed(flow)
         self._sip.on_events(self._stack.flow_closed(flow, trio.current_time()))
+        self._on_flow_closed(flow)
         self.wake()
 
     # --- out --------------------------------------------------------------------------------------------------------
@@ -157,8 +167,9 @@ class Loop:
         try:
             response = parse_message(data, is_datagram=False)
             assert isinstance(response, Response)
-            port = response.via.port or 5060
-            again = await self._transports.open_stream(flow.transport, flow.remote[0], port, 5.0)
+            port = response.via.port or default_port(flow.transport)
+            name = response.via.host.strip("[]")
+            again = await self._transports.open_stream(flow.transport, flow.remote[0], port, 5.0, name)
             self._transports.send(again, data)
         except Unreachable as error:
             _log.debug("answer-lost", remote=f"{flow.remote[0]}:{flow.remote[1]}", error=str(error))

@@ -21,8 +21,10 @@ from imc.transport.addresses import ListenAddress, parse_advertise
 from imc.transport.connection import TcpOptions
 from imc.transport.names import NameOptions
 from imc.transport.resolver import ResolverOptions
+from imc.transport.tls import TlsOptions
 from imc.transport.transports import TransportOptions
 from imc.transport.udp import UdpOptions
+from imc.transport.websocket import WebSocketOptions
 
 
 def store_options(settings: Settings, *, is_exclusive: bool = False) -> StoreOptions:
@@ -51,11 +53,29 @@ def transport_options(settings: Settings) -> TransportOptions:
             max_per_address=sip.max_connections_per_address,
             max_connecting=sip.max_connecting,
             message_deadline=sip.message_deadline,
+            handshake_deadline=sip.handshake_deadline,
             idle_limit=sip.idle_limit,
             connect_timeout=sip.connect_timeout,
             write_buffer=sip.write_buffer,
             write_deadline=sip.write_deadline,
+            websocket=WebSocketOptions(
+                allowed_origins=settings.websocket.allowed_origins,
+                ping_interval=settings.websocket.ping_interval,
+                ping_deadline=settings.websocket.ping_deadline,
+            ),
         ),
+        tls=tls_options(settings),
+    )
+
+
+def tls_options(settings: Settings) -> TlsOptions:
+    tls = settings.tls
+    return TlsOptions(
+        certificate=tls.certificate,
+        key=tls.key,
+        ca=tls.ca,
+        client_certificates=tls.client_certificates,
+        min_version=tls.min_version,
     )
 
 
@@ -76,7 +96,7 @@ def resolver_options(settings: Settings) -> ResolverOptions:
     listeners = sip.listen_addresses
     servers = [parse_advertise(text) for text in sip.nameservers]
     return ResolverOptions(
-        transports=("udp", "tcp"),
+        transports=("udp", "tcp", "tls"),
         families=tuple(family for family in (6, 4) if any(family == one.family for one in listeners)),
         deadline=sip.dns_deadline,
         names=NameOptions(nameservers=tuple((ip, port or 53) for ip, port in servers)),
@@ -99,7 +119,9 @@ def registrar_options(settings: Settings, bound: tuple[ListenAddress, ...]) -> R
     advertised = parse_advertise(settings.sip.advertise) if settings.sip.advertise else None
     addresses = {(one.ip, one.port) for one in bound}
     if advertised is not None:
-        addresses |= {(advertised[0], advertised[1] or one.port) for one in bound}
+        ports = {advertised[1] or one.port for one in bound if one.transport in ("udp", "tcp")}
+        ports |= {one.port for one in bound if one.transport not in ("udp", "tcp")}
+        addresses |= {(advertised[0], port) for port in ports}
     return RegistrarOptions(
         domains=settings.imc.domains,
         own_hosts=own_hosts(settings, bound),
@@ -109,6 +131,7 @@ def registrar_options(settings: Settings, bound: tuple[ListenAddress, ...]) -> R
         default_expires=registrar.default_expires,
         max_contacts=registrar.max_contacts,
         max_bindings=registrar.max_bindings,
+        flow_timer=registrar.flow_timer,
     )
 
 

@@ -37,6 +37,8 @@ def test_no_setting_is_unused() -> None:
         options.stack_config(Settings()),
         options.transport_options(Settings()).tcp,
         options.transport_options(Settings()).udp,
+        options.tls_options(Settings()),
+        options.transport_options(Settings()).tcp.websocket,
         options.resolver_options(Settings()),
         options.registrar_options(Settings(), ()),
         options.digest_options(Settings(), ()),
@@ -69,7 +71,7 @@ def test_a_stream_takes_what_the_stack_takes() -> None:
 )
 def test_names_are_looked_up_for_what_can_be_spoken(listen: list[str], families: tuple[int, ...]) -> None:
     made = options.resolver_options(settings(sip={"listen": listen, "nameservers": ["127.0.0.53", "[::1]:5353"]}))
-    assert (made.transports, made.families) == (("udp", "tcp"), families)  # a connection needs no listener
+    assert (made.transports, made.families) == (("udp", "tcp", "tls"), families)  # a connection needs no listener
     assert made.names.nameservers == (("127.0.0.53", 53), ("::1", 5353))
 
 
@@ -85,6 +87,13 @@ def test_the_registrar_knows_its_own_addresses() -> None:
         ("sip.example.com", 5070),
         ("sip.example.com", 5080),
     }
+
+
+def test_the_port_that_is_advertised_is_that_of_udp_and_tcp() -> None:
+    bound = (parse_listen("udp:10.0.0.1:5070"), parse_listen("tls:10.0.0.1:5061"))
+    made = options.registrar_options(settings(sip={"advertise": "sip.example.com:5060"}), bound)
+    assert made.own_addresses >= {("sip.example.com", 5060), ("sip.example.com", 5061)}
+    assert ("sip.example.com", 5070) not in made.own_addresses
 
 
 def test_the_policy_of_rooms() -> None:

@@ -1,4 +1,4 @@
-"""A small SIP user agent on trio, for tests that talk to a real server over UDP or TCP.
+"""A small SIP user agent on trio, for tests that talk to a real server over UDP, TCP, TLS or WebSocket.
 
 ::
 
@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import trio
 
@@ -48,7 +49,7 @@ class NoMessage(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A MESSAGE that the server sent. ``at`` is when it came, ``source`` what it came over: "udp" or "tcp"."""
+    """A MESSAGE that the server sent. ``at`` is when it came, ``source`` what it came over: "tcp" for TLS as well."""
 
     request: Request
     at: float
@@ -103,7 +104,9 @@ class SipClient:
     last request that it sent, ``tap`` sees all that it sends and gets.
     """
 
-    def __init__(self, address: str, server: tuple[str, int], *, password: str | None, transport: str) -> None:
+    def __init__(
+        self, address: str, server: tuple[str, int], *, password: str | None, transport: str, **more: Any
+    ) -> None:
         uri = parse_uri(address)
         assert isinstance(uri, SipUri)
         assert uri.user is not None
@@ -120,7 +123,8 @@ class SipClient:
         self.last: Request | None = None
         self.tap: Tap | None = None
         self.tag = _token()
-        self._wire = Wire(server, transport, self._take, self._lost)
+        self._wire = Wire(server, transport, self._take, self._lost, **more)
+        self._web_host = f"{_token()}.invalid"  # RFC 7118 §5: where a browser is, it does not know itself
         self._unread: list[Received] = []
         self._arrived = trio.lowlevel.ParkingLot()
         self._pending: dict[str, _Pending] = {}
@@ -143,12 +147,14 @@ class SipClient:
         transport: str = "udp",
         takes_tcp: bool = False,
         ip: str | None = None,
+        **more: Any,
     ) -> SipClient:
         """A client of ``server`` (ip, port), with its socket on ``ip``, by default the server's: loopback.
 
         A client over UDP that ``takes_tcp`` listens on the same port of TCP, for requests too large for a datagram.
+        ``more`` are keywords of `Wire`.
         """
-        client = cls(address, server, password=password, transport=transport)
+        client = cls(address, server, password=password, transport=transport, **more)
         await nursery.start(client._wire.serve, server[0] if ip is None else ip, takes_tcp)
         return client
 
@@ -179,7 +185,7 @@ class SipClient:
             return
         if self.tap is not None:
             self.tap(False, data)
-        message = parse_message(data, is_datagram=source == "udp")
+        message = parse_message(data, is_datagram=source != "tcp")
         if isinstance(message, Response):
             self.responses.append(message)
             pending = self._pending.get(message.via.branch or "")
@@ -276,8 +282,15 @@ class SipClient:
     @property
     def contact(self) -> str:
         """The URI where the server reaches it."""
+        name = {"tcp": ";transport=tcp", "tls": ";transport=tls", "ws": ";transport=ws", "wss": ";transport=ws"}
+        return f"sip:{self.user}@{self._sent_by}{name.get(self.transport, '')}"
+
+    @property
+    def _sent_by(self) -> str:
+        if self.transport in ("ws", "wss"):
+            return self._web_host
         host = f"[{self.local[0]}]" if ":" in self.local[0] else self.local[0]
-        return f"sip:{self.user}@{host}:{self.local[1]}{';transport=tcp' if self.transport == 'tcp' else ''}"
+        return f"{host}:{self.local[1]}"
 
     async def register(
         self, *, expires: int = 3600, contact: str | None = None, headers: Iterable[tuple[str, str]] = ()
@@ -353,10 +366,8 @@ class SipClient:
     ) -> Request:
         """A request with a branch of its own, with credentials where a challenge is known. Change it as you like."""
         self._cseq += 1
-        ip = f"[{self.local[0]}]" if ":" in self.local[0] else self.local[0]
-        sent_by = f"{ip}:{self.local[1]}"
         fields = [
-            ("Via", f"SIP/2.0/{self.transport.upper()} {sent_by};branch=z9hG4bK{_token()};rport"),
+            ("Via", f"SIP/2.0/{self.transport.upper()} {self._sent_by};branch=z9hG4bK{_token()};rport"),
             ("Max-Forwards", "70"),
             ("From", f"<{from_ or self.address}>;tag={self.tag}"),
             ("To", f"<{to or uri}>"),

@@ -1,12 +1,17 @@
-"""The sockets of the SIP user agent in `conformance.agent.client`: messages in and out over UDP or TCP."""
+"""The sockets of the SIP user agent in `conformance.agent.client`: messages in and out over all transports."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 
 import trio
+from websockets.exceptions import ConnectionClosed
+from websockets.trio.client import ClientConnection
+from websockets.trio.client import connect as connect_web
+from websockets.typing import Origin, Subprotocol
 
 from imc.errors import BadMessage
 from imc.sip.framing import PONG, Ping, StreamFramer
@@ -17,13 +22,29 @@ _KEEP_ALIVE = 4
 
 Send = Callable[[bytes], None]
 Take = Callable[[bytes, Send, str], None]
-"""What takes a message: its bytes, how to answer it, and "udp" or "tcp"."""
+"""What takes a message: its bytes, how to answer it, and the transport: "tcp" for all of one octet after the other."""
 
 
 class Wire:
-    """The way to ``server`` (ip, port). ``lost`` is called when a TCP connection to it has ended."""
+    """The way to ``server`` (ip, port). ``lost`` is called when a connection to it has ended.
 
-    def __init__(self, server: tuple[str, int], transport: str, take: Take, lost: Callable[[], None]) -> None:
+    ``tls`` is for tls and wss, ``origin`` for ws and wss; ``name`` is the server's in its certificate.
+    """
+
+    def __init__(
+        self,
+        server: tuple[str, int],
+        transport: str,
+        take: Take,
+        lost: Callable[[], None],
+        *,
+        tls: ssl.SSLContext | None = None,
+        name: str = "localhost",
+        origin: str | None = None,
+    ) -> None:
+        self._tls = tls
+        self._name = name
+        self._origin = origin
         self.server = server
         self.transport = transport
         self.local: tuple[str, int] = ("", 0)
@@ -56,7 +77,7 @@ class Wire:
                 if self._datagrams is None:
                     stream = await _connect(ip, self.server)
                     self.local = stream.socket.getsockname()[:2]
-                    self.send = self._start_stream(stream, is_main=True)
+                    self.send = await self._start_connection(stream)
                 else:
                     self.local = self._datagrams.getsockname()[:2]
                     self.send = _send_to(self._datagrams, self.server)
@@ -87,7 +108,53 @@ class Wire:
                 accepted, _ = sock.accept()
                 self._start_stream(trio.SocketStream(trio.socket.from_stdlib_socket(accepted)), is_main=False)
 
-    def _start_stream(self, stream: trio.SocketStream, *, is_main: bool) -> Send:
+    async def _start_connection(self, stream: trio.SocketStream) -> Send:
+        """With what is spoken over TCP. OSError, ssl.SSLError, websockets.exceptions.InvalidHandshake."""
+        if self.transport in ("ws", "wss"):
+            return await self._start_web(stream)
+        if self.transport == "tls":
+            assert self._tls is not None
+            over_tls = trio.SSLStream(stream, self._tls, server_hostname=self._name, https_compatible=True)
+            try:
+                await over_tls.do_handshake()
+            except trio.BrokenResourceError as error:
+                await trio.aclose_forcefully(stream)
+                raise error.__cause__ or error from None
+            return self._start_stream(over_tls, is_main=True)
+        return self._start_stream(stream, is_main=True)
+
+    async def _start_web(self, stream: trio.SocketStream) -> Send:
+        to_write, outgoing = trio.open_memory_channel[bytes](_MAX_QUEUED)
+        web = await self._nursery.start(self._read_web, stream, to_write)
+        self._nursery.start_soon(_write_web, web, outgoing)
+        return to_write.send_nowait
+
+    async def _read_web(
+        self,
+        stream: trio.SocketStream,
+        to_write: trio.MemorySendChannel[bytes],
+        *,
+        task_status: trio.TaskStatus[ClientConnection],
+    ) -> None:
+        connecting = connect_web(
+            f"{self.transport}://{self._name}/",
+            stream=stream,
+            ssl=self._tls,
+            server_hostname=self._name if self._tls is not None else None,
+            origin=None if self._origin is None else Origin(self._origin),
+            subprotocols=[Subprotocol("sip")],
+            ping_interval=None,
+            proxy=None,
+        )
+        async with to_write, connecting as web:
+            task_status.started(web)
+            with suppress(ConnectionClosed):
+                while True:
+                    self._take(await web.recv(decode=False), to_write.send_nowait, self.transport)
+        self.is_connected = False
+        self._lost()
+
+    def _start_stream(self, stream: trio.abc.Stream, *, is_main: bool) -> Send:
         to_write, outgoing = trio.open_memory_channel[bytes](_MAX_QUEUED)
 
         def send(data: bytes) -> None:
@@ -100,13 +167,13 @@ class Wire:
         return send
 
     async def _read_stream(
-        self, stream: trio.SocketStream, to_write: trio.MemorySendChannel[bytes], send: Send, is_main: bool
+        self, stream: trio.abc.Stream, to_write: trio.MemorySendChannel[bytes], send: Send, is_main: bool
     ) -> None:
         framer = StreamFramer(_MAX_MESSAGE)
         async with stream, to_write:
             # What is no SIP ends the connection, as its loss does: where the next message begins is not known.
             with suppress(trio.BrokenResourceError, BadMessage):
-                async for data in stream:
+                while data := await stream.receive_some():
                     for item in framer.feed(bytes(data)):
                         if isinstance(item, Ping):
                             send(PONG)
@@ -117,7 +184,14 @@ class Wire:
             self._lost()
 
 
-async def _write_stream(stream: trio.SocketStream, outgoing: trio.MemoryReceiveChannel[bytes]) -> None:
+async def _write_web(web: ClientConnection, outgoing: trio.MemoryReceiveChannel[bytes]) -> None:
+    with suppress(ConnectionClosed):
+        async with outgoing:
+            async for data in outgoing:
+                await web.send(data, text=True)
+
+
+async def _write_stream(stream: trio.abc.Stream, outgoing: trio.MemoryReceiveChannel[bytes]) -> None:
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         async with outgoing:
             async for data in outgoing:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import trio
 
 from conformance.drivers.base import SENTINEL, Server, SipConversation, SipTarget
-from conformance.drivers.spawn import NotStarted, Spawned
+from conformance.drivers.spawn import NotStarted, Spawned, free_port
 from conformance.suite.case import Case
 from conformance.suite.conversation import CannotStart, Driver, Options, Target, User
 from conformance.suite.wire_case import WireCase
@@ -53,10 +53,11 @@ class _Kind(NamedTuple):
 _PLAIN = _Kind("{}", asks_passwords=False, is_alone=False)
 
 
-def config(kind: _Kind, port: int) -> str:
-    """imc.toml. A setting without a section is one of [imc]."""
+def config(kind: _Kind, port: int, web_port: int = 0) -> str:
+    """imc.toml. A setting without a section is one of [imc]. ``web_port`` is that of WebSocket, 0 for none."""
     sections = {name: dict(values) for name, values in _BASE.items()}
-    sections["sip"]["listen"] = [f"udp:{_IP}:{port}", f"tcp:{_IP}:{port}"]
+    web = [f"ws:{_IP}:{web_port}"] if web_port else []
+    sections["sip"]["listen"] = [f"udp:{_IP}:{port}", f"tcp:{_IP}:{port}", *web]
     sections["auth"]["mode"] = "digest" if kind.asks_passwords else "none"
     for key, value in json.loads(kind.settings).items():
         section, _, name = key.rpartition(".")
@@ -78,6 +79,7 @@ class _Daemon:
     server: Server | None = None
     starting: trio.Lock = field(default_factory=trio.Lock)
     turn: trio.Lock = field(default_factory=trio.Lock)
+    web_port: int = 0
     spawned: Spawned = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,13 +121,15 @@ class _Daemon:
         self.folder.mkdir()
 
     def _tell(self, server: Server) -> None:
-        server.addresses = dict.fromkeys(("udp", "tcp"), self.spawned.address)
+        server.addresses = dict.fromkeys(("udp", "tcp"), self.spawned.address) | {"ws": (_IP, self.web_port)}
         server.pid = self.spawned.pid
 
     def command(self, port: int) -> list[str]:
         """What starts it; the configuration is written anew, since the port may be another one."""
         path = self.folder / "imc.toml"
-        path.write_text(config(self.kind, port), encoding="utf-8")
+        while self.web_port in (0, port):
+            self.web_port = free_port(_IP)
+        path.write_text(config(self.kind, port, self.web_port), encoding="utf-8")
         return [sys.executable, "-m", "imc", "serve", "-c", str(path)]
 
     async def _add(self, user: User) -> None:

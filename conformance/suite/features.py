@@ -9,7 +9,7 @@ Feature = Literal[
     "list", "destroy", "remove", "reject", "admins", "owners",
     "messages-typed", "long-text", "cpim", "automatic", "settings", "restart", "register", "relay", "digest",
     "invitations-fail", "manager", "events", "event-header", "in-reply-to", "warning-header", "tcp", "udp",
-    "ws", "retransmission", "lists-pages", "display-name", "kamailio-tables", "keeps",
+    "ws", "outbound", "retransmission", "lists-pages", "display-name", "kamailio-tables", "keeps",
 ]  # fmt: skip
 
 FEATURES: dict[Feature, str] = {
@@ -44,6 +44,7 @@ FEATURES: dict[Feature, str] = {
     "tcp": "SIP over TCP",
     "udp": "SIP over UDP",
     "ws": "SIP over WebSocket",
+    "outbound": "a registrar that knows flows (RFC 5626)",
     "retransmission": "a transaction layer below it, so that a request can be repeated",
     "lists-pages": "long lists that are sent in several messages",
     "display-name": "copies that tell the speaker in the display name of From",

@@ -10,7 +10,7 @@ from imc.aor import Aor, canonical_host
 from imc.errors import BadMessage, ConfigError
 from imc.sip.digest import ALGORITHMS
 from imc.sip.uri import SipUri, parse_uri
-from imc.transport.addresses import TRANSPORTS, canonical_ip, parse_advertise, parse_listen
+from imc.transport.addresses import canonical_ip, parse_advertise, parse_listen
 
 # What imc itself says in a MESSAGE that it sends; a second one would be wrong or would forge.
 _OWN_HEADERS = frozenset(
@@ -22,6 +22,7 @@ _OWN_HEADERS = frozenset(
 )
 # RFC 3261 §25.1   header-name = token
 _HEADER_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]*:[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://(?:[A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def start_char(text: str) -> str:
@@ -83,19 +84,36 @@ def extra_hdrs(text: str) -> str:
 
 
 def outbound_proxy(text: str | None) -> str | None:
-    """A SIP URI without a user; ``""`` is None, so that the environment can say it."""
+    """A SIP or SIPS URI; ``""`` is None, so that the environment can say it."""
     if not text:
         return None
     try:
         uri = parse_uri(text)
     except BadMessage:
         raise ValueError(f"{text!r} is not a URI") from None
-    if not isinstance(uri, SipUri) or uri.is_secure:
-        raise ValueError(f"{text!r} is not a sip: URI")
-    transport = uri.transport
-    if transport is not None and transport not in TRANSPORTS:
-        raise ValueError(f"{text!r}: transport {transport!r} is none of {', '.join(TRANSPORTS)}")
+    if not isinstance(uri, SipUri):
+        raise ValueError(f"{text!r} is not a sip: or sips: URI")  # noqa: TRY004 – a value of the user's
+    known = ("tcp", "tls") if uri.is_secure else ("udp", "tcp", "tls")
+    if uri.transport is not None and uri.transport not in known:
+        raise ValueError(f"{text!r}: transport {uri.transport!r} is none of {', '.join(known)}")
     return text
+
+
+def file(text: str | None) -> str | None:
+    """``""`` is None, so that the environment can say it."""
+    return text or None
+
+
+def origins(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """As browsers write them (RFC 6454 §6.2): a scheme, a host, and a port where it is not the scheme's own."""
+    for text in texts:
+        if text != "*" and not _ORIGIN.fullmatch(text):
+            raise ValueError(f"{text!r} is not an origin, as https://chat.example.com or http://localhost:8000")
+    return tuple(text.lower() for text in texts)
+
+
+def certificate_names(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(canonical_ip(text) or canonical_host(text) for text in texts))
 
 
 def db_url(text: str) -> str:

@@ -16,7 +16,7 @@ from imc.config import checks
 from imc.config.base import Section, Texts, setting
 from imc.errors import ConfigError
 from imc.store.options import StoreOptions
-from imc.transport.addresses import ListenAddress, parse_listen
+from imc.transport.addresses import OVER_TLS, ListenAddress, parse_listen
 
 
 class Imc(Section):
@@ -100,12 +100,13 @@ class Sip(Section):
     """Where imc listens, and the bounds of what it takes. Times are in seconds, sizes in bytes."""
 
     listen: Annotated[Texts, AfterValidator(checks.listen_addresses)] = setting(
-        "Where to listen, as TRANSPORT:IP:PORT; udp or tcp; an IPv6 address in []; 0.0.0.0 and [::] for all addresses.",
+        "Where to listen, as TRANSPORT:IP:PORT; udp, tcp, tls, ws (WebSocket) or wss; an IPv6 address in []; 0.0.0.0 "
+        "and [::] for all addresses. tls and wss need a certificate.",
         ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"),
     )
     advertise: Annotated[str | None, AfterValidator(checks.advertise)] = setting(
         "HOST or HOST:PORT that others reach this daemon by, where it is not the address it listens on: before a NAT, "
-        "or a name.",
+        "or a name. The port is that of udp and tcp; the other transports keep that on which they listen.",
         None,
     )
     max_head: int = setting(
@@ -129,6 +130,7 @@ class Sip(Section):
     message_deadline: float = setting(
         "From the first byte of a message on a connection to its last.", 30.0, ge=1, le=60
     )
+    handshake_deadline: float = setting("For the handshakes of TLS and WebSocket.", 10.0, ge=0.5, le=60)
     idle_limit: float = setting("A connection on which nothing was heard for so long is closed.", 3_900.0, ge=1)
     connect_timeout: float = setting("For making a connection.", 5.0, ge=0.1, le=60)
     write_buffer: int = setting(
@@ -143,6 +145,44 @@ class Sip(Section):
     @property
     def listen_addresses(self) -> tuple[ListenAddress, ...]:
         return tuple(parse_listen(text) for text in self.listen)
+
+
+class Tls(Section):
+    """TLS: of listeners tls and wss, and of connections that imc opens for sips: and transport=tls.
+
+    The files are read again at each reload; what is connected stays.
+    """
+
+    certificate: Annotated[str | None, AfterValidator(checks.file)] = setting(
+        "PEM file of the certificate, those of the authorities between it and the root behind it.", None, reload=True
+    )
+    key: Annotated[str | None, AfterValidator(checks.file)] = setting(
+        "PEM file of its key, not encrypted. Without: in the same file as the certificate.", None, reload=True
+    )
+    ca: Annotated[str | None, AfterValidator(checks.file)] = setting(
+        "PEM file of the authorities that are believed, for servers and for clients. Without: the system's, for "
+        "servers.",
+        None,
+        reload=True,
+    )
+    client_certificates: Literal["off", "optional"] = setting(
+        "optional: clients of tls may show a certificate, of one of ca; see [auth] trusted_certificates.",
+        "off",
+        reload=True,
+    )
+    min_version: Literal["1.2", "1.3"] = setting("No older version of TLS is spoken.", "1.2", reload=True)
+
+
+class Websocket(Section):
+    """WebSocket (RFC 7118), for listeners ws and wss. Times are in seconds."""
+
+    allowed_origins: Annotated[Texts, AfterValidator(checks.origins)] = setting(
+        'Web origins (https://chat.example.com) whose pages may connect; ["*"] for all. A client that is no browser '
+        "sends no Origin, and may connect in any case.",
+        (),
+    )
+    ping_interval: float = setting("After so long a silence a client is pinged.", 30.0, ge=1, le=3_600)
+    ping_deadline: float = setting("For the answer to a ping; then the connection is closed.", 20.0, ge=1, le=600)
 
 
 class Auth(Section):
@@ -167,9 +207,20 @@ class Auth(Section):
         (),
         reload=True,
     )
+    trusted_certificates: Annotated[Texts, AfterValidator(checks.certificate_names)] = setting(
+        "Names (SIP domains, hosts, IP addresses) of peers that are trusted as trusted_peers are, wherever they come "
+        "from: those in the subjectAltName of the certificate that they show. Needs [tls] client_certificates.",
+        (),
+        reload=True,
+    )
     i_know_anyone_can_speak_as_anyone: bool = setting(
         "Allows mode none, and a daemon without accounts, on other addresses than loopback.", False
     )
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether anyone is trusted to vouch for users."""
+        return bool(self.trusted_peers or self.trusted_certificates)
 
 
 class Registrar(Section):
@@ -185,6 +236,13 @@ class Registrar(Section):
     )
     max_contacts: int = setting("Contacts of one user; more are refused with 403.", 10, ge=1, le=1_000)
     max_bindings: int = setting("Contacts of all users; more are refused with 503.", 100_000, ge=1)
+    flow_timer: int = setting(
+        "Within what time clients with RFC 5626 are asked (Flow-Timer) to be heard of on their connections; 0: they "
+        "are not asked.",
+        120,
+        ge=0,
+        le=3_600,
+    )
 
 
 class Log(Section):
@@ -307,6 +365,8 @@ class Settings(Section):
 
     imc: Imc = Imc()
     sip: Sip = Sip()
+    tls: Tls = Tls()
+    websocket: Websocket = Websocket()
     auth: Auth = Auth()
     registrar: Registrar = Registrar()
     log: Log = Log()
@@ -334,8 +394,9 @@ class Settings(Section):
             raise _wrong("registrar.default_expires", "must be between min_expires and max_expires")
         if not (self.manage.token or checks.is_loopback_listen(self.manage.listen)):
             raise _wrong("manage.listen", f"{self.manage.listen} is not loopback: that needs token")
-        if auth.mode == "trusted" and not auth.trusted_peers:
-            raise _wrong("auth.mode", "trusted needs at least one of trusted_peers")
+        if auth.mode == "trusted" and not auth.has_peers:
+            raise _wrong("auth.mode", "trusted needs at least one of trusted_peers or trusted_certificates")
+        self._check_tls()
         if auth.mode == "none" and not (self.is_loopback_only or auth.i_know_anyone_can_speak_as_anyone):
             raise _wrong(
                 "auth.mode",
@@ -344,11 +405,23 @@ class Settings(Section):
             )
         return self
 
+    def _check_tls(self) -> None:
+        tls = self.tls
+        over_tls = [str(address) for address in self.sip.listen_addresses if address.transport in OVER_TLS]
+        if over_tls and not tls.certificate:
+            raise _wrong("tls.certificate", f"{', '.join(over_tls)} needs one")
+        if tls.key and not tls.certificate:
+            raise _wrong("tls.key", "is of no use without certificate")
+        if tls.client_certificates != "off" and not tls.ca:
+            raise _wrong("tls.client_certificates", "needs ca: the authorities that vouch for clients")
+        if self.auth.trusted_certificates and tls.client_certificates == "off":
+            raise _wrong("auth.trusted_certificates", 'needs [tls] client_certificates = "optional"')
+
     def check_exposure(self, *, has_accounts: bool) -> None:
         """ConfigError where others than this machine could reach a daemon that knows nobody yet."""
         auth = self.auth
         if auth.mode == "digest" and not (
-            has_accounts or auth.trusted_peers or self.is_loopback_only or auth.i_know_anyone_can_speak_as_anyone
+            has_accounts or auth.has_peers or self.is_loopback_only or auth.i_know_anyone_can_speak_as_anyone
         ):
             raise ConfigError(
                 f"no accounts and no trusted peers, but {self._open_to()} can be reached from elsewhere: add an "

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from imc.aor import Aor
@@ -472,7 +472,7 @@ class Engine:
         assert isinstance(token, Lane)
         if status >= 200:
             self._windows.heard(token.hop)
-            if status == 503 and self._goes_on(token):
+            if status in (430, 503) and self._goes_on(token):
                 return
             self._finish(token, status, retry_after, is_answered=True)
 
@@ -536,6 +536,11 @@ class Engine:
         has_more = lane.tries == 1 and failed.is_reliable and not self._carrier.is_open(failed)
         if failed != lane.flow:
             has_more = lane.hop.fail(failed, lane.tries) or has_more
+        # spec S-OUT-4
+        if not has_more and lane.contact.others:
+            has_more = True
+            first, *rest = lane.contact.others
+            lane.point_to(replace(first, others=tuple(rest)), self.hops.get(first.next_hop))
         if has_more:
             lane.branch = b""
             self._ready.append(lane)

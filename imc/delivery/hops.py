@@ -44,6 +44,9 @@ class Contact:
 
     ``uri`` becomes the Request-URI, ``routes`` the Route header fields (RFC 3327 §5.2), ``next_hop`` is the URI that is
     resolved for sending where there is no ``flow``: the one on which the contact registered. ``q`` is 0 … 1000.
+
+    ``key`` tells it from the recipient's other contacts, "" where its URI does. ``others`` are further ways to the same
+    instance of a user agent, to be tried one after the other where this one fails (RFC 5626 §5.3).
     """
 
     uri: str
@@ -51,6 +54,12 @@ class Contact:
     q: int = 1000
     routes: tuple[str, ...] = ()
     flow: Flow | None = None
+    key: str = ""
+    others: tuple[Contact, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.key or self.uri
 
 
 class Target(Protocol):
@@ -62,6 +71,10 @@ class Target(Protocol):
     def ip(self) -> str: ...
     @property
     def port(self) -> int: ...
+    @property
+    def name(self) -> str:
+        """Whom a TLS server's certificate must name."""
+        ...
 
 
 class Carrier(Protocol):
@@ -75,7 +88,7 @@ class Carrier(Protocol):
 
     def datagram_flow(self, ip: str, port: int) -> Flow | None: ...
 
-    async def open_stream(self, transport: str, ip: str, port: int) -> Flow:
+    async def open_stream(self, transport: str, ip: str, port: int, name: str) -> Flow:
         """Raises Unreachable."""
         ...
 
@@ -253,7 +266,7 @@ class Hops:
                 continue
             transport = "tcp" if target.transport == "udp" else target.transport
             try:
-                flow = await self._carrier.open_stream(transport, target.ip, target.port)
+                flow = await self._carrier.open_stream(transport, target.ip, target.port, target.name)
             except Unreachable as error:
                 why = str(error)
                 continue

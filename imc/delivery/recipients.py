@@ -53,12 +53,12 @@ class Recipients(dict[Aor, Recipient]):
 
     def find(self, aor: Aor, known: Iterable[Lane] = ()) -> Recipient:
         """The recipient's lanes as their contacts are now; lanes of contacts that are still there are kept."""
-        by_uri = {lane.contact.uri: lane for lane in known}
+        by_name = {lane.contact.name: lane for lane in known}
         groups: list[list[Lane]] = []
         q = -1
         for contact in sorted(self._locate(aor), key=lambda c: -c.q):
             hop = self._hops.get(contact.next_hop)
-            lane = by_uri.pop(contact.uri, None)
+            lane = by_name.pop(contact.name, None)
             if lane is None:
                 lane = Lane(aor, contact, hop, self._host, self._longest_sent_by)
             else:

@@ -11,12 +11,7 @@ Invariants
   users do not wait for each other.
 - Bounds: contacts of a user (403), bindings in all (503), the length of what is stored (400).
 
-Where a binding is reached. A client behind a NAT registers an address that only its own network knows. A REGISTER that
-came straight from the client (one Via, no Path) shows where it really is, and requests go there: over the connection
-it came by, or for UDP to its source address, from the socket it came to. That is done where the contact's host is an
-IP address other than the source's, or ends in ``.invalid`` (RFC 7118 §5), or where the client asked for rport and its
-port was changed on the way. It also keeps users from having a room's traffic sent to strangers. A second contact at
-the same host, and one given by name, is reached at its own address.
+Where a binding is reached is `imc.registrar.source`'s to say.
 """
 
 from __future__ import annotations
@@ -28,14 +23,14 @@ from dataclasses import dataclass
 from imc.aor import Aor
 from imc.errors import BadMessage
 from imc.registrar.bindings import Binding, Bindings, best_first
+from imc.registrar.source import DEFAULT_PORT, TLS_PORT, Refused, Source, Wanted, plain, reg_id_of
 from imc.sip.flow import Flow
-from imc.sip.headers import NameAddr, Warn, render_date
+from imc.sip.headers import NameAddr, render_date
 from imc.sip.hosts import ip_of
 from imc.sip.message import Request
 from imc.sip.uas import reason_phrase
 from imc.sip.uri import SipUri
 
-_DEFAULT_PORT = 5060
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
 
@@ -44,7 +39,8 @@ class RegistrarOptions:
     """``own_hosts`` are further names of this server that a Request-URI may carry in place of a domain.
 
     ``own_addresses`` are the (host, port) pairs it listens on: a contact there would make a loop. Intervals are in
-    seconds; ``min_expires`` at most an hour, since above that RFC 3261 §10.3 lets nobody be refused.
+    seconds; ``min_expires`` at most an hour, since above that RFC 3261 §10.3 lets nobody be refused. ``flow_timer`` is
+    within what time a client with RFC 5626 is asked to be heard of; 0: it is not asked.
     """
 
     domains: tuple[str, ...]
@@ -59,7 +55,8 @@ class RegistrarOptions:
     max_call_id_length: int = 255
     max_name_length: int = 64
     max_path_length: int = 1024
-    contact_schemes: frozenset[str] = frozenset({"sip"})
+    flow_timer: int = 120
+    contact_schemes: frozenset[str] = frozenset({"sip", "sips"})
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_expires <= min(3600, self.max_expires):
@@ -89,27 +86,6 @@ class RegisterOutcome:
         return bool(self.puts or self.deletes)
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, reason: str | None = None, *headers: tuple[str, str], why: str | None = None):
-        super().__init__(why or reason or reason_phrase(status))
-        self.status = status
-        self.reason = reason or reason_phrase(status)
-        self.headers = headers if why is None else (*headers, ("Warning", str(Warn(399, "imc", why))))
-
-    def outcome(self) -> RegisterOutcome:
-        return RegisterOutcome(status=self.status, reason=self.reason, headers=self.headers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One Contact value: ``expires`` seconds from now, 0 to be removed."""
-
-    uri: SipUri
-    expires: int
-    q: int
-    instance: str
-
-
 class Registrar:
     """Decides REGISTER requests over a table of bindings, which it only reads."""
 
@@ -134,23 +110,24 @@ class Registrar:
         try:
             self._check_domain(request)
             if request.to.sip_uri.aor != aor:  # step 4
-                raise _Refused(403, why="only one's own address can be registered")
+                raise Refused(403, why="only one's own address can be registered")
             if max(len(aor.user), len(aor.host)) > self._options.max_name_length:
-                raise _Refused(400, why="the address is too long")
-            source = _Source(request, aor, flow, wall, self._read_paths(request))
+                raise Refused(400, why="the address is too long")
+            source = Source(request, aor, flow, wall, self._read_paths(request))
+            self._check_outbound(source)
             after = _remove_all(request, before) if request.is_contact_star else self._update(source, before)
-        except _Refused as refused:
-            return refused.outcome()
+        except Refused as refused:
+            return _refusal(refused)
         except BadMessage as error:
             return RegisterOutcome(status=400, reason=error.reason)
-        kept = {binding.contact for binding in after}
+        kept = {binding.key for binding in after}
         return RegisterOutcome(
             status=200,
             reason=reason_phrase(200),
-            headers=_answer_headers(request, after, wall),
+            headers=(*_answer_headers(request, after, wall), *self._outbound_headers(source)),
             bindings_after=after,
             puts=tuple(binding for binding in after if binding not in before),
-            deletes=tuple(binding.contact for binding in before if binding.contact not in kept),
+            deletes=tuple(binding.key for binding in before if binding.key not in kept),
         )
 
     def check_domain(self, request: Request) -> RegisterOutcome | None:
@@ -160,8 +137,8 @@ class Registrar:
         """
         try:
             self._check_domain(request)
-        except _Refused as refused:
-            return refused.outcome()
+        except Refused as refused:
+            return _refusal(refused)
         return None
 
     # spec S-REG-1
@@ -170,17 +147,17 @@ class Registrar:
         domains = self._options.domains
         to = request.to.uri
         if not isinstance(to, SipUri):  # RFC 4475 §3.3.4
-            raise _Refused(400, why="To must be a SIP or SIPS URI")
+            raise Refused(400, why="To must be a SIP or SIPS URI")
         if to.user is None:
-            raise _Refused(404, why="To is not an address of this server")
+            raise Refused(404, why="To is not an address of this server")
         uri = request.request_uri
         host = uri.host if isinstance(uri, SipUri) else ""
         # An IP address that brought the request here is ours, though a NAT or a wildcard listener hides which it is.
         is_ours = ip_of(host) is not None or host in self._options.own_hosts
         if not is_ours and host not in domains:
-            raise _Refused(404, why="not a domain of this server")
+            raise Refused(404, why="not a domain of this server")
         if to.host not in domains or (not is_ours and host != to.host):
-            raise _Refused(404, why="To is not of the domain in the Request-URI")
+            raise Refused(404, why="To is not of the domain in the Request-URI")
 
     # spec S-REG-8
     def _read_paths(self, request: Request) -> tuple[str, ...]:
@@ -189,49 +166,68 @@ class Registrar:
             return ()
         # RFC 3327 §5.3: the recommended policy for a client that does not know the extension
         if "path" not in request.tokens("Supported"):
-            raise _Refused(420, None, ("Unsupported", "path"), why="a proxy added Path, the client does not support it")
+            raise Refused(420, None, ("Unsupported", "path"), why="a proxy added Path, the client does not support it")
         if not all(isinstance(value.uri, SipUri) for value in values):
-            raise _Refused(400, why="Path must be SIP URIs")
+            raise Refused(400, why="Path must be SIP URIs")
         paths = tuple(str(value._replace(display=None)) for value in values)
         whole = ", ".join(paths)
         if len(whole) > self._options.max_path_length or not whole.isascii():
-            raise _Refused(400, why="Path is too long")
+            raise Refused(400, why="Path is too long")
         return paths
 
-    def _update(self, source: _Source, before: tuple[Binding, ...]) -> tuple[Binding, ...]:
+    # spec S-OUT-1
+    def _check_outbound(self, source: Source) -> None:
+        """RFC 5626 §6: what is wrong with the way that a client which uses it has come."""
+        flows = [value for value in source.request.contacts if reg_id_of(value)] if source.speaks_outbound else []
+        if not flows:
+            return
+        if not source.is_outbound:
+            raise Refused(439, why="the first proxy on the way does not support outbound")
+        if len(source.request.contacts) > 1:
+            raise Refused(400, why="a contact with reg-id must be the only one")
+
+    def _outbound_headers(self, source: Source) -> tuple[tuple[str, str], ...]:
+        """RFC 5626 §6: that it was used, and how often to be heard of."""
+        if not (source.is_outbound and any(reg_id_of(value) for value in source.request.contacts)):
+            return ()
+        # spec S-OUT-5
+        timer = self._options.flow_timer
+        return (("Require", "outbound"), *((("Flow-Timer", str(timer)),) if timer and source.is_direct else ()))
+
+    def _update(self, source: Source, before: tuple[Binding, ...]) -> tuple[Binding, ...]:
         """RFC 3261 §10.3, step 7: the user's bindings after this request."""
         request, options = source.request, self._options
-        wanted = [self._read_contact(request, value) for value in request.contacts]
+        wanted = [self._read_contact(source, value) for value in request.contacts]
         if wanted and len(request.call_id) > options.max_call_id_length:
-            raise _Refused(400, why="Call-ID is too long")
+            raise Refused(400, why="Call-ID is too long")
         is_alone = sum(contact.expires > 0 for contact in wanted) == 1
         kept, added = list(before), list[Binding]()
         for contact in wanted:
             for binding in before:
-                if contact.uri.matches(binding.uri):
+                if contact.is_same(binding):
                     _check_order(request, binding)
-            # spec S-REG-6
-            kept = [binding for binding in kept if not contact.uri.matches(binding.uri)]
+            kept = [binding for binding in kept if not contact.is_same(binding)]
             # Of two values of one request that match each other, the later counts.
-            added = [binding for binding in added if not contact.uri.matches(binding.uri)]
+            added = [binding for binding in added if not contact.is_same(binding)]
             if contact.expires:
                 added.append(source.bind(contact, is_alone=is_alone))
         after = kept + added
         # spec S-REG-10
         if added and len(after) > options.max_contacts:
-            raise _Refused(403, why=f"at most {options.max_contacts} contacts for a user")
+            raise Refused(403, why=f"at most {options.max_contacts} contacts for a user")
         growth = len(after) - len(before)
         if growth > 0 and len(self._bindings) + growth > options.max_bindings:
-            raise _Refused(503, None, ("Retry-After", "60"), why="too many registrations")
+            raise Refused(503, None, ("Retry-After", "60"), why="too many registrations")
         return best_first(after)
 
-    def _read_contact(self, request: Request, value: NameAddr) -> _Wanted:
-        options, uri = self._options, value.uri
+    def _read_contact(self, source: Source, value: NameAddr) -> Wanted:
+        options, uri, request = self._options, value.uri, source.request
         if not isinstance(uri, SipUri) or uri.scheme not in options.contact_schemes:
-            raise _Refused(400, "Unsupported Contact Scheme", why=f"a contact cannot be a {uri.scheme} URI here")
+            raise Refused(400, "Unsupported Contact Scheme", why=f"a contact cannot be a {uri.scheme} URI here")
         if len(str(uri)) > options.max_contact_length:
-            raise _Refused(400, why=f"a contact is longer than {options.max_contact_length} octets")
+            raise Refused(400, why=f"a contact is longer than {options.max_contact_length} octets")
         self._check_target(uri)
+        source.check_transport(uri)
         # spec S-REG-5
         expires = value.expires
         if expires is None:
@@ -241,26 +237,31 @@ class Registrar:
         # "If and only if the requested expiration interval is greater than zero AND smaller than one hour AND less than
         # a registrar-configured minimum"
         if 0 < expires < options.min_expires:
-            raise _Refused(423, None, ("Min-Expires", str(options.min_expires)))
-        return _Wanted(uri, min(expires, options.max_expires), value.q, _plain(value.param("+sip.instance"), 255))
+            raise Refused(423, None, ("Min-Expires", str(options.min_expires)))
+        instance = plain(value.param("+sip.instance"), 255)
+        reg_id = reg_id_of(value) if source.is_outbound else 0
+        if reg_id and len(f"{uri} {reg_id} {instance}") > options.max_contact_length:
+            raise Refused(400, why=f"contact and instance are longer than {options.max_contact_length} octets")
+        return Wanted(uri, min(expires, options.max_expires), value.q, instance, reg_id)
 
     # spec S-REG-9
     def _check_target(self, uri: SipUri) -> None:
         """No contact that would bring a message back to this server, or to many hosts."""
-        host, port = uri.maddr or uri.host, uri.port or _DEFAULT_PORT
+        is_tls = uri.is_secure or uri.transport == "tls"
+        host, port = uri.maddr or uri.host, uri.port or (TLS_PORT if is_tls else DEFAULT_PORT)
         address = ip_of(host)
         is_domain = address is None and uri.port is None and host in self._options.domains
         if is_domain or (address or host, port) in self._own:
-            raise _Refused(403, why="a contact cannot be this server itself")
+            raise Refused(403, why="a contact cannot be this server itself")
         if address is not None and (address.is_multicast or address == _BROADCAST):
-            raise _Refused(403, why="a contact must be one host")
+            raise Refused(403, why="a contact must be one host")
 
 
 # spec S-REG-3
 def _remove_all(request: Request, before: tuple[Binding, ...]) -> tuple[Binding, ...]:
     """RFC 3261 §10.3, step 6."""
     if request.expires != 0:
-        raise _Refused(400, why="Contact: * needs Expires: 0")
+        raise Refused(400, why="Contact: * needs Expires: 0")
     for binding in before:
         _check_order(request, binding)
     return ()
@@ -271,7 +272,7 @@ def _check_order(request: Request, binding: Binding) -> None:
     """RFC 3261 §10.3, steps 6 and 7: what a client sent earlier does not undo what it sent later."""
     if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
         # The RFC says that the request fails, not how.
-        raise _Refused(400, "CSeq Out Of Order", why=f"CSeq must be higher than {binding.cseq}")
+        raise Refused(400, "CSeq Out Of Order", why=f"CSeq must be higher than {binding.cseq}")
 
 
 # spec S-REG-7
@@ -290,71 +291,10 @@ def _render_contact(binding: Binding, wall: float) -> str:
         value = value.with_param("q", f"{binding.q / 1000:.3f}".rstrip("0").rstrip("."))
     if binding.instance:
         value = value.with_param("+sip.instance", binding.instance)
+    if binding.reg_id:
+        value = value.with_param("reg-id", str(binding.reg_id))
     return str(value)
 
 
-def _plain(text: str | None, length: int) -> str:
-    """What can be stored and shown of a text that is for information only."""
-    return "" if text is None else "".join(char for char in text if " " <= char <= "~")[:length]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One REGISTER, and where it came from. See the head of this module for what that says of a contact."""
-
-    request: Request
-    aor: Aor
-    flow: Flow
-    wall: float
-    paths: tuple[str, ...]
-
-    def bind(self, contact: _Wanted, *, is_alone: bool) -> Binding:
-        flow, received = self.find(contact.uri, is_alone=is_alone)
-        return Binding(
-            aor=self.aor,
-            contact=str(contact.uri),
-            q=contact.q,
-            expires_wall=self.wall + contact.expires,
-            call_id=self.request.call_id,
-            cseq=self.request.cseq.number,
-            path=self.paths,
-            received=received,
-            flow=flow,
-            instance=contact.instance,
-            user_agent=_plain(self.request.headers.get("User-Agent"), 255),
-            registered_wall=self.wall,
-        )
-
-    def find(self, contact: SipUri, *, is_alone: bool) -> tuple[Flow | None, str]:
-        """The flow to keep for a contact, and the URI to use in place of the contact's own address ("" for none)."""
-        flow, vias = self.flow, self.request.vias
-        if self.paths or len(vias) > 1 or (contact.transport or flow.transport) != flow.transport:
-            return None, ""
-        is_elsewhere = self._is_elsewhere(contact)
-        # spec S-HOP-6
-        if flow.is_reliable:
-            # One connection is one client: a further contact at the same host is another client, for which it speaks.
-            is_own = (contact.host, contact.port) == (vias[0].host, vias[0].port)
-            return (flow if is_alone or is_elsewhere or is_own else None), ""
-        host, port = flow.remote
-        if is_elsewhere:
-            return flow, f"sip:[{host}]:{port}" if ":" in host else f"sip:{host}:{port}"
-        is_here = ip_of(contact.host) == ip_of(host) and (contact.port or _DEFAULT_PORT) == port
-        return (flow if is_here else None), ""
-
-    # spec S-HOP-5
-    def _is_elsewhere(self, contact: SipUri) -> bool:
-        """Whether the source of the request tells better than the contact where the client is."""
-        host = contact.maddr or contact.host
-        if host.endswith(".invalid"):
-            return True
-        address, source = ip_of(host), ip_of(self.flow.remote[0])
-        if address is None or source is None:
-            return False
-        if address != source:
-            return not (address.is_loopback and source.is_loopback)
-        # The port was changed on the way (RFC 3581 §4), and the contact has the port from before.
-        via = self.request.via
-        port = via.port or _DEFAULT_PORT
-        was_changed = via.rport is not None and port != self.flow.remote[1]
-        return was_changed and (contact.port or _DEFAULT_PORT) == port
+def _refusal(refused: Refused) -> RegisterOutcome:
+    return RegisterOutcome(status=refused.status, reason=refused.reason, headers=refused.headers)

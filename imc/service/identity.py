@@ -16,18 +16,20 @@ Invariants
 - Who does not know a password learns nothing of accounts: an unknown user gets the challenge that everyone gets, after
   the same steps; the algorithms offered depend on the configuration and the client, never on the account.
 - P-Asserted-Identity of anyone but a trusted peer is not looked at. P-Preferred-Identity never is.
+- A trusted peer is one by its address, or by a name in the certificate that it has shown on this very connection.
 
 Order of the algorithms. RFC 8760 §2.4 lets a client take the first challenge that it understands. Tried with what
-Debian 12 has: sipsak 0.9.8.1 (and JsSIP and SIP.js by their sources) look at the first challenge only, and know MD5
-only; linphone 5.1 takes the first one of MD5 and SHA-256, and stops at SHA-512-256 if that comes first; baresip 1.0
-(libre 1.1) gives up if any challenge of a response is not MD5, at whatever place. So MD5 comes first by default, the
-others follow for whoever prefers them, and `_MISLED` names clients that must not see what they do not know.
+Debian 12 has: sipsak 0.9.8.1 (and SIP.js by its source) look at the first challenge only, and know MD5 only; JsSIP 3.13
+knows MD5 only as well, and looks at the last one; linphone 5.1 takes the first one of MD5 and SHA-256, and stops at
+SHA-512-256 if that comes first; baresip 1.0 (libre 1.1) gives up if any challenge of a response is not MD5, at whatever
+place. So MD5 comes first by default, the others follow for whoever prefers them, and `_MISLED` names clients that must
+not see what they do not know.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -52,6 +54,7 @@ _MAX_CREDENTIALS = 8  # Authorization values looked at in one request
 _MISLED = (
     (re.compile(r"baresip v(?:[0-2]\.|3\.(?:[0-9]|10|11)\.)"), frozenset({"MD5"})),
     (re.compile(r"baresip v"), frozenset({"MD5", "SHA-256"})),
+    (re.compile(r".*\bJsSIP\b"), frozenset({"MD5"})),
     (re.compile(r"Twinkle/(?:0\.|1\.(?:[0-9]\.|10(?:\.[0-2])?(?![.0-9])))"), frozenset({"MD5"})),
 )
 
@@ -139,6 +142,7 @@ class IdentityOptions:
     mode: Mode
     domains: tuple[str, ...]
     trusted_peers: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_certificates: frozenset[str] = frozenset()
     algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
 
 
@@ -149,9 +153,19 @@ class _Refused(Exception):
 
 
 class Identity:
-    """Says who sends a request. ``directory`` and ``verifier`` are used in mode digest only."""
+    """Says who sends a request. ``directory`` and ``verifier`` are used in mode digest only.
 
-    def __init__(self, options: IdentityOptions, directory: Directory, verifier: DigestVerifier) -> None:
+    ``certificate_names`` tells whom the peer of a flow has shown to be by a certificate that was verified.
+    """
+
+    def __init__(
+        self,
+        options: IdentityOptions,
+        directory: Directory,
+        verifier: DigestVerifier,
+        certificate_names: Callable[[Flow], frozenset[str]] = lambda _flow: frozenset(),
+    ) -> None:
+        self._certificate_names = certificate_names
         self._options = options
         self._directory = directory
         self._verifier = verifier
@@ -203,7 +217,7 @@ class Identity:
         mode = self._options.mode
         if mode is Mode.NONE:
             return _identified(request, _sender(request), Voucher.NOBODY)
-        if self._is_peer(flow.remote[0]):
+        if self._is_peer(flow.remote[0]) or self._is_certified(flow):
             asserted = _asserted(request)
             if asserted is not None:
                 return _identified(request, asserted, Voucher.PEER)
@@ -250,6 +264,11 @@ class Identity:
         algorithms = _understood((request.headers.get("User-Agent") or "")[:64], self._options.algorithms)
         values = self._verifier.challenges(realm, now, is_stale=is_stale, algorithms=algorithms)
         return Answer(401, None, tuple(("WWW-Authenticate", value) for value in values))
+
+    # spec S-AUTH-13
+    def _is_certified(self, flow: Flow) -> bool:
+        trusted = self._options.trusted_certificates
+        return bool(trusted) and flow.transport == "tls" and not trusted.isdisjoint(self._certificate_names(flow))
 
     def _find_peer(self, host: str) -> bool:
         address = ip_of(host)

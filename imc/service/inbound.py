@@ -29,7 +29,8 @@ class Inbound:
     """One request of an authenticated ``sender`` to the address ``to`` (spec R-ADDR-3).
 
     ``content_type`` is the header's value as it came, "" without one. ``headers`` are those of the sender's that copies
-    keep. ``answer`` is called once, when everything that the outcome promises is committed.
+    keep. ``is_secure``: the Request-URI was a sips one. ``answer`` is called once, when everything that the outcome
+    promises is committed.
     """
 
     sender: Aor
@@ -40,3 +41,4 @@ class Inbound:
     is_automatic: bool
     headers: tuple[tuple[str, str], ...]
     answer: Callable[[Outcome], None]
+    is_secure: bool = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 import trio
@@ -97,6 +98,34 @@ class Registration:
             self._turns.end(aor)
 
         self._submit(ops, committed)
+
+    # spec S-OUT-3
+    def flow_closed(self, flow: Flow) -> None:
+        """A connection has ended: what waits for a contact on it goes to others at once, and what it alone led to is
+        no binding any more."""
+        for aor in self._bindings.on_flow(flow):
+            self._on_change(aor)
+            try:
+                self._turns.take(aor, partial(self._drop, aor, flow))
+            except Overloaded as error:  # it is not used, and goes when it expires
+                _log.warning("binding-not-deleted", error=str(error))
+
+    def _drop(self, aor: Aor, flow: Flow) -> None:
+        bindings = self._bindings.lookup(aor, 0.0)
+        kept = [binding for binding in bindings if not (binding.flow == flow and binding.needs_flow)]
+        if len(kept) == len(bindings):
+            self._turns.end(aor)
+            return
+
+        def done(error: Exception | None) -> None:
+            if error is None:
+                self._bindings.apply(aor, kept)
+                self._on_change(aor)
+            else:
+                _log.warning("binding-not-deleted", error=str(error))
+            self._turns.end(aor)
+
+        self._submit([DeleteBinding(aor, one.key) for one in bindings if one not in kept], done)
 
     def _submit(self, ops: list[Op], done: Callable[[Exception | None], None]) -> None:
         """As the writer's, but ``done`` is told of a writer that takes nothing as well."""

@@ -32,6 +32,12 @@ class Relay:
         if not self._location.is_registered(inbound.to):
             inbound.answer(Outcome(status=404, code=-200, event="user-not-found", warning="no such user, or away"))
             return
+        # spec S-TLS-8
+        # RFC 5630 §5.1.2 has 480 for who cannot be reached by SIPS
+        if inbound.is_secure:
+            why = "TLS to the recipient is not promised: use a sip: address"
+            inbound.answer(Outcome(status=480, code=-200, event="sips-not-allowed", warning=why))
+            return
         if len(self._waiting) >= _MAX_WAITING:
             inbound.answer(try_later())
             return

@@ -245,6 +245,7 @@ class Sip:
                 is_automatic=is_automatic(request),
                 headers=tuple((name, value) for name in _KEPT if (value := request.headers.get(name)) is not None),
                 answer=answer,
+                is_secure=request.request_uri.scheme == "sips",
             )
         except BadMessage as error:
             answer(Outcome(status=error.status, code=-1, event="bad-request", warning=error.reason))

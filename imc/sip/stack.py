@@ -42,6 +42,9 @@ from imc.sip.uas import UasPolicy, build_response
 from imc.sip.uri import find_param
 
 _SIP_PORT = 5060
+# What ends where the transport says: one datagram, or one WebSocket message, is one SIP message, and needs no
+# Content-Length (RFC 3261 §18.3, RFC 7118 §4.2).
+_WHOLE = frozenset({"udp", "ws", "wss"})  # spec S-WS-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ class Stack:
         counts = self._counts
         counts["received"] += 1
         try:
-            message = parse_message(data, is_datagram=flow.transport == "udp", max_head=self._config.max_head)
+            message = parse_message(data, is_datagram=flow.transport in _WHOLE, max_head=self._config.max_head)
         except BadMessage as fault:
             self._refuse_bad(fault, flow)
             return self._take_events()

@@ -157,7 +157,7 @@ class UasPolicy:
 
     methods: tuple[str, ...] = ("MESSAGE", "OPTIONS", "REGISTER")
     schemes: tuple[str, ...] = ("sip", "sips")
-    extensions: tuple[str, ...] = ("path",)
+    extensions: tuple[str, ...] = ("path", "outbound")
     accept: tuple[str, ...] = ()  # media ranges; empty: every body is for the method's own code
     codings: tuple[str, ...] = ("identity",)
     languages: tuple[str, ...] = ("en",)

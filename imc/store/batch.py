@@ -119,7 +119,7 @@ def coalesce(ops: Iterable[Op]) -> Batch:
             case EraseMessage():
                 batch.erasures.setdefault(op.room, []).append(op)
             case PutBinding(binding):
-                batch.bindings.setdefault(binding.aor, {})[binding.contact] = binding
+                batch.bindings.setdefault(binding.aor, {})[binding.key] = binding
             case DeleteBinding(aor, contact):
                 batch.bindings.setdefault(aor, {})[contact] = None
             case DeleteBindings(aor):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from imc.registrar.bindings import Binding
+from imc.registrar.bindings import Binding, split_key
 from imc.sip.flow import Flow
 from imc.store.addresses import Addresses
 from imc.store.batch import Batch
@@ -49,7 +49,7 @@ def _row(binding: Binding) -> Sequence[Any]:
     is_kept = flow is not None and not flow.is_reliable
     return (
         *binding.aor,
-        binding.contact,
+        binding.key,
         binding.q,
         binding.expires_wall,
         binding.call_id,
@@ -64,11 +64,12 @@ def _row(binding: Binding) -> Sequence[Any]:
 
 
 def _binding(row: Sequence[Any], addresses: Addresses) -> Binding | None:
-    username, domain, contact, q, expires, call_id, cseq, path, received, flow, instance, user_agent, registered = row
+    username, domain, key, q, expires, call_id, cseq, path, received, flow, instance, user_agent, registered = row
     aor = addresses.get(username, domain)
     if aor is None:
         return None
     try:
+        contact, reg_id = split_key(key)
         return Binding(
             aor=aor,
             contact=contact,
@@ -80,6 +81,7 @@ def _binding(row: Sequence[Any], addresses: Addresses) -> Binding | None:
             received=received,
             flow=_flow(flow) if flow else None,
             instance=instance,
+            reg_id=reg_id,
             user_agent=user_agent,
             registered_wall=registered,
         )

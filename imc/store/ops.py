@@ -104,14 +104,14 @@ class EraseMessage:
 
 @dataclass(frozen=True, slots=True)
 class PutBinding:
-    """The binding of this user to this contact (as written) is this. The flow of a connection is not kept."""
+    """The binding of this user with this `Binding.key` is this. The flow of a connection is not kept."""
 
     binding: Binding
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteBinding:
-    """The user is not at this contact, written exactly so."""
+    """The user has no binding with this `Binding.key`."""
 
     aor: Aor
     contact: str
@@ -223,7 +223,7 @@ def weight(op: Op) -> int:
         case UpdateOutbox():
             return len(op.recipients) + _OVERHEAD
         case PutBinding(binding):
-            return len(binding.contact) + len(binding.user_agent) + sum(map(len, binding.path)) + _OVERHEAD
+            return len(binding.key) + len(binding.user_agent) + sum(map(len, binding.path)) + _OVERHEAD
         case _:
             return _OVERHEAD
 
@@ -287,7 +287,7 @@ def _check_message(op: PutMessage) -> None:
 
 def _check_binding(binding: Binding) -> None:
     _check_aor(binding.aor)
-    _check_text("contact", binding.contact, MAX_CONTACT)
+    _check_text("contact", binding.key, MAX_CONTACT)
     if not (0 <= binding.q <= 1000 and 0 <= binding.cseq <= MAX_CSEQ):
         raise StoreConflict("the q or CSeq of a binding does not fit the database")
     for name, text in (

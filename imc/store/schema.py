@@ -163,7 +163,7 @@ def _own(metadata: MetaData) -> tuple[Table, Table, Table, Table]:
             metadata,
             Column("username", String(64), primary_key=True),
             Column("domain", String(64), primary_key=True),
-            Column("contact", String(512), primary_key=True),
+            Column("contact", String(512), primary_key=True),  # `Binding.key`
             Column("q", Integer, nullable=False),  # thousandths
             Column("expires", SECONDS, nullable=False),
             Column("call_id", Text, nullable=False),

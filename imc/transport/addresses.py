@@ -17,8 +17,11 @@ from typing import NamedTuple
 
 from imc.aor import canonical_host
 
-TRANSPORTS = ("udp", "tcp")
-DEFAULT_PORT = 5060  # RFC 3261 §19.1.2; 5061 for TLS
+TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
+OVER_TLS = frozenset({"tls", "wss"})
+WEB = frozenset({"ws", "wss"})
+DEFAULT_PORT = 5060  # RFC 3261 §19.1.2
+_DEFAULT_PORTS = {"tls": 5061, "ws": 80, "wss": 443}  # RFC 3261 §19.1.2, RFC 7118 §5.3
 
 _LISTEN = re.compile(r"(?P<transport>[A-Za-z]+):(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?\Z")
 _HOST_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?\Z")
@@ -49,7 +52,7 @@ class ListenAddress(NamedTuple):
 
 
 def parse_listen(text: str) -> ListenAddress:
-    """From ``udp:127.0.0.1:5060``, ``tcp:[::1]:5060``, ``udp:0.0.0.0``; without a port it is 5060.
+    """From ``udp:127.0.0.1:5060``, ``tls:[::1]:5061``, ``udp:0.0.0.0``; without a port it is the transport's default.
 
     ValueError, whose text can be shown to whoever wrote the address.
     """
@@ -63,10 +66,15 @@ def parse_listen(text: str) -> ListenAddress:
     ip = canonical_ip(host)
     if ip is None or (ip_family(ip) == 6) != host.startswith("["):
         raise ValueError(f"{text!r}: {host!r} is not an IP address (IPv6 in []; 0.0.0.0 and [::] listen on all)")
-    port = int(match["port"]) if match["port"] else DEFAULT_PORT
+    port = int(match["port"]) if match["port"] else default_port(transport)
     if port > 65535:
         raise ValueError(f"{text!r}: a port is at most 65535")
     return ListenAddress(transport, ip, port)
+
+
+def default_port(transport: str) -> int:
+    """Where a transport is served when nobody says where."""
+    return _DEFAULT_PORTS.get(transport, DEFAULT_PORT)
 
 
 def parse_advertise(text: str) -> tuple[str, int | None]:

@@ -28,10 +28,9 @@ import trio
 
 from imc.errors import Unreachable
 from imc.sip.uri import SipUri
-from imc.transport.addresses import DEFAULT_PORT, canonical_ip
+from imc.transport.addresses import WEB, canonical_ip, default_port
 from imc.transport.names import NameOptions, Names
 
-_TLS_PORT = 5061  # RFC 3261 §19.1.2
 _SERVICES = {b"SIP+D2U": "udp", b"SIP+D2T": "tcp", b"SIPS+D2T": "tls"}  # NAPTR, RFC 3263 §4.1
 _SRV_PREFIX = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 _OVER_TLS = {"tcp": "tls", "tls": "tls"}  # RFC 3261 §26.2.2: sips with transport=tcp means TLS over TCP
@@ -39,18 +38,22 @@ _NOWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 – the kernel would take 
 
 
 class Target(NamedTuple):
-    """Where to send: ``ip`` is canonical and without brackets."""
+    """Where to send: ``ip`` is canonical and without brackets.
+
+    ``name`` is whom a TLS server's certificate must name: what the URI asked for, before DNS (RFC 5922 §7.3).
+    """
 
     transport: str
     ip: str
     port: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverOptions:
     """``transports`` in the order to prefer them, ``families`` (4, 6) likewise; ``deadline`` in seconds."""
 
-    transports: tuple[str, ...] = ("udp", "tcp")
+    transports: tuple[str, ...] = ("udp", "tcp", "tls")
     families: tuple[int, ...] = (6, 4)
     deadline: float = 8.0
     max_services: int = 8
@@ -61,7 +64,8 @@ class ResolverOptions:
 class _Search:
     """What one resolution has found so far. ``why`` collects what to say if it is nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.targets: list[Target] = []
         self.why: list[str] = []
         self.is_denied = False  # RFC 2782: an SRV target "." says that the service is decidedly not available
@@ -81,7 +85,7 @@ class Resolver:
         """
         if uri.is_secure:
             self._supported(uri, "tls")
-        search = _Search()
+        search = _Search((canonical_ip(uri.host) or uri.host).rstrip(".").lower())
         host = (uri.maddr or uri.host).rstrip(".").lower()
         wanted = self._wanted(uri, transport)
         with trio.move_on_after(self._options.deadline) as scope:
@@ -189,15 +193,18 @@ class Resolver:
 
     def _add(self, search: _Search, transport: str, ips: Sequence[str], port: int | None) -> None:
         if port is None:
-            port = _TLS_PORT if transport == "tls" else DEFAULT_PORT
+            port = default_port(transport)
         if not 0 < port <= 65535:
             search.why.append(f"port {port}")
             return
-        search.targets += [Target(transport, ip, port) for ip in ips if ip not in _NOWHERE]
+        name = search.name if transport == "tls" else ""
+        search.targets += [Target(transport, ip, port, name) for ip in ips if ip not in _NOWHERE]
 
 
 def _not_supported(transport: str) -> str:
-    return "tls not supported yet" if transport == "tls" else f"transport {transport} not supported"
+    if transport in WEB:
+        return "over WebSocket a client is reached by the connection that it opened, and it has none now"
+    return f"transport {transport} not supported"
 
 
 def _text(name: object) -> str:

@@ -1,11 +1,15 @@
-"""Listening sockets, made with the kernel's word on why they cannot be, and the process's limit of open files."""
+"""Sockets, made with the kernel's word on why they cannot be, and the process's limit of open files."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
+import os
 import resource
 import socket
+
+import trio
 
 from imc.errors import ListenError
 from imc.transport.addresses import ListenAddress, socket_address, socket_family
@@ -108,3 +112,29 @@ def raise_file_limit(wanted: int) -> int:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+async def connected(sock: socket.socket, ip: str, port: int) -> None:
+    """Connect a non-blocking socket. OSError."""
+    code = sock.connect_ex(socket_address(ip, port))
+    if code == errno.EINPROGRESS:
+        await trio.lowlevel.wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    else:
+        await trio.lowlevel.checkpoint()
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def ip_and_port(address: tuple[object, ...]) -> tuple[str, int]:
+    """(ip, port) of what ``accept`` and ``getsockname`` give; the scope stays where the IP means nothing without."""
+    ip, port = str(address[0]), int(str(address[1]))
+    return (f"{ip}%{address[3]}" if len(address) == 4 and address[3] else ip), port
+
+
+def holder_of(ip: str) -> str:
+    """What counts as one address: an IPv6 customer has a /64 at the least."""
+    if ":" not in ip:
+        return ip
+    packed = ipaddress.IPv6Address(ip.partition("%")[0]).packed
+    return packed[:8].hex()

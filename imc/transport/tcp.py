@@ -1,23 +1,24 @@
-"""TCP: listeners, connections accepted and opened, and which of them goes to whom.
+"""TCP, TLS and WebSocket: listeners, connections accepted and opened, and which of them goes to whom.
 
 Invariants
 
 - One remote address is spoken to over one connection where one is open: who registered over TCP is answered, and
   called, on the connection that it opened (RFC 3261 §18.1.1, §18.2.2; RFC 5923). Concurrent attempts to open are one.
-- Connections are at most ``max_connections``, and ``max_per_address`` from one IPv4 address or one IPv6 /64. When
-  all are taken, a newcomer displaces the quietest connection of the address that holds most, if that holds more
-  than the newcomer's address would; else it is closed at once. So no one address can keep others out.
+  Over TLS that holds for one remote address and one name that its certificate was held against; nobody is found by
+  the address of a WebSocket, or of a TLS connection that they opened: only by their flow.
+- Connections, of all transports, are at most ``max_connections``, and ``max_per_address`` from one IPv4 address or
+  one IPv6 /64. When all are taken, a newcomer displaces the quietest connection of the address that holds most, if
+  that holds more than the newcomer's address would; else it is closed at once. So no one address can keep others out.
 - No exception of one connection reaches a listener, and a listener survives a process without file descriptors.
 """
 
 from __future__ import annotations
 
 import errno
-import ipaddress
-import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 import trio
@@ -25,6 +26,8 @@ import trio
 from imc.errors import Unreachable
 from imc.sip.flow import Flow
 from imc.transport.addresses import (
+    OVER_TLS,
+    WEB,
     ListenAddress,
     choose_listener,
     join_host_port,
@@ -34,12 +37,27 @@ from imc.transport.addresses import (
 )
 from imc.transport.connection import Connection, End, TcpOptions
 from imc.transport.guard import Guard
-from imc.transport.sockets import listen_tcp, tune_stream
+from imc.transport.sockets import connected, holder_of, ip_and_port, listen_tcp, tune_stream
+from imc.transport.tls import TlsContexts, TlsLayer, TlsOptions
+from imc.transport.websocket import WebSocketFramer
 
 _log = structlog.get_logger("imc.transport")
 _ACCEPTS = 64  # per wake-up
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BACK_OFF = 0.1, 2.0  # seconds: first, longest
+
+
+class _Peer(NamedTuple):
+    """Whom a connection goes to. ``name`` is what the certificate was held against, "" without TLS, or for who came."""
+
+    transport: str
+    ip: str
+    port: int
+    name: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.transport}:{join_host_port(self.ip, self.port)}"
+        return f"{place} ({self.name})" if self.name not in ("", self.ip) else place
 
 
 class _Attempt:
@@ -54,7 +72,7 @@ class _Attempt:
 
 
 class Tcp:
-    """All TCP of a daemon. Callbacks are sync; ``flow_closed`` is called once for each connection, from its task."""
+    """All connections of a daemon. Callbacks are sync; ``flow_closed`` is called once for each, from its task."""
 
     def __init__(
         self,
@@ -65,18 +83,21 @@ class Tcp:
         batch_end: Callable[[], None],
         flow_closed: Callable[[Flow], None],
         guard: Guard,
+        tls: TlsContexts | None = None,
     ) -> None:
-        """Binds. ListenError."""
+        """Binds. ``tls`` is loaded where there are listeners that need it. ListenError."""
         self._options = options
+        self._tls = tls or TlsContexts(TlsOptions())
         self._receive = receive
         self._batch_end = batch_end
         self._flow_closed = flow_closed
         self._guard = guard
         self._listeners: list[tuple[socket.socket, ListenAddress]] = []
         self._connections: dict[int, Connection] = {}
-        self._by_remote: dict[tuple[str, int], Connection] = {}
+        self._by_peer: dict[_Peer, Connection] = {}
+        self._peers: dict[int, _Peer] = {}
         self._per_address: Counter[str] = Counter()
-        self._attempts: dict[tuple[str, int], _Attempt] = {}
+        self._attempts: dict[_Peer, _Attempt] = {}
         self._next_conn = 1
         self._nursery: trio.Nursery | None = None
         self._is_stopping = False
@@ -139,15 +160,16 @@ class Tcp:
                 back_off = min(2 * back_off, longest)
 
     def _admit(self, sock: socket.socket, peer: tuple[object, ...], address: ListenAddress) -> None:
-        remote = _remote(peer)
+        remote = ip_and_port(peer)
         if self._nursery is None or not self._has_room(remote[0]):
             self.refused += 1
             sock.close()
             return
         try:
-            local_ip = _remote(sock.getsockname())[0]
+            local_ip = ip_and_port(sock.getsockname())[0]
             tune_stream(sock)
-            self._start(sock, (local_ip, address.port), remote, accepted=True)
+            tls = self._tls.server_layer(address.transport) if address.transport in OVER_TLS else None
+            self._start(sock, (local_ip, address.port), _Peer(address.transport, *remote), tls, accepted=True)
             self.accepted += 1
         except Exception:
             sock.close()
@@ -155,7 +177,7 @@ class Tcp:
 
     # spec S-NET-3
     def _has_room(self, ip: str) -> bool:
-        mine = self._per_address[_holder(ip)]
+        mine = self._per_address[holder_of(ip)]
         if mine >= self._options.max_per_address:
             return False
         if len(self._connections) < self._options.max_connections:
@@ -165,7 +187,7 @@ class Tcp:
         holder, most = self._per_address.most_common(1)[0]
         if most <= mine + 1:
             return False
-        candidates = [each for each in self._connections.values() if _holder(each.flow.remote[0]) == holder]
+        candidates = [each for each in self._connections.values() if holder_of(each.flow.remote[0]) == holder]
         quietest = min(candidates, key=lambda each: (each.is_open, each.last_heard))
         quietest.stop(End.EVICTED)
         self._forget(quietest)
@@ -173,16 +195,23 @@ class Tcp:
 
     # Serving
 
-    def _start(self, sock: socket.socket, local: tuple[str, int], remote: tuple[str, int], *, accepted: bool) -> Flow:
+    def _start(
+        self, sock: socket.socket, local: tuple[str, int], peer: _Peer, tls: TlsLayer | None, *, accepted: bool
+    ) -> Connection:
         assert self._nursery is not None
-        flow = Flow("tcp", local, remote, self._next_conn)
-        connection = Connection(sock, flow, self._options, self._nursery, self._guard, accepted=accepted)
+        options = self._options
+        flow = Flow(peer.transport, local, (peer.ip, peer.port), self._next_conn)
+        web = None
+        if peer.transport in WEB:
+            web = WebSocketFramer(options.max_message, options.websocket.allowed_origins)
+        connection = Connection(sock, flow, options, self._nursery, self._guard, accepted=accepted, tls=tls, web=web)
         self._next_conn += 1
         self._connections[flow.conn] = connection
-        self._by_remote[remote] = connection
-        self._per_address[_holder(remote[0])] += 1
+        self._by_peer[peer] = connection
+        self._peers[flow.conn] = peer
+        self._per_address[holder_of(peer.ip)] += 1
         self._nursery.start_soon(self._serve, connection)
-        return flow
+        return connection
 
     async def _serve(self, connection: Connection) -> None:
         flow = connection.flow
@@ -200,12 +229,12 @@ class Tcp:
             self._forget(connection)
             self.received += connection.received
             self.sent += connection.sent
+            self._peers.pop(flow.conn, None)
             if not is_told:
                 self._tell_closed(connection)
 
     def _tell_closed(self, connection: Connection) -> None:
-        if self._by_remote.get(connection.flow.remote) is connection:
-            del self._by_remote[connection.flow.remote]
+        self._unlist(connection)
         try:
             self._flow_closed(connection.flow)
         except Exception:
@@ -216,14 +245,19 @@ class Tcp:
         flow = connection.flow
         if self._connections.pop(flow.conn, None) is None:
             return
-        if self._by_remote.get(flow.remote) is connection:
-            del self._by_remote[flow.remote]
-        holder = _holder(flow.remote[0])
+        self._unlist(connection)
+        holder = holder_of(flow.remote[0])
         self._per_address[holder] -= 1
         if not self._per_address[holder]:
             del self._per_address[holder]
         if not self._connections:
             self._emptied.set()
+
+    def _unlist(self, connection: Connection) -> None:
+        """No request goes there any more."""
+        peer = self._peers.get(connection.flow.conn)
+        if peer is not None and self._by_peer.get(peer) is connection:
+            del self._by_peer[peer]
 
     # Sending
 
@@ -237,63 +271,86 @@ class Tcp:
         connection = self._connections.get(flow.conn)
         return connection is not None and connection.is_open
 
-    def find(self, ip: str, port: int) -> Flow | None:
-        """The flow of an open connection to this remote, accepted or opened."""
-        connection = self._by_remote.get((ip, port))
-        return connection.flow if connection is not None and connection.is_open else None
+    def find(self, ip: str, port: int, transport: str = "tcp", name: str = "") -> Flow | None:
+        """The flow of an open connection to this remote: by TCP accepted or opened, by TLS opened to this ``name``."""
+        connection = self._by_peer.get(_Peer(transport, ip, port, name))
+        return connection.flow if connection is not None and connection.is_open and connection.is_ready else None
+
+    def peer_names(self, flow: Flow) -> frozenset[str]:
+        """Who the peer of ``flow`` has shown to be by its certificate; empty without one, or where it is gone."""
+        connection = self._connections.get(flow.conn)
+        return connection.peer_names() if connection is not None else frozenset()
 
     # spec S-NET-5
-    async def open(self, ip: str, port: int, within: float, fallback: Sequence[ListenAddress] = ()) -> Flow:
-        """`find`, or connect within ``within`` seconds. Unreachable.
+    async def open(
+        self,
+        ip: str,
+        port: int,
+        within: float,
+        fallback: Sequence[ListenAddress] = (),
+        *,
+        transport: str = "tcp",
+        name: str = "",
+    ) -> Flow:
+        """`find`, or connect within ``within`` seconds, by ``transport`` (tcp, tls). Unreachable.
 
-        ``fallback`` are the listeners whose address is used where there is no TCP listener at all.
+        ``name`` is whom the certificate of a TLS server must name, by default its address. ``fallback`` are the
+        listeners whose address is used where there is none for connections.
         """
-        flow = self.find(ip, port)
+        peer = _Peer(transport, ip, port, (name or ip) if transport == "tls" else "")
+        flow = self.find(ip, port, transport, peer.name)
         if flow is not None:
             return flow
-        target = join_host_port(ip, port)
         if self._nursery is None or self._is_stopping:
-            raise Unreachable(f"tcp:{target}: not running")
-        attempt = self._attempts.get((ip, port))
+            raise Unreachable(f"{peer}: not running")
+        attempt = self._attempts.get(peer)
         if attempt is None:
             if len(self._attempts) >= self._options.max_connecting or not self._has_room(ip):
-                raise Unreachable(f"tcp:{target}: too many connections")
-            attempt = self._attempts[ip, port] = _Attempt()
-            self._nursery.start_soon(self._connect, attempt, ip, port, self.addresses or list(fallback))
+                raise Unreachable(f"{peer}: too many connections")
+            attempt = self._attempts[peer] = _Attempt()
+            # those of the same transport first: their port is where a peer could connect to
+            listeners = sorted(self.addresses, key=lambda each: each.transport != transport)
+            self._nursery.start_soon(self._connect, attempt, peer, listeners or list(fallback))
         with trio.move_on_after(within):
             await attempt.done.wait()
         if attempt.flow is None:
-            raise Unreachable(f"tcp:{target}: {attempt.why}")
+            raise Unreachable(f"{peer}: {attempt.why}")
         return attempt.flow
 
-    async def _connect(self, attempt: _Attempt, ip: str, port: int, listeners: list[ListenAddress]) -> None:
+    async def _connect(self, attempt: _Attempt, peer: _Peer, listeners: list[ListenAddress]) -> None:
         sock: socket.socket | None = None
         try:
-            listener = choose_listener(listeners, ip, source_for(ip, port))
+            tls = self._tls.client_layer(peer.name) if peer.transport == "tls" else None
+            listener = choose_listener(listeners, peer.ip, source_for(peer.ip, peer.port))
             if listener is None:
                 attempt.why = "no listener could reach it"
                 return
-            sock = socket.socket(socket_family(ip), socket.SOCK_STREAM)
+            sock = socket.socket(socket_family(peer.ip), socket.SOCK_STREAM)
             tune_stream(sock)
             if not listener.is_wildcard:  # who knows us by our address shall see it
                 sock.bind(socket_address(listener.ip, 0))
             with trio.fail_after(self._options.connect_timeout):
-                await _connected(sock, ip, port)
-            local_ip, own_port = _remote(sock.getsockname())
+                await connected(sock, peer.ip, peer.port)
+            local_ip, own_port = ip_and_port(sock.getsockname())
             # The listener's port is where a peer could connect to: it goes into Via and Contact (RFC 3261 §18.1.1).
-            local = local_ip, listener.port if listener.transport == "tcp" else own_port
-            attempt.flow = self._start(sock, local, (ip, port), accepted=False)
-            self.opened += 1
+            local = local_ip, listener.port if listener.transport == peer.transport else own_port
+            connection = self._start(sock, local, peer, tls, accepted=False)
             sock = None
-        except OSError as error:
-            attempt.why = error.strerror or str(error)
+            await connection.wait_ready()  # its own deadline ends it
+            if connection.is_open:
+                attempt.flow = connection.flow
+                self.opened += 1
+            else:
+                attempt.why = connection.why or "the connection was closed"
+        except (OSError, Unreachable) as error:
+            attempt.why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         except trio.TooSlowError:
             attempt.why = "timed out"
         finally:
             if sock is not None:
                 trio.lowlevel.notify_closing(sock)
                 sock.close()
-            del self._attempts[ip, port]
+            del self._attempts[peer]
             attempt.done.set()
 
     # Ending
@@ -329,28 +386,3 @@ class Tcp:
             "tcp_sent": self.sent + sum(each.sent for each in live),
             **{f"tcp_ended_{end.value}": self.ends[end] for end in End},
         }
-
-
-async def _connected(sock: socket.socket, ip: str, port: int) -> None:
-    code = sock.connect_ex(socket_address(ip, port))
-    if code == errno.EINPROGRESS:
-        await trio.lowlevel.wait_writable(sock)
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    else:
-        await trio.lowlevel.checkpoint()
-    if code:
-        raise OSError(code, os.strerror(code))
-
-
-def _remote(address: tuple[object, ...]) -> tuple[str, int]:
-    """(ip, port) of what ``accept`` and ``getsockname`` give; the scope stays where the IP means nothing without."""
-    ip, port = str(address[0]), int(str(address[1]))
-    return (f"{ip}%{address[3]}" if len(address) == 4 and address[3] else ip), port
-
-
-def _holder(ip: str) -> str:
-    """What counts as one address: an IPv6 customer has a /64 at the least."""
-    if ":" not in ip:
-        return ip
-    packed = ipaddress.IPv6Address(ip.partition("%")[0]).packed
-    return packed[:8].hex()

@@ -23,6 +23,7 @@ import trio
 from imc.errors import Unreachable
 from imc.sip.flow import Flow
 from imc.transport.addresses import (
+    OVER_TLS,
     ListenAddress,
     canonical_ip,
     choose_listener,
@@ -35,6 +36,7 @@ from imc.transport.connection import TcpOptions
 from imc.transport.guard import Guard
 from imc.transport.sockets import raise_file_limit
 from imc.transport.tcp import Tcp
+from imc.transport.tls import TlsContexts, TlsOptions
 from imc.transport.udp import UdpListener, UdpOptions, none_taken
 
 _log = structlog.get_logger("imc.transport")
@@ -46,12 +48,16 @@ _OTHER_FILES = 256  # database, logs, management: files that are no SIP connecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportOptions:
-    """``advertise`` is HOST or HOST:PORT (`parse_advertise`); without a port it is the listener's."""
+    """``advertise`` is HOST or HOST:PORT (`parse_advertise`); the port counts for UDP and TCP.
+
+    Without a port it is the listener's, and so it is for TLS and WebSocket always.
+    """
 
     listen: tuple[ListenAddress, ...]
     advertise: str | None = None
     udp: UdpOptions = field(default_factory=UdpOptions)
     tcp: TcpOptions = field(default_factory=TcpOptions)
+    tls: TlsOptions = field(default_factory=TlsOptions)
 
 
 class _Route(NamedTuple):
@@ -85,14 +91,17 @@ class Transports:
         self._udp: list[UdpListener] = []
         self._udp_by_local: dict[tuple[str, int], UdpListener] = {}
         self._tcp: Tcp | None = None
+        self._tls = TlsContexts(options.tls)
         self._routes: dict[str, _Route] = {}
-        self._sent_by: dict[tuple[str, int], str] = {}
+        self._sent_by: dict[tuple[str, tuple[str, int]], str] = {}
 
     # Life
 
     def bind(self) -> tuple[ListenAddress, ...]:
         """Bind all listeners, or none. Returns their addresses, ports as the kernel gave them. ListenError."""
         if self._tcp is None:
+            if any(address.transport in OVER_TLS for address in self._options.listen):
+                self.reload_tls(self._options.tls)
             try:
                 for address in self._options.listen:
                     if address.transport == "udp":
@@ -107,6 +116,10 @@ class Transports:
             for address in self._tcp.addresses:
                 _log.info("listening", address=str(address))
         return self.addresses
+
+    def reload_tls(self, options: TlsOptions) -> None:
+        """Read the files anew; what is connected stays. ListenError, and nothing changes, where one cannot be used."""
+        self._tls.load(options)
 
     def _listen_udp(self, address: ListenAddress) -> UdpListener:
         return UdpListener(
@@ -126,12 +139,13 @@ class Transports:
             _log.warning("fewer connections than set: limit of open files", set=options.max_connections, now=spare)
             options = replace(options, max_connections=max(spare, 0))
         return Tcp(
-            [address for address in self._options.listen if address.transport == "tcp"],
+            [address for address in self._options.listen if address.transport != "udp"],
             options,
             receive=self._receive,
             batch_end=self._batch_end,
             flow_closed=self._flow_closed,
             guard=self._guard,
+            tls=self._tls,
         )
 
     async def run(self, *, task_status: trio.TaskStatus[tuple[ListenAddress, ...]] = trio.TASK_STATUS_IGNORED) -> None:
@@ -168,7 +182,7 @@ class Transports:
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
-        """What is bound: UDP listeners, then TCP's."""
+        """What is bound: UDP listeners, then those of streams."""
         return (*(listener.address for listener in self._udp), *(self._tcp.addresses if self._tcp else ()))
 
     @property
@@ -255,30 +269,41 @@ class Transports:
         """The flow of an open connection to this remote, whoever opened it."""
         return self._tcp.find(ip, port) if self._tcp is not None and transport == "tcp" else None
 
-    async def open_stream(self, transport: str, ip: str, port: int, within: float) -> Flow:
-        """`find_stream`, or a new connection within ``within`` seconds. ``ip`` is canonical. Unreachable."""
-        if transport != "tcp" or self._tcp is None:
-            raise Unreachable(f"{transport}:{join_host_port(ip, port)}: transport not supported")
-        return await self._tcp.open(ip, port, within, [listener.address for listener in self._udp])
+    async def open_stream(self, transport: str, ip: str, port: int, within: float, name: str = "") -> Flow:
+        """An open connection by tcp or tls, or a new one within ``within`` seconds. ``ip`` is canonical. Unreachable.
+
+        ``name`` is the SIP domain, or host, that the certificate of a TLS server must name; "" is its address.
+        """
+        # spec S-WS-6
+        if transport not in ("tcp", "tls") or self._tcp is None:
+            raise Unreachable(f"{transport}:{join_host_port(ip, port)}: only clients open such connections")
+        fallback = [listener.address for listener in self._udp]
+        return await self._tcp.open(ip, port, within, fallback, transport=transport, name=name)
+
+    def peer_names(self, flow: Flow) -> frozenset[str]:
+        """Who the peer of ``flow`` has shown to be, by a certificate that was verified."""
+        return self._tcp.peer_names(flow) if self._tcp is not None and flow.transport == "tls" else frozenset()
 
     # spec S-NET-7
     def sent_by(self, flow: Flow) -> str:
         """``host:port`` for Via (sent-by, RFC 3261 §18.1.1) and Contact of what goes out on ``flow``."""
-        text = self._sent_by.get(flow.local)
+        key = flow[:2]
+        text = self._sent_by.get(key)
         if text is None:
             if len(self._sent_by) >= _MAX_LOCALS:
                 self._sent_by.clear()
-            text = self._sent_by[flow.local] = join_host_port(*self._advertised(*flow.local))
+            text = self._sent_by[key] = join_host_port(*self._advertised(*key))
         return text
 
-    def _advertised(self, ip: str, port: int) -> tuple[str, int]:
+    def _advertised(self, transport: str, local: tuple[str, int]) -> tuple[str, int]:
+        ip, port = local
         ip = ip.partition("%")[0]  # a scope means something on this machine only
         if self._advertise is None:
             return ip, port
         host, own_port = self._advertise
         if canonical_ip(host) is not None and ip_family(host) != ip_family(ip):
             return ip, port
-        return host, own_port or port
+        return host, own_port if own_port and transport in ("udp", "tcp") else port
 
     def statistics(self) -> dict[str, int]:
         """Counts since `bind`, and what is open or queued now."""

@@ -30,6 +30,7 @@ from functools import lru_cache
 import trio
 
 from imc.sip.flow import Flow
+from imc.transport import stun
 from imc.transport.addresses import ListenAddress, ip_family, socket_address
 from imc.transport.guard import Guard
 from imc.transport.mmsg import BATCH, Batches, Target
@@ -151,9 +152,19 @@ class UdpListener:
             if len(data[index]) <= _KEEP_ALIVE:
                 self.keep_alives += 1
                 continue
+            is_stun = stun.is_stun(data[index])
             key = address, info = self._sources[index] if batches is None else batches.source(index)
             flow = self._flows.get(key) or self._remember(key, address, _local_ip(info) or self.address.ip)
-            self._left.append((data[index], flow))
+            if is_stun:
+                self._answer_stun(data[index], flow)
+            else:
+                self._left.append((data[index], flow))
+
+    def _answer_stun(self, data: bytes, flow: Flow) -> None:
+        """A keep-alive of another kind."""
+        self.keep_alives += 1
+        if (answer := stun.answer(data, flow.remote)) is not None:
+            self.send(flow, answer)
 
     def _read_many(self, batches: Batches) -> list[bytes]:
         for _ in range(BATCH):

@@ -67,13 +67,15 @@ def test_a_table_is_nobody_elses() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["127.0.0.1", "sips:a.example.com", "sip:a.example.com;transport=tls", "tel:1", "sip:"]
+    "value", ["127.0.0.1", "sips:a.example.com;transport=udp", "sip:a.example.com;transport=ws", "tel:1", "sip:"]
 )
-def test_an_outbound_proxy_is_a_sip_uri_without_tls(value: str) -> None:
+def test_an_outbound_proxy_is_a_sip_uri(value: str) -> None:
     assert wrong(imc={"outbound_proxy": value})
 
 
-@pytest.mark.parametrize("value", ["sip:127.0.0.1:5090", "sip:proxy.example.com;transport=tcp;lr", "sip:[::1]"])
+@pytest.mark.parametrize(
+    "value", ["sip:127.0.0.1:5090", "sips:a.example.com", "sip:proxy.example.com;transport=tcp;lr", "sip:[::1]"]
+)
 def test_outbound_proxies(value: str) -> None:
     assert settings(imc={"outbound_proxy": value}).imc.outbound_proxy == value
 
@@ -147,7 +149,7 @@ def test_mode_none_is_for_loopback_or_those_who_say_so() -> None:
 
 
 def test_mode_trusted_needs_somebody_to_trust() -> None:
-    assert wrong(auth={"mode": "trusted"}) == "trusted needs at least one of trusted_peers"
+    assert wrong(auth={"mode": "trusted"}) == "trusted needs at least one of trusted_peers or trusted_certificates"
 
 
 @pytest.mark.parametrize(
@@ -213,3 +215,43 @@ def test_settings_are_frozen() -> None:
 )
 def test_a_password_is_masked(url: str, shown: str) -> None:
     assert mask_password(url) == shown
+
+
+# -- TLS and WebSocket ----
+
+OVER_TLS = {"listen": ["tls:127.0.0.1", "wss:127.0.0.1:8443"]}
+PEM = {"certificate": "server.pem"}
+
+
+@pytest.mark.parametrize(
+    ("tables", "why"),
+    [
+        ({"sip": OVER_TLS}, "tls:127.0.0.1:5061, wss:127.0.0.1:8443 needs one"),
+        ({"tls": {"key": "k.pem"}}, "is of no use without certificate"),
+        ({"tls": {**PEM, "client_certificates": "optional"}}, "needs ca: the authorities that vouch for clients"),
+        ({"auth": {"trusted_certificates": ["a.example"]}}, 'needs [tls] client_certificates = "optional"'),
+        ({"websocket": {"allowed_origins": ["chat.example.com"]}}, "'chat.example.com' is not an origin"),
+        ({"websocket": {"allowed_origins": ["https://chat.example.com/"]}}, "is not an origin"),
+        ({"auth": {"trusted_certificates": ["*.example.com"]}}, "not a host: '*.example.com'"),
+    ],
+)
+def test_what_does_not_fit_together(tables: dict[str, Any], why: str) -> None:
+    assert why in wrong(**tables)
+
+
+def test_tls_and_origins_that_do() -> None:
+    made = settings(
+        sip=OVER_TLS,
+        tls={**PEM, "ca": "ca.pem", "client_certificates": "optional"},
+        auth={"mode": "trusted", "trusted_certificates": ["Proxy.Example.com", "192.0.2.1"]},
+        websocket={"allowed_origins": ["https://Chat.example.com", "http://localhost:8000", "*"]},
+    )
+    assert made.auth.trusted_certificates == ("proxy.example.com", "192.0.2.1")
+    assert made.auth.has_peers
+    assert made.websocket.allowed_origins == ("https://chat.example.com", "http://localhost:8000", "*")
+    assert made.sip.listen == ("tls:127.0.0.1:5061", "wss:127.0.0.1:8443")
+
+
+def test_who_trusts_a_certificate_may_listen_to_the_world() -> None:
+    tls = {**PEM, "ca": "ca.pem", "client_certificates": "optional"}
+    settings(sip=OPEN, tls=tls, auth={"trusted_certificates": ["p.example"]}).check_exposure(has_accounts=False)

@@ -24,6 +24,7 @@ class FakeTarget(NamedTuple):
     transport: str
     ip: str
     port: int
+    name: str = ""
 
 
 @dataclass
@@ -86,7 +87,7 @@ class FakeCarrier:
     def datagram_flow(self, ip: str, port: int) -> Flow | None:
         return Flow("udp", LOCAL, (ip, port))
 
-    async def open_stream(self, transport: str, ip: str, port: int) -> Flow:
+    async def open_stream(self, transport: str, ip: str, port: int, name: str) -> Flow:
         if (ip, port) in self.refusing:
             raise Unreachable(f"{ip}:{port} refused")
         self.streams += 1

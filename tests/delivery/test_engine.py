@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
 import trio
@@ -602,3 +603,86 @@ async def test_a_lane_that_waits_for_the_window_and_loses_its_contact_goes_to_th
     bench.engine.submit(job("j2", message(b"hi", moved, users[0])))
     await bench.run()
     assert len(bench.stack.open) == 2
+
+
+# -- flows of one instance (RFC 5626) ----
+
+
+def flow_of(number: int) -> Flow:
+    return Flow("tls", ("127.0.0.1", 5061), ("198.51.100.7", 40000 + number), number)
+
+
+def phone(*numbers: int, name: str = "phone") -> Contact:
+    """One instance with these flows, the first to be tried first."""
+    first, *rest = (
+        Contact("sip:alice@10.0.0.2", next_hop=f"flow:{number}", flow=flow_of(number), key=name) for number in numbers
+    )
+    return replace(first, others=tuple(rest))
+
+
+async def test_one_flow_of_an_instance_is_tried_at_a_time() -> None:
+    # spec S-OUT-4
+    bench = Bench()
+    bench.register(ALICE, phone(3, 2, 1))
+    bench.engine.submit(job("a", message(b"one", ALICE)))
+    await bench.run()
+    assert [sent.flow for sent in bench.stack.started] == [flow_of(3)]
+    bench.time_out(bench.stack.started[0])
+    await bench.run()
+    bench.answer(bench.stack.started[1], 430)
+    await bench.run()
+    assert [sent.flow for sent in bench.stack.started] == [flow_of(3), flow_of(2), flow_of(1)]
+    bench.answer(bench.stack.started[2], 200)
+    bench.engine.submit(job("b", message(b"two", ALICE)))
+    await bench.run()
+    assert bench.stack.started[3].flow == flow_of(1)  # the way that served
+    assert bench.settled == [("message", ALICE, 200)]
+
+
+async def test_an_answer_of_the_phone_itself_is_not_asked_again_elsewhere() -> None:
+    # spec S-OUT-4
+    bench = Bench()
+    bench.register(ALICE, phone(2, 1))
+    bench.engine.submit(job("a", message(b"one", ALICE)))
+    await bench.run()
+    bench.answer(bench.stack.started[0], 486)
+    await bench.run()
+    assert (len(bench.stack.started), bench.settled) == (1, [("message", ALICE, 486)])
+
+
+async def test_a_flow_that_ends_hands_on_at_once_in_order() -> None:
+    # spec S-OUT-4
+    bench = Bench()
+    bench.register(ALICE, phone(2, 1))
+    bench.engine.submit(job("a", message(b"one", ALICE)))
+    bench.engine.submit(job("b", message(b"two", ALICE)))
+    await bench.run()
+    lost = bench.stack.started[0]
+    bench.carrier.closed.add(flow_of(2))
+    bench.stack.open.pop(lost.branch)
+    bench.engine.flow_closed(flow_of(2))  # as `imc.loop.Loop.flow_closed` does, in this order
+    bench.engine.on_flow_failed(lost.token)
+    bench.register(ALICE, phone(1))
+    await bench.run()
+    assert [(sent.flow, sent.body[-3:]) for sent in bench.stack.started[1:]] == [(flow_of(1), b"one")]
+    bench.answer(bench.stack.started[1], 200)
+    await bench.run()
+    assert [(sent.flow, sent.body[-3:]) for sent in bench.stack.started[2:]] == [(flow_of(1), b"two")]
+
+
+async def test_a_browser_that_is_gone_leaves_it_to_the_other_contact() -> None:
+    # spec S-OUT-4
+    bench = Bench()
+    bench.register(ALICE, phone(2, name="browser"), contact("desk", q=500))
+    bench.engine.submit(job("a", message(b"one", ALICE)))
+    await bench.run()
+    (lost,) = bench.stack.started
+    bench.carrier.closed.add(flow_of(2))
+    bench.stack.open.pop(lost.branch)
+    bench.engine.flow_closed(flow_of(2))
+    bench.engine.on_flow_failed(lost.token)
+    bench.register(ALICE, contact("desk", q=500))
+    await bench.run()
+    assert bench.stack.started[-1].request_uri == "sip:desk@127.0.0.1:5070"
+    bench.answer(bench.stack.started[-1], 200)
+    assert (len(bench.stack.started), bench.settled) == (2, [("message", ALICE, 200)])

@@ -30,7 +30,7 @@ module_app menu.so
 """
 _ACCOUNT = (
     "<sip:{user}@{domain};transport={transport}>;auth_user={login};auth_pass={password};"
-    'outbound="{server}";regint=300\n'
+    'outbound="{server}";regint=300{more}\n'
 )
 
 
@@ -40,9 +40,19 @@ class Baresip(UserAgent):
     @classmethod
     @asynccontextmanager
     async def running(
-        cls, folder: Path, account: Account, room: str, *, name: str = "", port: int = 0, is_traced: bool = False
+        cls,
+        folder: Path,
+        account: Account,
+        room: str,
+        *,
+        name: str = "",
+        port: int = 0,
+        is_traced: bool = False,
+        second: str = "",
     ) -> AsyncIterator[Baresip]:
         """``port`` is where it listens, over UDP and over TCP; with 0 they differ.
+
+        With ``second``, the URI of a server, it registers there as well, by a flow of its own (RFC 5626).
 
         With ``is_traced`` it prints all SIP that it sends and receives.
         """
@@ -50,7 +60,12 @@ class Baresip(UserAgent):
         if _MODULES is None:
             pytest.skip("baresip has no modules")
         home, env = home_of(folder, name or f"baresip-{account.user}")
-        (home / "config").write_text(_CONFIG.format(listen=f"127.0.0.1:{port}", modules=_MODULES))
+        config = _CONFIG.format(listen=f"127.0.0.1:{port}", modules=_MODULES)
+        if account.ca is not None:
+            config += f"sip_cafile {account.ca}\n"
+        if second:  # an instance needs a name
+            config = config.replace("module stdio.so", "module_tmp uuid.so\nmodule stdio.so")
+        (home / "config").write_text(config)
         (home / "accounts").write_text(
             _ACCOUNT.format(
                 user=account.user,
@@ -59,6 +74,7 @@ class Baresip(UserAgent):
                 login=account.login or account.user,
                 password=account.password,
                 server=account.server_uri,
+                more=f';outbound2="{second}";sipnat=outbound' if second else "",
             )
         )
         (home / "contacts").write_text(f'"Room" <{room}>\n')
@@ -72,6 +88,10 @@ class Baresip(UserAgent):
 
     async def wait_refused(self, status: int) -> None:
         await self.program.wait_output(rf"{self.account.user}@{self.account.domain}: [^\n]*{status} ")
+
+    async def wait_no_tls(self) -> None:
+        """The server's certificate was not believed."""
+        await self.program.wait_output(rf"{self.account.user}@{self.account.domain}: [^\n]*(?:rotocol error|TLS|ertif)")
 
     async def wait_status(self, status: int) -> None:
         """The final status of a text that was refused."""

@@ -20,7 +20,10 @@ _CONFIG = """\
 [sip]
 sip_port={udp_port}
 sip_tcp_port={tcp_port}
-sip_tls_port=0
+sip_tls_port={tls_port}
+root_ca={ca}
+verify_server_certs=1
+verify_server_cn=1
 default_proxy=0
 
 [net]
@@ -55,16 +58,21 @@ class Linphone(UserAgent):
         binary = need("linphonec")
         home, env = home_of(folder, name or f"linphone-{account.user}")
         config = home / "linphonerc"
+        server = account.server_uri
+        if account.transport == "tls":  # its TLS library reads no IP addresses in certificates
+            server = server.replace("127.0.0.1", "localhost")
         config.write_text(
             _CONFIG.format(
                 home=home,
                 udp_port=-1,
                 tcp_port=-1 if takes_tcp else 0,
+                tls_port=-1 if account.transport == "tls" else 0,
+                ca=account.ca or "",
                 user=account.user,
                 domain=account.domain,
                 login=account.login or account.user,
                 password=account.password,
-                server=account.server_uri,
+                server=server,
             )
         )
         command = [binary, "-c", str(config), "-d", "5"]
@@ -77,6 +85,10 @@ class Linphone(UserAgent):
     async def wait_refused(self, status: int) -> None:
         assert status == 401
         await self.program.wait_output(rf"^Password for {self.account.user} on {self.account.domain}: ")
+
+    async def wait_no_tls(self) -> None:
+        """The server's certificate was not believed."""
+        await self.program.wait_output(r"SSL handshake failed|[Cc]ertificate (?:verification|is not)|not trusted")
 
     async def wait_status(self, status: int) -> None:
         await self.program.wait_output(rf"^SIP/2\.0 {status} [^\n]*\n(?:[^\n]+\n)*CSeq: \d+ MESSAGE$")

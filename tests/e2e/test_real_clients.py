@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.e2e.linphone import Linphone
 from tests.e2e.program import free_port, need
 from tests.e2e.sipsak import sipsak_message, sipsak_register, sipsak_usrloc
 from tests.e2e.user_agent import Account, meet, registered, talk
+from tests.transport.secure import Authority
 
 DOMAIN = "example.com"
 PASSWORDS = {"alice": "wonderland", "bob": "b0b-s3cret", "mallory": "guess"}
@@ -27,7 +29,9 @@ CONFIG = """
 domains = ["example.com", "127.0.0.1"]
 manager_uri = "sip:chat-manager@example.com"
 [sip]
-listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]
+listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "tls:127.0.0.1:0"]
+[tls]
+certificate = "{certificate}"
 [auth]
 mode = "digest"
 [manage]
@@ -40,10 +44,16 @@ _rooms = count(1)
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Daemon]:
     """`imc serve`, with accounts made by `imc user add`."""
+    config = CONFIG.format(certificate=authority.issue("127.0.0.1", "localhost", DOMAIN))
     users = {f"sip:{user}@{DOMAIN}": password for user, password in PASSWORDS.items()}
-    with running(tmp_path_factory.mktemp("imc"), CONFIG, {**users, "sip:alice@127.0.0.1": "numeric"}) as found:
+    with running(tmp_path_factory.mktemp("imc"), config, {**users, "sip:alice@127.0.0.1": "numeric"}) as found:
         yield found
 
 
@@ -53,7 +63,7 @@ def room() -> str:
 
 
 @pytest.fixture
-async def account(daemon: Daemon) -> Callable[..., Account]:
+async def account(daemon: Daemon, authority: Authority) -> Callable[..., Account]:
     """Accounts by user part; whatever was registered in the test before is not any more."""
 
     def of(user: str, transport: str = "udp", *, password: str | None = None, login: str = "") -> Account:
@@ -64,6 +74,7 @@ async def account(daemon: Daemon) -> Callable[..., Account]:
             server=daemon.address(transport),
             transport=transport,
             login=login,
+            ca=authority.path if transport == "tls" else None,
         )
 
     need("sipsak")
@@ -81,6 +92,9 @@ async def account(daemon: Daemon) -> Callable[..., Account]:
         (Linphone, "tcp", Baresip, "udp"),
         (Baresip, "udp", Baresip, "udp"),
         (Linphone, "udp", Linphone, "udp"),
+        (Baresip, "tls", Linphone, "tls"),
+        (Linphone, "tls", Baresip, "tls"),
+        (Baresip, "udp", Baresip, "tls"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__.lower(),
 )
@@ -99,6 +113,37 @@ async def test_they_meet_in_a_private_room(
         await meet(first, second)
         await first.quit()
         await second.quit()
+
+
+async def test_a_phone_with_two_flows_shows_each_message_once(
+    tmp_path: Path, daemon: Daemon, account: Callable[..., Account], room: str
+) -> None:
+    """RFC 5626 as baresip has it: one contact by TCP, one by TLS, of one instance; and one copy."""
+    # spec S-OUT-2
+    # spec S-OUT-4
+    second = account("bob", "tls")
+    phone = Baresip.running(
+        tmp_path, replace(account("bob", "tcp"), ca=second.ca), room, second=second.server_uri, is_traced=True
+    )
+    async with registered(Baresip.running(tmp_path, account("alice"), room), phone) as (alice, bob):
+        await bob.program.wait_output(r"reg-id=2[^\n]*\n")
+        await meet(alice, bob)
+        found = bob.program.output
+        assert re.search(r"^Require: outbound\r?$", found, re.MULTILINE)
+        blocks = re.findall(r"^MESSAGE (?:[^\n]+\n)+", found, re.MULTILINE)
+        incoming = [block for block in blocks if "\nIMC-Event: " in block]
+        calls = re.findall(r"\nCall-ID: (\S+)", "".join(incoming))
+        assert len(calls) == len(incoming) == len(set(calls)) > 1
+
+
+@pytest.mark.parametrize("program", [Baresip, Linphone])
+async def test_a_server_of_an_unknown_authority_is_not_talked_to(
+    tmp_path: Path, account: Callable[..., Account], room: str, program: type[Baresip | Linphone]
+) -> None:
+    """So they do verify: the certificates above are not just taken."""
+    stranger = Authority(tmp_path)
+    async with program.running(tmp_path, replace(account("alice", "tls"), ca=stranger.path), room) as agent:
+        await agent.wait_no_tls()
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

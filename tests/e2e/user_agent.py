@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.e2e.program import WITHIN, Program
 
@@ -15,7 +16,8 @@ from tests.e2e.program import WITHIN, Program
 class Account:
     """A user's account. ``server`` is where REGISTER and all requests go, over ``transport``.
 
-    ``login`` is the user name in the credentials, where it is not that of the address.
+    ``login`` is the user name in the credentials, where it is not that of the address; ``ca`` the file of the authority
+    that is believed over TLS.
     """
 
     user: str
@@ -24,6 +26,7 @@ class Account:
     server: tuple[str, int]
     transport: str = "udp"
     login: str = ""
+    ca: Path | None = None
 
     @property
     def address(self) -> str:

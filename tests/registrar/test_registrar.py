@@ -34,11 +34,11 @@ class Desk:
         if outcome.status != 200:
             assert not outcome.is_change
         elif outcome.is_change:
-            rows = {binding.contact: binding for binding in before}
-            for contact in outcome.deletes:
-                del rows[contact]
-            rows |= {binding.contact: binding for binding in outcome.puts}
-            assert rows == {binding.contact: binding for binding in outcome.bindings_after}
+            rows = {binding.key: binding for binding in before}
+            for key in outcome.deletes:
+                del rows[key]
+            rows |= {binding.key: binding for binding in outcome.puts}
+            assert rows == {binding.key: binding for binding in outcome.bindings_after}
             self.bindings.apply(aor, outcome.bindings_after)
         else:
             assert outcome.bindings_after == before
@@ -366,7 +366,8 @@ def test_domains_can_change() -> None:
     [
         ("<tel:+1234>", 400, "Unsupported Contact Scheme"),
         ("<mailto:alice@example.com>", 400, "Unsupported Contact Scheme"),
-        ("<sips:alice@198.51.100.7>", 400, "Unsupported Contact Scheme"),
+        ("<sips:alice@198.51.100.7>", 400, "Bad Request"),  # not over TLS
+        ("<sip:alice@198.51.100.7;transport=ws>", 400, "Bad Request"),  # not over WebSocket
         (f"<sip:{'a' * 520}@198.51.100.7>", 400, "Bad Request"),
         ("<sip:alice@>", 400, None),
         ("alice", 400, None),
@@ -397,8 +398,8 @@ def test_other_ports_of_our_host_are_other_programs() -> None:
 
 
 def test_schemes_are_a_setting() -> None:
-    desk = Desk(contact_schemes=frozenset({"sip", "sips"}))
-    assert desk.ask(register("<sips:alice@198.51.100.7>")).status == 200
+    desk = Desk(contact_schemes=frozenset({"sip"}))
+    assert desk.ask(register("<sips:alice@198.51.100.7>")).reason == "Unsupported Contact Scheme"
 
 
 # -- bounds ----

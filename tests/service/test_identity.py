@@ -184,12 +184,14 @@ def test_algorithms_are_offered_in_the_configured_order() -> None:
         ("baresip v3.9.0", ["MD5"]),
         ("baresip v3.12.1 (x86_64/Linux)", ["MD5", "SHA-256"]),
         ("baresip v4.2.0 (arm64/Linux)", ["MD5", "SHA-256"]),
+        ("JsSIP 3.13.8", ["MD5"]),
+        ("Chat 1.0 (JsSIP)", ["MD5"]),
         ("Twinkle/1.10.2", ["MD5"]),
         ("Twinkle/1.9.0", ["MD5"]),
         ("Twinkle/1.10.3", list(DEFAULT_ALGORITHMS)),
         ("Twinkle/1.11.0", list(DEFAULT_ALGORITHMS)),
         ("Linphonec/5.1.65", list(DEFAULT_ALGORITHMS)),
-        ("JsSIP 3.10.1 baresip v1", list(DEFAULT_ALGORITHMS)),
+        ("SIP.js/0.21 baresip v1", list(DEFAULT_ALGORITHMS)),
     ],
 )
 def test_clients_that_fail_at_what_they_do_not_know_are_not_shown_it(agent: str, offered: list[str]) -> None:

@@ -152,7 +152,7 @@ def test_options_are_answered_with_what_there_is() -> None:
         b"Accept: text/plain, message/cpim\r\n"
         b"Accept-Encoding: identity\r\n"
         b"Accept-Language: en\r\n"
-        b"Supported: path\r\n"
+        b"Supported: path, outbound\r\n"
         b"Content-Length: 0\r\n\r\n"
     )
 

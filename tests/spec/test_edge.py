@@ -127,7 +127,13 @@ async def test_who_is_not_there_and_who_are_too_many(tmp_path: Path, monkeypatch
 def location(outbound_proxy: str | None = None, *bindings: Binding) -> Location:
     table = Bindings()
     table.load(bindings, 0.0)
-    return Location(table, domains=lambda: ("example.com",), outbound_proxy=outbound_proxy, wall=lambda: 0.0)
+    return Location(
+        table,
+        domains=lambda: ("example.com",),
+        outbound_proxy=outbound_proxy,
+        wall=lambda: 0.0,
+        is_open=lambda _flow: True,
+    )
 
 
 def bound(contact: str) -> Binding:

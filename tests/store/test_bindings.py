@@ -51,6 +51,20 @@ def test_deleting_one_all_and_the_expired(store: Store) -> None:
     assert set(load(store)) == {("alice", b.contact)}
 
 
+def test_flows_of_one_contact_are_told_apart(store: Store) -> None:
+    # spec S-OUT-2
+    flow = Flow("udp", ("192.0.2.9", 5060), ("198.51.100.7", 40000))
+    one, two, other = (
+        binding(ALICE, "sip:a@10.0.0.1", instance=f"<urn:uuid:{name} x>", reg_id=number, flow=flow)
+        for name, number in (("1", 1), ("1", 2), ("2", 1))
+    )
+    plain = binding(ALICE, "sip:a@10.0.0.1")
+    store.commit([PutBinding(each) for each in (one, two, other, plain)])
+    assert sorted(store.load_bindings(), key=lambda each: each.key) == [plain, one, other, two]
+    store.commit([DeleteBinding(ALICE, one.key), DeleteBinding(ALICE, plain.key)])
+    assert sorted(store.load_bindings(), key=lambda each: each.key) == [other, two]
+
+
 def test_contacts_are_told_apart_exactly(store: Store) -> None:
     contacts = ["sip:A@h", "sip:a@h", "sip:a@h;x='1'", "sip:%25@h", "sip:a_@h", "sip:" + "c" * 508]
     store.commit([PutBinding(binding(ALICE, contact)) for contact in contacts])

@@ -66,9 +66,8 @@ async def test_the_caller_may_override_the_transport() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("sips:bob@192.0.2.1", "tls not supported yet"),
-        ("sips:bob@example.com", "tls not supported yet"),
-        ("sip:bob@192.0.2.1;transport=tls", "tls not supported yet"),
+        ("sips:bob@192.0.2.1;transport=ws", "a sips URI cannot be served over ws"),
+        ("sip:bob@192.0.2.1;transport=ws", "reached by the connection that it opened"),
         ("sip:bob@192.0.2.1;transport=sctp", "transport sctp not supported"),
         ("sip:bob@0.0.0.0", "no address"),
         ("sip:bob@[::]:5060", "no address"),
@@ -80,10 +79,9 @@ async def test_unreachable_without_dns(text: str, why: str) -> None:
 
 
 async def test_sips_goes_over_tls_only() -> None:
-    """What TLS will need, with a transport that no socket has yet."""
     # spec S-DNS-2
-    resolver = Resolver(ResolverOptions(transports=("udp", "tcp", "tls")))
-    tls = Target("tls", "192.0.2.1", 5061)
+    resolver = Resolver(ResolverOptions())
+    tls = Target("tls", "192.0.2.1", 5061, "192.0.2.1")
     assert await resolver.resolve(uri("sips:bob@192.0.2.1")) == (tls,)
     assert await resolver.resolve(uri("sips:bob@192.0.2.1;transport=tcp")) == (tls,)
     with pytest.raises(Unreachable, match="cannot be served over udp"):
@@ -95,7 +93,7 @@ async def test_sips_takes_only_secure_records(server: DnsServer) -> None:
     server.add("_sips._tcp.example.com", "SRV", "0 0 5071 a.example.com.")
     server.add("a.example.com", "A", "192.0.2.1")
     resolver = resolver_for(server, transports=("udp", "tcp", "tls"))
-    assert await resolver.resolve(uri("sips:bob@example.com")) == (Target("tls", "192.0.2.1", 5071),)
+    assert await resolver.resolve(uri("sips:bob@example.com")) == (Target("tls", "192.0.2.1", 5071, "example.com"),)
 
 
 NAPTRS = (
@@ -210,8 +208,8 @@ async def test_denied_over_udp_served_over_tcp(server: DnsServer) -> None:
 
 async def test_only_tls_in_naptr_says_so_if_nothing_else_is_there(server: DnsServer) -> None:
     server.add("example.com", "NAPTR", '10 10 "s" "SIPS+D2T" "" _sips._tcp.example.com.')
-    with pytest.raises(Unreachable, match=r"example\.com: tls not supported yet"):
-        await resolver_for(server).resolve(uri("sip:bob@example.com"))
+    with pytest.raises(Unreachable, match=r"example\.com: transport tls not supported"):
+        await resolver_for(server, transports=("udp", "tcp")).resolve(uri("sip:bob@example.com"))
 
 
 async def test_no_such_name(server: DnsServer) -> None:

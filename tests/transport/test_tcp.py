@@ -74,6 +74,10 @@ def has_connections(tcp: Tcp, count: int) -> bool:
     return tcp.connections == count
 
 
+def _of(tcp: Tcp, peer: TcpPeer) -> Connection:
+    return next(each for each in tcp._connections.values() if each.flow.remote == peer.address)
+
+
 def only(tcp: Tcp) -> Connection:
     (connection,) = tcp._connections.values()
     return connection
@@ -450,7 +454,7 @@ async def test_a_fault_of_the_framer_ends_only_its_connection(
         peer = connect(at(server))
         other = connect(at(server))
         await until(lambda: server.connections == 2)
-        server._by_remote[peer.address]._framer = BrokenFramer()  # type: ignore[assignment]
+        _of(server, peer)._framer = BrokenFramer()  # type: ignore[assignment]
         peer.send(sip())
         await until(peer.has_ended)
         other.send(sip())

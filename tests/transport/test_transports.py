@@ -155,8 +155,8 @@ async def test_udp_flow_that_nobody_could_carry() -> None:
         assert not transports.send(Flow("udp", ("127.0.0.1", 1), ("127.0.0.1", 5070)), b"x")  # no such listener
         assert not transports.send(Flow("tls", ("127.0.0.1", 1), ("127.0.0.1", 5070), 7), b"x")
         assert transports.find_stream("127.0.0.1", 5070, "tls") is None
-        with pytest.raises(Unreachable, match=r"tls:127\.0\.0\.1:5061: transport not supported"):
-            await transports.open_stream("tls", "127.0.0.1", 5061, 1.0)
+        with pytest.raises(Unreachable, match=r"ws:127\.0\.0\.1:80: only clients"):  # spec S-WS-6
+            await transports.open_stream("ws", "127.0.0.1", 80, 1.0)
 
 
 async def test_a_route_is_remembered_for_a_while(
@@ -210,6 +210,14 @@ def test_sent_by(advertise: str | None, local: tuple[str, int], expected: str) -
     transports = make(advertise=advertise)
     for _ in range(2):
         assert transports.sent_by(Flow("udp", local, ("192.0.2.9", 5060))) == expected
+
+
+def test_the_port_of_advertise_is_that_of_udp_and_tcp() -> None:
+    # spec S-NET-7
+    transports = make(advertise="chat.example.com:5080")
+    flows = [Flow(name, ("192.0.2.1", 5061), ("192.0.2.9", 5060), 1) for name in ("udp", "tcp", "tls", "wss")]
+    ports = [transports.sent_by(flow).rpartition(":")[2] for flow in flows]
+    assert ports == ["5080", "5080", "5061", "5061"]
 
 
 async def test_tcp_without_listener_leaves_from_udps_address() -> None:

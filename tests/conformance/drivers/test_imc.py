@@ -228,7 +228,7 @@ async def test_byte_exact_cases() -> None:
     async with imc() as target:
         async with target.wire_place(plain) as place:
             assert place.domain == target.domain
-            assert place.addresses.keys() == {"udp", "tcp"}
+            assert place.addresses.keys() == {"udp", "tcp", "ws"}
             assert not place.accounts
         async with target.wire_place(asking) as place:
             assert place.accounts["alice"] == ("alice", "alice secret")

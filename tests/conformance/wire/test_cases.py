@@ -20,7 +20,7 @@ CONFIG = """
 domains = ["example.com"]
 manager_uri = "sip:chat-manager@example.com"
 [sip]
-listen = ["udp:{ip}:0", "tcp:{ip}:0"]
+listen = ["udp:{ip}:0", "tcp:{ip}:0", "ws:{ip}:0"]
 [auth]
 mode = "{mode}"
 [manage]
@@ -112,8 +112,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, WireP
             daemon.start()
             found[name] = WirePlace(
                 domain="example.com",
-                addresses={transport: daemon.address(transport) for transport in ("udp", "tcp")},
-                features=frozenset(FEATURES) - {"ws"},
+                addresses={transport: daemon.address(transport) for transport in ("udp", "tcp", "ws")},
+                features=frozenset(FEATURES),
                 accounts=accounts,
             )
         yield found
@@ -128,15 +128,13 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, WireP
 async def test_imc(case: WireCase, places: dict[str, WirePlace]) -> None:
     place = places["digest" if "digest" in case.requires else "none"]
     verdict = await play_wire(case, place, patience=2 if case.id in DEPARTURES else 10)
-    if "ws" in case.requires:
-        assert (verdict.outcome, verdict.why) == ("skipped", "needs: ws")
-    elif case.id in DEPARTURES:
+    if case.id in DEPARTURES:
         assert (verdict.level, verdict.outcome) == ("should", "failed")
     else:
         assert (verdict.outcome, verdict.why) == ("passed", "")
 
 
-OVER_IPV6 = [case for case in CASES if case.rfc in (3581, 5118, 5626) or case.section.startswith("18.2")]
+OVER_IPV6 = [case for case in CASES if case.rfc in (3581, 5118, 5626, 7118) or case.section.startswith("18.2")]
 
 
 @pytest.mark.parametrize("case", OVER_IPV6, ids=lambda case: case.id)
