@@ -135,7 +135,7 @@ REFUSED = {
     "by": "alice",
     "text": "#invite {rita}",
     "status": 200,
-    "answers": {"rita": 486},
+    "answers": {"rita": 410},
     "gets": {"rita": "invitation", "alice": ["invitation-sent", "invitation-failed"]},
 }
 STEPS: dict[str, tuple[dict[str, Any], ...]] = {
