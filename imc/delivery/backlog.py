@@ -371,6 +371,7 @@ class Backlogs:
         if kept.expires and kept.expires <= now:
             self._counts["expired"] += 1
             self._keeper.drop(kept)
+            self._tell(dispatch, kept)
             return True
         if kept.created + self.options.keep_for <= now:
             self.bury(dispatch, kept)
@@ -381,6 +382,9 @@ class Backlogs:
         """It ends as a dead letter, which an operator may look at and send again."""
         self._counts["dead_letters"] += 1
         self._keeper.keep(kept, is_dead=True)
+        self._tell(dispatch, kept)
+
+    def _tell(self, dispatch: Dispatch, kept: Kept) -> None:
         if dispatch.wants_result:
             self._settled(dispatch, kept.aor, kept.status or 480)
 
