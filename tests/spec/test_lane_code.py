@@ -12,8 +12,11 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -42,6 +45,7 @@ LIFETIME = 0.4  # seconds
 UNBOUNDED = BacklogOptions(retry_first=5.0, retry_longest=40.0, keep_for=1e9, page=2, readers=1)
 BOUNDED = BacklogOptions(retry_first=5.0, retry_longest=40.0, keep_for=200.0, per_recipient=3, total=5, page=2)
 ROOMY = 1000
+WALKS, STEPS = 40, 250
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,9 @@ class Lanes(RuleBasedStateMachine):
     # -- the room -----------------------------------------------------------------------------------------------------
 
     @rule(
-        lists=st.lists(st.lists(st.sampled_from([BOB, BOB, CAROL, ALICE]), min_size=1, unique=True), min_size=1, max_size=2),
+        lists=st.lists(
+            st.lists(st.sampled_from([BOB, BOB, CAROL, ALICE]), min_size=1, unique=True), min_size=1, max_size=2
+        ),
         brief=st.sampled_from([None, None, None, 20.0]),
         is_committed=st.sampled_from([True, True, False]),
         count=st.integers(1, 3),
@@ -160,6 +166,8 @@ class Lanes(RuleBasedStateMachine):
 
     @rule(outcome=st.sampled_from(["good", "good", "good", "good", "fails", "written"]))
     def commit(self, outcome: str) -> None:
+        if not self.daemon.writer.waiting:
+            self._run(self.now + 0.06)  # what becomes of copies is written after a moment
         if self.daemon.writer.waiting:
             self.daemon.writer.commit(is_written=outcome != "fails", is_told=outcome == "good")
             self._note_committed()
@@ -425,8 +433,12 @@ class Lanes(RuleBasedStateMachine):
         lanes = [lane for recipient in self.daemon.engine._recipients.values() for lane in recipient.lanes()]
         assert figures["queued"] == sum(len(lane.queue) for lane in lanes)
         assert figures["waiting"] == sum(one.rows + one.held for one in backlogs.of.values())
-        assert all(one.rows >= 0 and one.held >= 0 and one.rows + one.held + one.is_reading for one in backlogs.of.values())
-        assert all(not lane.is_busy or lane.current or lane.queue or lane in self.daemon.engine._ready for lane in lanes)
+        assert all(
+            one.rows >= 0 and one.held >= 0 and one.rows + one.held + one.is_reading for one in backlogs.of.values()
+        )
+        assert all(
+            not lane.is_busy or lane.current or lane.queue or lane in self.daemon.engine._ready for lane in lanes
+        )
 
     def teardown(self) -> None:
         """No more trouble: everything comes to its end, and no row stays. Spec S-LANE-4."""
@@ -484,6 +496,61 @@ TestLanes = Lanes.TestCase
 TestLanes.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 
 
+def _walk(chance: random.Random, steps: int) -> Lanes:
+    """Many steps, most of them useful: this goes deeper than what is drawn rule by rule."""
+    lanes = Lanes()
+    lanes.set_up(chance.choice([(UNBOUNDED, ROOMY), (UNBOUNDED, ROOMY), (UNBOUNDED, 2), (BOUNDED, ROOMY)]))
+    aors, small = list(PLACES), partial(chance.randrange, 4)
+
+    def send() -> None:
+        lists = [chance.sample(aors, chance.randint(1, 3)) for _ in range(chance.choice([1, 1, 2]))]
+        brief = chance.choice([None] * 9 + [20.0])
+        lanes.send(lists, brief, is_committed=chance.random() < 0.7, count=chance.randint(1, 3))
+
+    def answer() -> None:
+        if lanes.unanswered:
+            status = chance.choice([200] * 8 + [480, 486, 503, 603])
+            lanes.answer(chance.randrange(10), status, after=chance.random() < 0.5)
+
+    def proceed() -> None:
+        if lanes.daemon.tasks:
+            lanes.proceed(small())
+
+    moves: list[tuple[int, Callable[[], object]]] = [
+        (8, send),
+        (2, lambda: lanes.send_momentary(chance.choice(aors))),
+        (12, lambda: lanes.commit(chance.choice(["good"] * 5 + ["fails", "written"]))),
+        (1, lambda: lanes.fill_writer(is_full=chance.random() < 0.3)),
+        (8, proceed),
+        (4, lambda: lanes.good_times(chance.randint(1, 3))),
+        (1, lambda: lanes.crash(is_written=chance.random() < 0.5)),
+        (1, lambda: lanes.shut_down([chance.random() < 0.5 for _ in range(small())])),
+        (4, lambda: lanes.register(chance.choice(aors), chance.choice([(), (0,), (0,), (1,), (0, 1), (0, 1)]))),
+        (2, lambda: lanes.sign_of_life(chance.choice(aors))),
+        (2, lambda: lanes.break_streams(is_refusing=chance.random() < 0.3)),
+        (25, lambda: lanes.deliver(chance.randrange(10))),
+        (4, lambda: lanes.spoil(chance.randrange(10), is_doubled=chance.random() < 0.4)),
+        (20, answer),
+        (8, lambda: lanes.wait(chance.choice([0.06, 0.1, 0.5, 0.5, 1.0, 4.0, 8.0, 33.0]))),
+    ]
+    weights = [weight for weight, _ in moves]
+    for _ in range(steps):
+        chance.choices(moves, weights)[0][1]()
+        lanes.one_is_in_flight()
+        lanes.what_was_promised_is_kept()
+        lanes.every_row_has_its_entry()
+        lanes.counters_are_right()
+    return lanes
+
+
+@pytest.mark.parametrize("seed", range(WALKS))
+def test_a_long_walk(seed: int) -> None:
+    # spec S-LANE-1, S-LANE-2, S-LANE-4, S-LANE-6, S-LANE-7, S-LANE-8, S-LANE-12, S-LANE-13, S-LANE-16, S-LANE-17
+    # spec S-LANE-18
+    lanes = _walk(random.Random(seed), STEPS)
+    lanes.teardown()
+
+
 def _seen_from_there(flow: Flow) -> Flow:
     return Flow(flow.transport, flow.remote, flow.local, *flow[3:])
 
@@ -494,3 +561,72 @@ def _copy(event: RequestReceived) -> Copy:
 
 def part(data: bytes, name: bytes) -> bytes:
     return data.partition(name)[2].partition(b"\r\n")[0]
+
+
+def _said_to_bob(count: int) -> Lanes:
+    lanes = Lanes()
+    lanes.send([[BOB]], None, is_committed=True, count=count)
+    return lanes
+
+
+def test_a_copy_that_arrived_unheard_is_had_twice_at_most() -> None:
+    """The trace that needs ``unknown``: the recipient has it, every answer is lost, the daemon crashes."""
+    lanes = _said_to_bob(1)
+    lanes.deliver(0)
+    lanes.answer(0, 200)
+    lanes.packets.clear()
+    lanes.wait(33.0)  # the recipient has forgotten the first by then, and imc has given up; nothing more is written
+    lanes.crash(is_written=False)
+    lanes.deliver(0)
+    lanes.answer(0, 200)
+    assert lanes.shown[0, 5073] == 2
+    lanes.teardown()
+
+
+def test_a_repeat_after_a_crash_is_known_by_its_call_id() -> None:
+    """Spec S-LANE-7, S-LANE-9. While the recipient remembers the first copy the repeat gets 482, and waits."""
+    lanes = _said_to_bob(1)
+    first = lanes.packets[0][2]
+    lanes.deliver(0)
+    lanes.answer(0, 200)
+    lanes.packets.clear()
+    lanes.crash(is_written=False)
+    again = lanes.packets[0][2]
+    assert first != again
+    names = (b"Call-ID: ", b"From: ", b"CSeq: ")
+    assert [part(first, name) for name in names] == [part(again, name) for name in names]
+    lanes.deliver(0)
+    assert lanes.packets[0][2].startswith(b"SIP/2.0 482")
+    lanes.teardown()
+
+
+def test_a_provisional_answer_settles_nothing() -> None:
+    """Spec S-LANE-1, S-LANE-4. The recipient has it, and is slow: 100, and the next one still waits for the 200."""
+    lanes = _said_to_bob(2)
+    lanes.deliver(0)
+    lanes.packets.clear()
+    lanes.wait(3.5)  # RFC 4320 §4.1: a 100 leaves after Timer E has reached T2
+    while not any(data.startswith(b"SIP/2.0 100") for _, _, data in lanes.packets):
+        assert lanes.packets, "no 100 came"
+        lanes.deliver(0)
+    lanes.deliver(next(n for n, (_, _, data) in enumerate(lanes.packets) if data.startswith(b"SIP/2.0 100")))
+    assert set(lanes.tries.values()) == {(0, BOB)}
+    lanes.teardown()
+    assert lanes.taken == {(0, BOB), (1, BOB)}
+
+
+def test_a_shutdown_that_trims_an_entry_leaves_the_copies_that_have_rows() -> None:
+    """Spec S-LANE-6. Bob has a row; carol, the only one who is listed still, has hers after the start."""
+    lanes = Lanes()
+    lanes.register(BOB, ())
+    lanes.daemon.wires.refusing = set()
+    lanes.send([[BOB, CAROL]], None, is_committed=True)
+    lanes.shut_down([])
+    assert [put.recipients for put in lanes.tables.outbox.values()] == [b"carol@example.com"]
+    lanes.good_times(8)
+    lanes.wait(0.1)
+    lanes.commit("good")
+    assert lanes.taken == {(0, CAROL)}
+    lanes.every_row_has_its_entry()
+    lanes.teardown()
+    assert (0, BOB) in lanes.taken
