@@ -17,7 +17,8 @@ import heapq
 import math
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,7 +60,7 @@ class Keeper(Protocol):
         ...
 
     def read(self, aor: Aor, limit: int, then: Callable[[Sequence[Dispatch] | None], None]) -> None:
-        """Call ``then``, later and never from in here, with a recipient's first copies, in the order of their decisions,
+        """Call ``then``, later and never from in here, with a recipient's first copies in the order of their decisions,
         or None where the database fails. Whatever was told before is on the disk first."""
         ...
 
@@ -118,6 +119,7 @@ class Backlogs:
         self._serial = 0
         self._reading = 0
         self._to_read: deque[Backlog] = deque()
+        self._watches: list[set[Aor]] = []
         self._counts = {"kept": 0, "dead_letters": 0, "expired": 0}
 
     @property
@@ -149,6 +151,7 @@ class Backlogs:
 
     def hold(self, kept: Kept) -> None:
         """A copy that stays in flight gets its row: its lane is slow. What comes later goes behind it."""
+        self._note_moved(kept.aor)
         backlog = self._get(kept.aor)
         backlog.held += 1
         backlog.is_awake = True
@@ -161,6 +164,7 @@ class Backlogs:
     # spec S-LANE-13
     def put_off(self, dispatch: Dispatch, kept: Kept, retry_after: float | None) -> None:
         """A try ended for now; ``kept.status`` and ``kept.tries`` are those of this try."""
+        self._note_moved(kept.aor)
         backlog = self._get(kept.aor)
         backlog.epoch += 1
         if dispatch.kept is None:
@@ -190,6 +194,7 @@ class Backlogs:
 
     def let_go(self, kept: Kept) -> None:
         """A copy that was held is not, nor does it wait any more."""
+        self._note_moved(kept.aor)
         backlog = self.of[kept.aor]
         backlog.held -= 1
         self._total -= 1
@@ -245,6 +250,20 @@ class Backlogs:
         """Whether nothing of a recipient's backlog is in memory, so that its rows may be changed."""
         backlog = self.of.get(aor)
         return backlog is None or not (backlog.is_awake or backlog.held)
+
+    @contextmanager
+    def watch(self) -> Iterator[set[Aor]]:
+        """For others who read rows and change them: whose rows the delivery itself has changed since it began."""
+        moved: set[Aor] = set()
+        self._watches.append(moved)
+        try:
+            yield moved
+        finally:
+            self._watches = [one for one in self._watches if one is not moved]
+
+    def _note_moved(self, aor: Aor) -> None:
+        for moved in self._watches:
+            moved.add(aor)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -351,6 +370,7 @@ class Backlogs:
         self._total += max(0, len(page) - backlog.rows)
         backlog.rows = max(0, backlog.rows - len(page))
         backlog.held += len(page)
+        self._note_moved(backlog.aor)
         now = self._wall()
         for dispatch in page:
             kept = dispatch.kept

@@ -1,13 +1,19 @@
 """Copies that wait, from the outside: their end by age, the dead letters among them, what operators do with them.
 
-Rows of a backlog of which anything is in memory are left alone: there the delivery itself sees to age and expiry
-(`imc.delivery.backlog`). All changes go the way of the outbox's own, so nothing overtakes them.
+Invariants
+- Rows of a backlog of which anything is in memory are left alone: there the delivery itself sees to age and expiry
+  (`imc.delivery.backlog`). So are rows that the delivery has changed since they were read: what it has settled would
+  come again.
+- One at a time reads rows and changes them, and reads when all that was told before is on the disk.
+- All changes go the way of the outbox's own, so nothing overtakes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import trio
@@ -55,6 +61,7 @@ class WaitingCopies:
         self._backlogs = backlogs
         self._settled = settled
         self._wall = wall
+        self._lock = trio.Lock()
 
     async def run(self) -> None:
         """Look for what is too old, for ever."""
@@ -74,18 +81,34 @@ class WaitingCopies:
         await self._all(lambda: read(_old(store, is_dead=False), before, _PAGE), self._bury)
         dead_before = now - self._options.keep_for
         await self._all(lambda: read(_old(store, is_dead=True), dead_before, _PAGE), self._delete)
-        while True:
-            surplus = await read(store.surplus_dead, self._options.keep, _PAGE)
+        while await self._delete_surplus():
+            pass
+
+    async def _delete_surplus(self) -> int:
+        async with self._lock:
+            await self._written()
+            surplus = await self._reader.run(self._store.surplus_dead, self._options.keep, _PAGE)
             for key in surplus:
                 self._outbox.remove(*key)
-            if not surplus:
-                return
             await self._written()
+        return len(surplus)
 
     async def _all(self, page: Callable[[], Awaitable[list[WaitingRow]]], end: Callable[[WaitingRow], bool]) -> None:
         """Page by page, until one has nothing that can be ended now."""
-        while sum(end(row) for row in await page()):
+        while (await self._change(page, end))[1]:
+            pass
+
+    async def _change(
+        self, page: Callable[[], Awaitable[list[WaitingRow]]], change: Callable[[WaitingRow], bool]
+    ) -> tuple[list[WaitingRow], list[WaitingRow]]:
+        """Read rows, and change each that may be changed now. Those that were read, and those that were changed."""
+        async with self._lock:
+            with self._backlogs.watch() as moved:
+                await self._written()
+                rows = await page()
+                changed = [row for row in rows if (row.is_dead or row.aor not in moved) and change(row)]
             await self._written()
+        return rows, changed
 
     def _expire(self, row: WaitingRow) -> bool:
         if not self._backlogs.is_at_rest(row.aor):
@@ -115,36 +138,52 @@ class WaitingCopies:
 
     # --- operators --------------------------------------------------------------------------------------------------
 
-    async def list(self, limit: int, after: tuple[Aor, int, int] | None = None) -> list[WaitingRow]:
+    async def page(self, limit: int, after: tuple[Aor, int, int] | None = None) -> list[WaitingRow]:
         """All copies that wait or are dead, by recipient and decision, those behind (recipient, seq, part)."""
         await self._written()
         return await self._reader.run(self._store.list_waiting, limit, after)
 
-    async def retry(self, rows: Iterable[WaitingRow]) -> int:
+    async def retry(self, recipient: Aor | None, is_meant: Callable[[WaitingRow], bool]) -> int:
         """Put dead letters back, to be sent again at once. How many: an invitation that was told to have failed cannot
-        be, nor what its sender had expire."""
-        counts: dict[Aor, int] = {}
-        for row in rows:
-            dispatch = copy_of(row)
-            is_over = row.expires and row.expires <= self._wall()
-            if row.is_dead and dispatch is not None and not dispatch.wants_result and not is_over:
-                self._outbox.change(row, is_dead=False)
-                counts[row.aor] = counts.get(row.aor, 0) + 1
-        await self._written()
-        for aor, count in counts.items():
-            self._backlogs.added(aor, count)
-        return sum(counts.values())
-
-    async def drop(self, rows: Iterable[WaitingRow]) -> int:
-        """Delete copies. How many: those that are being sent at the moment are left."""
+        be, nor what its sender had expire. Without ``recipient`` those of everybody."""
         count = 0
-        for row in rows:
-            if row.is_dead:
-                count += self._delete(row)
-            else:
-                count += self._expire(row)
-        await self._written()
+        async for changed in self._each(recipient, lambda row: is_meant(row) and self._put_back(row)):
+            for aor, rows in Counter(row.aor for row in changed).items():
+                self._backlogs.added(aor, rows)
+            count += len(changed)
         return count
+
+    def _put_back(self, row: WaitingRow) -> bool:
+        dispatch = copy_of(row) if row.is_dead else None
+        is_over = row.expires and row.expires <= self._wall()
+        if dispatch is None or dispatch.wants_result or is_over:
+            return False
+        self._outbox.change(row, is_dead=False)
+        return True
+
+    async def drop(self, recipient: Aor | None, is_meant: Callable[[WaitingRow], bool]) -> int:
+        """Delete copies. How many: those that are being sent at the moment are left."""
+
+        def end(row: WaitingRow) -> bool:
+            return is_meant(row) and (self._delete(row) if row.is_dead else self._expire(row))
+
+        count = 0
+        async for changed in self._each(recipient, end):
+            count += len(changed)
+        return count
+
+    async def _each(
+        self, recipient: Aor | None, change: Callable[[WaitingRow], bool]
+    ) -> AsyncIterator[list[WaitingRow]]:
+        """Change the rows of somebody, or of everybody, page by page: those that were changed."""
+        after = None if recipient is None else (recipient, 0, -1)
+        while True:
+            page = partial(self._reader.run, self._store.list_waiting, _PAGE, after)
+            rows, changed = await self._change(page, lambda row: recipient in (None, row.aor) and change(row))
+            yield changed
+            if len(rows) < _PAGE or recipient not in (None, rows[-1].aor):
+                return
+            after = (rows[-1].aor, rows[-1].seq, rows[-1].part)
 
     async def _written(self) -> None:
         """Until all that was told is on the disk; else what kept it from there is raised."""

@@ -194,8 +194,19 @@ class Daemon:
         rows = []
         for key in sorted(key for key, row in self.tables.waiting.items() if key[0] == aor and not row.is_dead)[:limit]:
             row, put = self.tables.waiting[key], entries[key[1]]
-            rest = (row.created, row.expires, row.tries, row.status, row.changed, put.id, put.payload)
-            rows.append(WaitingRow(*key, False, *rest))
+            rows.append(
+                WaitingRow(
+                    *key,
+                    is_dead=False,
+                    created=row.created,
+                    expires=row.expires,
+                    tries=row.tries,
+                    status=row.status,
+                    changed=row.changed,
+                    id=put.id,
+                    payload=put.payload,
+                )
+            )
         return rows
 
     # --- the loop ---------------------------------------------------------------------------------------------------
@@ -249,7 +260,8 @@ class Daemon:
     def in_flight(self) -> list[Lane]:
         """The lanes of all client transactions."""
         clients = self.stack._clients
-        return [begun[1] for begun in clients._young.values()] + [one.token for one in clients._pending.values()]
+        tokens = [*(begun[1] for begun in clients._young.values()), *(one.token for one in clients._pending.values())]
+        return [token for token in tokens if isinstance(token, Lane)]
 
     def end(self) -> None:
         for task in self.tasks:
