@@ -235,7 +235,8 @@ class Backlogs:
         backlog.rows += rows
         backlog.is_fresh = True
         self._total += rows
-        self._rouse(backlog)
+        if self._is_reachable(aor):
+            self._rouse(backlog)
 
     def removed(self, aor: Aor, rows: int) -> None:
         """Rows of a backlog that rests were taken from the disk by others: too old, expired, an operator's word."""

@@ -23,7 +23,7 @@ from imc.store.outbox import WaitingRow
 from imc.store.reader import StoreReader
 from imc.store.store import Store
 from imc.store.writer import Writer
-from tests.databases import Database, database, mariadb_server, postgresql_server  # noqa: F401
+from tests.databases import Database
 from tests.delivery.fakes import FakeCarrier, FakeStack, contact, message
 
 ALICE, BOB = Aor("alice", "example.com"), Aor("bob", "example.com")
@@ -118,7 +118,7 @@ class Post:
 
 
 @asynccontextmanager
-async def post(database: Database, options: DeadLetterOptions | None = None) -> AsyncIterator[Post]:  # noqa: F811
+async def post(database: Database, options: DeadLetterOptions | None = None) -> AsyncIterator[Post]:
     with Store.open(StoreOptions(url=database.url)) as store:
         async with trio.open_nursery() as nursery:
             on = Post(store, nursery, options or DeadLetterOptions(keep=100, keep_for=5000.0))
@@ -132,7 +132,7 @@ def anything(_row: WaitingRow) -> bool:
     return True
 
 
-async def test_what_is_too_old_is_a_dead_letter_and_who_asked_hears_it_once(database: Database) -> None:  # noqa: F811
+async def test_what_is_too_old_is_a_dead_letter_and_who_asked_hears_it_once(database: Database) -> None:
     # spec S-LANE-14
     async with post(database) as on:
         await on.say("old", wants_result=True)
@@ -151,7 +151,7 @@ async def test_what_is_too_old_is_a_dead_letter_and_who_asked_hears_it_once(data
         assert on.engine.backlogs.of == {}
 
 
-async def test_what_has_expired_goes(database: Database) -> None:  # noqa: F811
+async def test_what_has_expired_goes(database: Database) -> None:
     # spec S-LANE-15
     async with post(database) as on:
         await on.say("brief", wants_result=True, expires=on.wall + 10)
@@ -167,7 +167,7 @@ async def test_what_has_expired_goes(database: Database) -> None:  # noqa: F811
         assert on.engine.backlogs.of == {}
 
 
-async def test_dead_letters_are_bounded_in_number_and_age(database: Database) -> None:  # noqa: F811
+async def test_dead_letters_are_bounded_in_number_and_age(database: Database) -> None:
     # spec S-LANE-14
     async with post(database, DeadLetterOptions(keep=3, keep_for=5000.0)) as on:
         for number in range(5):
@@ -181,7 +181,7 @@ async def test_dead_letters_are_bounded_in_number_and_age(database: Database) ->
         assert on.store.outbox_end() == 0
 
 
-async def test_a_backlog_that_moves_is_left_alone(database: Database) -> None:  # noqa: F811
+async def test_a_backlog_that_moves_is_left_alone(database: Database) -> None:
     # spec S-LANE-14
     async with post(database) as on:
         await on.say("old", wants_result=True)
@@ -199,7 +199,7 @@ async def test_a_backlog_that_moves_is_left_alone(database: Database) -> None:  
 
 
 async def test_what_was_delivered_while_a_page_was_read_does_not_come_again(
-    database: Database,  # noqa: F811
+    database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The page was read before it was delivered, and looked at when nothing of the backlog was in memory any more."""
@@ -227,7 +227,7 @@ async def test_what_was_delivered_while_a_page_was_read_does_not_come_again(
         assert on.settled == [("old", BOB, 200)]
 
 
-async def test_retry_and_drop(database: Database) -> None:  # noqa: F811
+async def test_retry_and_drop(database: Database) -> None:
     # spec S-LANE-14
     async with post(database) as on:
         for text in ("a", "b", "c"):
@@ -253,7 +253,7 @@ async def test_retry_and_drop(database: Database) -> None:  # noqa: F811
         assert on.store.outbox_end() == 0
 
 
-async def test_a_database_that_is_gone_is_told_to_the_operator(database: Database) -> None:  # noqa: F811
+async def test_a_database_that_is_gone_is_told_to_the_operator(database: Database) -> None:
     async with post(database) as on:
         await on.say("a")
         failure = StoreUnavailable("gone")
