@@ -96,7 +96,8 @@ class SipClient:
     """One user with one socket, made by `open`. It ends with the nursery, or by `close`.
 
     ``answer`` is the status for each MESSAGE that comes, or a function of the request, or None for silence.
-    ``messages`` are all MESSAGEs that came; a retransmission is none, but counted in ``retransmissions``.
+    ``answer_headers`` stand in it. ``messages`` are all MESSAGEs that came; a retransmission is none, but counted in
+    ``retransmissions``.
     ``responses`` are all responses, ``is_connected`` turns False when the server ends a TCP connection. ``last`` is the
     last request that it sent, ``tap`` sees all that it sends and gets.
     """
@@ -111,6 +112,7 @@ class SipClient:
         self.password = password
         self.transport = transport
         self.answer: Answer = 200
+        self.answer_headers: list[tuple[str, str]] = []
         self.messages: list[Received] = []
         self.responses: list[Response] = []
         self.retransmissions = 0
@@ -194,7 +196,9 @@ class SipClient:
             status = self._status(request)
             answer = None
             if status is not None:
-                answer = build_response(request, status, to_tag=self.tag, headers=[("Allow", "MESSAGE, OPTIONS")])
+                answer = build_response(
+                    request, status, to_tag=self.tag, headers=[("Allow", "MESSAGE, OPTIONS"), *self.answer_headers]
+                )
             self._answered[key] = answer.render() if answer is not None else None
             if request.method == "MESSAGE":
                 received = Received(request, trio.current_time(), source)
