@@ -6,7 +6,8 @@ read from the database.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import NamedTuple
 
 import trio
@@ -152,11 +153,12 @@ class Manager:
     async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[list[WaitingSummary], str]:
         """As `imc.manage.ports.Manager.outbox`."""
         found: list[WaitingSummary] = []
-        async for row in self._copies(recipient, state, _key(after)):
-            if len(found) == limit:
-                last = found[-1]
-                return found, f"{last.recipient.user} {last.recipient.host} {last.id.replace('.', ' ')}"
-            found.append(_summary(row))
+        async with aclosing(self._copies(recipient, state, _key(after))) as rows:
+            async for row in rows:
+                if len(found) == limit:
+                    last = found[-1]
+                    return found, f"{last.recipient.user} {last.recipient.host} {last.id.replace('.', ' ')}"
+                found.append(_summary(row))
         return found, ""
 
     async def outbox_retry(self, recipient: str, id_: str) -> int:
@@ -182,7 +184,7 @@ class Manager:
 
     async def _copies(
         self, recipient: str, state: str, after: tuple[Aor, int, int] | None
-    ) -> AsyncIterator[WaitingRow]:
+    ) -> AsyncGenerator[WaitingRow, None]:
         """Those of somebody, or of "" everybody, in order."""
         aor = self._whose(recipient)
         if aor is not None:

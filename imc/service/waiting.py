@@ -11,7 +11,8 @@ Invariants
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -147,10 +148,11 @@ class WaitingCopies:
         """Put dead letters back, to be sent again at once. How many: an invitation that was told to have failed cannot
         be, nor what its sender had expire. Without ``recipient`` those of everybody."""
         count = 0
-        async for changed in self._each(recipient, lambda row: is_meant(row) and self._put_back(row)):
-            for aor, rows in Counter(row.aor for row in changed).items():
-                self._backlogs.added(aor, rows)
-            count += len(changed)
+        async with aclosing(self._each(recipient, lambda row: is_meant(row) and self._put_back(row))) as pages:
+            async for changed in pages:
+                for aor, rows in Counter(row.aor for row in changed).items():
+                    self._backlogs.added(aor, rows)
+                count += len(changed)
         return count
 
     def _put_back(self, row: WaitingRow) -> bool:
@@ -168,13 +170,14 @@ class WaitingCopies:
             return is_meant(row) and (self._delete(row) if row.is_dead else self._expire(row))
 
         count = 0
-        async for changed in self._each(recipient, end):
-            count += len(changed)
+        async with aclosing(self._each(recipient, end)) as pages:
+            async for changed in pages:
+                count += len(changed)
         return count
 
     async def _each(
         self, recipient: Aor | None, change: Callable[[WaitingRow], bool]
-    ) -> AsyncIterator[list[WaitingRow]]:
+    ) -> AsyncGenerator[list[WaitingRow], None]:
         """Change the rows of somebody, or of everybody, page by page: those that were changed."""
         after = None if recipient is None else (recipient, 0, -1)
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import cast
 
 import pytest
 import trio
@@ -14,8 +15,10 @@ from imc.delivery.backlog import BacklogOptions
 from imc.delivery.engine import DeliveryOptions, Engine
 from imc.delivery.hops import Contact
 from imc.delivery.job import Dispatch
-from imc.errors import StoreUnavailable
+from imc.errors import RpcError, StoreUnavailable
+from imc.service.manager import Manager
 from imc.service.outbox import Outbox
+from imc.service.rooms import Rooms
 from imc.service.waiting import DeadLetterOptions, WaitingCopies
 from imc.sip.ids import Ids
 from imc.store.options import StoreOptions
@@ -263,3 +266,43 @@ async def test_a_database_that_is_gone_is_told_to_the_operator(database: Databas
                 await on.copies.drop(None, anything)
         await on.written()  # and it is not forgotten
         assert on.store.outbox_end() == 0
+
+
+async def test_pages_for_operators(database: Database) -> None:
+    async with post(database) as on:
+        for number in range(3):
+            await on.say(f"b{number}")
+            await on.say(f"a{number}", ALICE)
+        manager = Manager(
+            rooms=cast(Rooms, None),
+            store=on.store,
+            reader=on.reader,
+            ids=Ids(),
+            waiting=on.copies,
+            statistics=dict,
+            wake=lambda: None,
+            default_domain=lambda: "example.com",
+        )
+        seen: list[str] = []
+        after = ""
+        while True:
+            rows, after = await manager.outbox("", "all", after, 2)
+            seen += [row.body.decode() for row in rows]
+            if not after:
+                break
+        assert seen == ["a0", "a1", "a2", "b0", "b1", "b2"]
+        rows, after = await manager.outbox("alice", "waiting", "", 2)
+        assert [row.body for row in rows] == [b"a0", b"a1"]
+        rows, after = await manager.outbox("alice", "waiting", after, 2)
+        assert ([row.body for row in rows], after) == ([b"a2"], "")
+        assert await manager.outbox("alice", "dead", "", 2) == ([], "")
+        for recipient, after in (("sip:", ""), ("", "nonsense"), ("", "a b c d")):
+            with pytest.raises(RpcError):
+                await manager.outbox(recipient, "all", after, 2)
+        with pytest.raises(RpcError):
+            await manager.outbox_drop("sip:", "all", "")
+        assert await manager.outbox_drop("bob", "dead", "") == 0
+        assert await manager.outbox_drop("bob", "waiting", "") == 3
+        assert await manager.outbox_retry("all", "") == 0
+        assert await manager.outbox_drop("all", "all", rows[0].id) == 1
+        assert on.rows(is_dead=False) == ["a0", "a1"]
