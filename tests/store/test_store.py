@@ -65,8 +65,7 @@ def read_all(store: Store) -> Tables:
     }
     for row in store.list_waiting(1000):
         key = row.aor, row.seq, row.part
-        rest = row.created, row.expires, row.tries, row.status, row.changed
-        found.waiting[key] = PutWaiting(*key, row.is_dead, *rest)
+        found.waiting[key] = PutWaiting(*key, row.is_dead, row.created, row.expires, row.tries, row.status, row.changed)
         # an entry that is closed is seen by its copies
         found.outbox.setdefault(row.id, PutOutbox(row.id, 1.0, row.payload, b"", row.seq))
     return found
