@@ -371,7 +371,8 @@ class Daemon:
             await self._writer.drain()
         self._loop.flush()
         await self._transports.aclose(0.5)
-        _log.info("stopped", undelivered=len(self._engine.unfinished()))
+        waiting = self._engine.backlogs.statistics()["waiting"]
+        _log.info("stopped", undelivered=len(self._engine.unfinished()), waiting=waiting)
         self.ended.set()
 
     def reload(self, settings: Settings) -> None:

@@ -254,7 +254,7 @@ class Backlogs:
         backlog.rows += added - removed
         backlog.is_fresh = backlog.is_fresh or added > 0
         self._total += added - removed
-        if added or backlog.is_wanted:
+        if (added or backlog.is_wanted) and self._is_reachable(aor):
             self._rouse(backlog)
         else:
             self._go_on(backlog)
@@ -384,6 +384,7 @@ class Backlogs:
         if kept.expires and kept.expires <= now:
             self._counts["expired"] += 1
             self._keeper.drop(kept)
+            self._tell(dispatch, kept)
             return True
         if kept.created + self.options.keep_for <= now:
             self.bury(dispatch, kept)
@@ -394,6 +395,9 @@ class Backlogs:
         """It ends as a dead letter, which an operator may look at and send again."""
         self._counts["dead_letters"] += 1
         self._keeper.keep(kept, is_dead=True)
+        self._tell(dispatch, kept)
+
+    def _tell(self, dispatch: Dispatch, kept: Kept) -> None:
         if dispatch.wants_result:
             self._settled(dispatch, kept.aor, kept.status or 480)
 

@@ -89,7 +89,8 @@ class Engine:
         self._wake = wake
         self.hops = Hops(carrier, spawn=spawn, clock=clock, bound=options.max_hops)
         self.backlogs = Backlogs(
-            options.backlog,
+            # a page that does not fit its lane would go back to the disk for ever
+            replace(options.backlog, page=min(options.backlog.page, options.lane_queue)),
             keeper=keeper,
             push=self._push_kept,
             settled=on_settled,

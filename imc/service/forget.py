@@ -104,7 +104,7 @@ class Forget:
                 found.left.append(room)
         found.registrations = self._count_bindings(user)
         found.messages = await self._reader.run(self._store.count_said_by, user)
-        found.waiting = len(await self._waiting.said_by(user))
+        found.waiting = await self._waiting.count_said_by(user)
         if await self._reader.run(self._store.get_account, user) is not None:
             found.account = "removed" if with_account else "kept"
         return found
@@ -117,7 +117,7 @@ class Forget:
         done.registrations = self._count_bindings(user)
         await self._unbind(user)
         done.messages = await self._erase(user)
-        done.waiting = await self._waiting.drop(await self._waiting.said_by(user))
+        done.waiting = await self._waiting.drop_said_by(user)
         done.account = await self._account(user, with_account)
         return done
 

@@ -6,7 +6,8 @@ read from the database.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import NamedTuple
 
 import trio
@@ -160,54 +161,48 @@ class Manager:
     async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[list[WaitingSummary], str]:
         """As `imc.manage.ports.Manager.outbox`."""
         found: list[WaitingSummary] = []
-        async for row in self._copies(recipient, state, _key(after)):
-            if len(found) == limit:
-                last = found[-1]
-                return found, f"{last.recipient.user} {last.recipient.host} {last.id.replace('.', ' ')}"
-            found.append(_summary(row))
+        async with aclosing(self._copies(recipient, state, _key(after))) as rows:
+            async for row in rows:
+                if len(found) == limit:
+                    last = found[-1]
+                    return found, f"{last.recipient.user} {last.recipient.host} {last.id.replace('.', ' ')}"
+                found.append(_summary(row))
         return found, ""
 
     async def outbox_retry(self, recipient: str, id_: str) -> int:
         """As `imc.manage.ports.Manager.outbox_retry`."""
-        return await self._change(recipient, "dead", id_, self._waiting.retry)
-
-    async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
-        """As `imc.manage.ports.Manager.outbox_drop`."""
-        return await self._change(recipient, state, id_, self._waiting.drop)
-
-    async def _change(
-        self, recipient: str, state: str, id_: str, change: Callable[[list[WaitingRow]], Awaitable[int]]
-    ) -> int:
-        count = 0
-        rows: list[WaitingRow] = []
-        async for row in self._copies("" if recipient == "all" else recipient, state, None):
-            if id_ in ("", f"{row.seq}.{row.part}"):
-                rows.append(row)
-            if len(rows) >= _PAGE:
-                count += await change(rows)
-                rows = []
-        self._wake()
-        count += await change(rows)
+        count = await self._waiting.retry(self._whose(recipient), lambda row: _is_meant(row, "dead", id_))
         self._wake()
         return count
 
+    async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
+        """As `imc.manage.ports.Manager.outbox_drop`."""
+        count = await self._waiting.drop(self._whose(recipient), lambda row: _is_meant(row, state, id_))
+        self._wake()
+        return count
+
+    def _whose(self, recipient: str) -> Aor | None:
+        """The one who is meant; None for all. RpcError."""
+        if recipient in ("", "all"):
+            return None
+        try:
+            return Aor.parse(recipient, self._default_domain())
+        except ValueError as error:
+            raise RpcError("Invalid recipient name", status=400) from error
+
     async def _copies(
         self, recipient: str, state: str, after: tuple[Aor, int, int] | None
-    ) -> AsyncIterator[WaitingRow]:
+    ) -> AsyncGenerator[WaitingRow, None]:
         """Those of somebody, or of "" everybody, in order."""
-        aor = None
-        if recipient:
-            try:
-                aor = Aor.parse(recipient, self._default_domain())
-            except ValueError as error:
-                raise RpcError("Invalid recipient name", status=400) from error
+        aor = self._whose(recipient)
+        if aor is not None:
             after = max(after, (aor, 0, -1)) if after is not None else (aor, 0, -1)
         while True:
             rows = await self._waiting.page(_WAITING_PAGE, after)
             for row in rows:
                 if aor is not None and row.aor != aor:
                     return
-                if state == "all" or row.is_dead == (state == "dead"):
+                if _is_meant(row, state, ""):
                     yield row
             if len(rows) < _WAITING_PAGE:
                 return
@@ -220,6 +215,10 @@ class Manager:
     imc_manager = run_command
     imc_room_active = room_active
     imc_room_member = room_member
+
+
+def _is_meant(row: WaitingRow, state: str, id_: str) -> bool:
+    return state in ("all", "dead" if row.is_dead else "waiting") and id_ in ("", f"{row.seq}.{row.part}")
 
 
 def _summary(row: WaitingRow) -> WaitingSummary:

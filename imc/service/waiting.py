@@ -171,42 +171,49 @@ class WaitingCopies:
         await self._written()
         return await self._reader.run(self._store.list_waiting, limit, after)
 
-    async def retry(self, rows: Iterable[WaitingRow]) -> int:
-        """Put dead letters back, to be sent again at once. How many: an invitation that was told to have failed cannot
-        be, nor what its sender had expire."""
+    async def retry(self, recipient: Aor | None, is_meant: Callable[[WaitingRow], bool]) -> int:
+        """Put dead letters back, to be sent again at once: somebody's, or everybody's, that are meant. How many: an
+        invitation that was told to have failed cannot be, nor what its sender had expire."""
         now = self._wall()
 
         def judge(row: WaitingRow) -> Fate:
             is_over = 0 < row.expires <= now
-            dispatch = copy_of(row) if row.is_dead and not is_over else None
+            dispatch = copy_of(row) if row.is_dead and not is_over and is_meant(row) else None
             return Fate.STAYS if dispatch is None or dispatch.wants_result else Fate.WAITS
 
-        return await self._each(rows, judge)
+        return await self._change_all(recipient, judge)
 
-    async def drop(self, rows: Iterable[WaitingRow]) -> int:
-        """Delete copies. How many: those of recipients of whom something is being sent at the moment are left."""
-        rows = list(rows)
-        seen = {(row.aor, row.seq, row.part): row.is_dead for row in rows}
+    async def drop(self, recipient: Aor | None, is_meant: Callable[[WaitingRow], bool]) -> int:
+        """Delete copies that are meant: somebody's, or everybody's. How many: those of recipients of whom something is
+        being sent at the moment are left."""
+        return await self._change_all(recipient, lambda row: Fate.GONE if is_meant(row) else Fate.STAYS)
 
-        def judge(row: WaitingRow) -> Fate:
-            return Fate.GONE if seen[row.aor, row.seq, row.part] == row.is_dead else Fate.STAYS
-
-        return await self._each(rows, judge)
+    async def _change_all(self, recipient: Aor | None, judge: Callable[[WaitingRow], Fate]) -> int:
+        count = 0
+        after = None if recipient is None else (recipient, 0, -1)
+        while True:
+            page = await self.page(_PAGE, after)
+            whose = [row for row in page if recipient in (None, row.aor)]
+            count += await self._each([row for row in whose if judge(row) is not Fate.STAYS], judge)
+            if len(page) < _PAGE or len(whose) < len(page):
+                return count
+            after = (page[-1].aor, page[-1].seq, page[-1].part)
 
     # spec R-HISTORY-9
-    async def said_by(self, user: Aor) -> list[WaitingRow]:
+    async def count_said_by(self, user: Aor) -> int:
         """Copies of what somebody said in a room."""
-        found: list[WaitingRow] = []
+        count = 0
         after = None
         while True:
             page = await self.page(_PAGE, after)
-            for row in page:
-                dispatch = copy_of(row)
-                if dispatch is not None and dispatch.by == str(user):
-                    found.append(row)
+            count += sum(_is_said_by(user, row) for row in page)
             if len(page) < _PAGE:
-                return found
+                return count
             after = (page[-1].aor, page[-1].seq, page[-1].part)
+
+    async def drop_said_by(self, user: Aor) -> int:
+        """Delete them, as `drop` does."""
+        return await self.drop(None, partial(_is_said_by, user))
 
     async def _written(self) -> None:
         """Until all that was told is on the disk; else what kept it from there is raised."""
@@ -221,3 +228,8 @@ class WaitingCopies:
         await done.wait()
         if failure[0] is not None:
             raise failure[0]
+
+
+def _is_said_by(user: Aor, row: WaitingRow) -> bool:
+    dispatch = copy_of(row)
+    return dispatch is not None and dispatch.by == str(user)

@@ -55,8 +55,8 @@ class OutboxStore:
         return [OutboxRow(seq, id_, created, bytes(payload), bytes(rest)) for seq, id_, created, payload, rest in rows]
 
     def outbox_end(self) -> int:
-        """The highest ``seq`` in use; 0 where there is none."""
-        return int(self.database.read(self.sql.outbox_end.rows)[0][0])
+        """The highest ``seq`` in use, be it by a copy's row alone; 0 where there is none."""
+        return max(int(end) for (end,) in self.database.read(self.sql.outbox_end.rows))
 
     def count_waiting(self) -> list[tuple[Aor, int]]:
         """How many copies wait for each recipient who has any; the dead do not count."""

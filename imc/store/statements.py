@@ -411,7 +411,11 @@ def _waiting(build: Builder, tables: Tables) -> dict[str, Any]:
         ),
         "put_waiting": build.upsert(waiting, (*key, *rest), key),
         "delete_waiting": build.key_delete(waiting, *key),
-        "outbox_end": build.compile(select(func.coalesce(func.max(outbox.c.seq), _ZERO))),
+        "outbox_end": build.compile(
+            select(func.coalesce(func.max(outbox.c.seq), _ZERO)).union_all(
+                select(func.coalesce(func.max(waiting.c.seq), _ZERO))
+            )
+        ),
         "count_waiting": build.compile(select(user, host, func.count()).where(is_one).group_by(user, host)),
         "twice_listed": build.compile(
             select(*(waiting.c[name] for name in key))

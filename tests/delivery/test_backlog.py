@@ -615,3 +615,94 @@ async def test_nothing_is_lost_or_overtaken_whatever_happens(steps: list[tuple[s
     assert on.engine.is_idle
     statistics = on.engine.statistics()
     assert (statistics["queued"], statistics["waiting"], statistics["backlogs"]) == (0, 0, 0)
+
+
+async def test_who_registers_anew_while_the_old_contact_is_tried_is_tried_there_at_once() -> None:
+    # spec S-LANE-13
+    on = bench()
+    on.register(BOB, contact("old"))
+    say(on, 0)
+    await on.run()
+    on.engine.on_slow(last(on).token)
+    on.register(BOB, contact("old"), contact("new"))
+    on.time_out(last(on))
+    await on.pass_time(0)
+    assert [sent.request_uri.split("@")[0] for sent in on.stack.started[1:]] == ["sip:old", "sip:new"]
+    on.answer(on.stack.started[1], 480)
+    on.answer(on.stack.started[2], 480)
+    await on.pass_time(9)
+    assert len(on.stack.started) == 3  # nothing new: the back-off goes on
+    await on.pass_time(40)
+    await deliver_all(on)
+    assert on.keeper.rows == {}
+
+
+async def test_of_several_contacts_the_first_retry_after_counts() -> None:
+    # spec S-LANE-13
+    on = bench()
+    on.register(BOB, contact("bob-1"), contact("bob-2"))
+    say(on, 0)
+    await on.run()
+    one, two = on.stack.started
+    on.answer(one, 480, 50.0)
+    on.answer(two, 486, 3.0)
+    await on.run()
+    due = on.engine.next_deadline()
+    assert due is not None
+    assert 3 <= due - on.now <= 3.3
+
+
+async def test_a_dead_letter_put_back_into_a_full_lane_waits_on() -> None:
+    # spec S-LANE-5, S-LANE-14
+    on = bench(replace(QUICK, per_recipient=2, total=100), lane_queue=1)
+    for number in range(3):
+        say(on, number)
+    (dead,) = on.keeper.dead
+    on.register(BOB, contact("bob"))
+    for _ in range(3):
+        await deliver_all(on)
+        await on.pass_time(20)
+    for number in (3, 4):
+        say(on, number)
+        await on.run()
+    assert on.engine.backlogs.freeze(BOB)
+    on.keeper.rows[dead] = on.keeper.dead.pop(dead)
+    on.engine.backlogs.thaw(BOB, added=1)
+    await on.run()
+    assert bodies(on) == ["0", "1", "3"]
+    for _ in range(4):
+        await deliver_all(on)
+        await on.pass_time(20)
+    assert sorted(bodies(on)) == ["0", "1", "2", "3", "4"]
+    assert on.keeper.rows == {}
+    assert on.engine.backlogs.of == {}
+
+
+async def test_what_expires_unsent_is_told() -> None:
+    # spec S-LANE-15
+    on = bench()
+    brief = message(b"1", BOB)
+    brief.expires = on.wall + 5
+    on.submit(job("j1", brief))
+    on.wall += 5
+    on.register(BOB, contact("bob"))
+    await on.run()
+    assert on.settled == [("message", BOB, 480)]
+    assert on.keeper.rows == {}
+
+
+async def test_ten_thousand_who_are_away_come_back_at_once() -> None:
+    # spec S-LANE-12, S-LANE-18
+    on = bench(replace(QUICK, total=100_000), max_recipients=20_000)
+    people = [Aor(f"u{number}", "example.com") for number in range(10_000)]
+    say(on, 0, *people)
+    assert len(on.keeper.rows) == len(people)
+    assert on.engine.is_idle
+    for aor in people:
+        on.register(aor, contact("somebody"))
+    assert len(on.keeper.reads) == QUICK.readers
+    on.keeper.is_gone = True
+    for _ in range(5):
+        on.keeper.answer_reads()
+    assert len(on.keeper.reads) == QUICK.readers
+    assert on.engine.statistics()["waiting"] == len(people)

@@ -10,6 +10,7 @@ import trio
 
 from imc.aor import Aor
 from imc.manage.options import ManageOptions
+from imc.manage.ports import WaitingSummary
 from imc.manage.server import Bound, run
 
 
@@ -91,6 +92,15 @@ class FakeManager:
     async def run_command(self, from_: str, to: str, body: str, content_type: str) -> int:
         self.commands.append((from_, to, body, content_type))
         return self.code
+
+    async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[Sequence[WaitingSummary], str]:
+        return [], ""
+
+    async def outbox_retry(self, recipient: str, id_: str) -> int:
+        return 0
+
+    async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
+        return 0
 
     def statistics(self) -> Mapping[str, int]:
         return {"active_rooms": len(self.rooms), "sip:requests": 7}

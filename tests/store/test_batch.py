@@ -12,20 +12,23 @@ from imc.registrar.bindings import Binding
 from imc.rooms.model import Member
 from imc.store.batch import Batch, coalesce
 from imc.store.ops import (
+    CloseOutbox,
     DeleteBinding,
     DeleteBindings,
     DeleteExpiredBindings,
     DeleteMember,
     DeleteOutbox,
     DeleteRoom,
+    DeleteWaiting,
     Op,
     PutBinding,
     PutMember,
     PutOutbox,
     PutRoom,
+    PutWaiting,
     UpdateOutbox,
 )
-from tests.store.model import Tables, apply_op
+from tests.store.model import Tables, apply_commit
 from tests.store.samples import ADMIN, ALICE, BOB, INVITED, MEMBER, OTHER, OWNER, ROOM, binding
 
 
@@ -71,6 +74,9 @@ _ROOMS = st.sampled_from([ROOM, OTHER])
 _USERS = st.sampled_from([ALICE, BOB])
 _IDS = st.sampled_from(["a", "b", "c"])
 _CONTACTS = st.sampled_from(["sip:x@192.0.2.1", "sip:y@192.0.2.2"])
+# Entries whose copies have rows of their own are not deleted or trimmed.
+_OTHER_IDS = st.sampled_from(["d", "e"])
+_SEQS = st.integers(1, 3)
 OPS: st.SearchStrategy[Op] = st.one_of(
     st.builds(PutRoom, _ROOMS, st.booleans()),
     st.builds(DeleteRoom, _ROOMS),
@@ -87,16 +93,27 @@ OPS: st.SearchStrategy[Op] = st.one_of(
     st.builds(PutOutbox, _IDS, st.just(1.0), st.binary(max_size=3), st.binary(min_size=1, max_size=3), st.just(1)),
     st.builds(UpdateOutbox, _IDS, st.binary(max_size=3)),
     st.builds(DeleteOutbox, _IDS),
-)
+    st.builds(PutOutbox, _OTHER_IDS, st.just(1.0), st.just(b"p"), st.just(b"r"), st.just(1)),
+    st.builds(
+        PutWaiting, _USERS, _SEQS, st.integers(0, 1), st.booleans(), *[st.sampled_from([0.0, 2.5])] * 2,
+        *[st.integers(0, 3)] * 2, st.just(7.5),
+    ),
+    st.builds(DeleteWaiting, _USERS, _SEQS, st.integers(0, 1)),
+    st.builds(CloseOutbox, _SEQS),
+)  # fmt: skip
 
 
 @st.composite
 def histories(draw: st.DrawFn, max_size: int = 40) -> list[Op]:
-    """Ops as the daemon submits them: an outbox id is used once, nobody is put into a room that is not there."""
+    """Ops as the daemon submits them: an outbox id is used once, nobody is put into a room that is not there; a copy
+    has a row when its entry is there and not closed, and none after its end."""
     ops: list[Op] = []
     rooms: set[Aor] = set()
     used: set[str] = set()
-    for op in draw(st.lists(OPS, max_size=max_size)):
+    open_seqs: set[int] = set()
+    ended: set[tuple[Aor, int, int]] = set()
+    begun = [PutOutbox(name, 1.0, b"p", b"r", 1) for name in "de"] if draw(st.booleans()) else []
+    for op in [*begun, *draw(st.lists(OPS, max_size=max_size))]:
         match op:
             case PutRoom(room, _):
                 rooms.add(room)
@@ -109,6 +126,16 @@ def histories(draw: st.DrawFn, max_size: int = 40) -> list[Op]:
             case PutOutbox(outbox_id):
                 used.add(outbox_id)
                 op = replace(op, seq=len(used))  # noqa: PLW2901
+                if outbox_id in "de":
+                    open_seqs.add(op.seq)
+            case PutWaiting(aor, seq, part) if seq not in open_seqs or (aor, seq, part) in ended:
+                continue
+            case DeleteWaiting(aor, seq, part):
+                ended.add((aor, seq, part))
+            case CloseOutbox(seq) if seq not in open_seqs:
+                continue
+            case CloseOutbox(seq):
+                open_seqs.discard(seq)
             case _:
                 pass
         ops.append(op)
@@ -145,13 +172,15 @@ def _apply_batch(tables: Tables, batch: Batch) -> None:
         if outbox_id in tables.outbox:
             put = tables.outbox[outbox_id]
             tables.outbox[outbox_id] = replace(put, recipients=recipients)
+    ops: list[Op] = [row or DeleteWaiting(*key) for key, row in batch.waiting.items()]
+    apply_commit(tables, [*ops, *map(CloseOutbox, batch.closed)])
 
 
 @given(histories(), st.integers(0, 40))
 def test_any_history_in_two_batches_is_that_history(ops: list[Op], cut: int) -> None:
     expected = Tables()
     for op in ops:
-        apply_op(expected, op)
+        apply_commit(expected, [op])
     found = Tables()
     _apply_batch(found, coalesce(ops[:cut]))
     _apply_batch(found, coalesce(ops[cut:]))
