@@ -200,11 +200,11 @@ async def test_repeated_request_is_answered_alike_and_done_once(tmp_path: Path) 
             assert {one.render() for one in again} == {first.render()}
         received = await on.settle(("alice", "bob"))
         assert {user: [one.event for one in messages] for user, messages in received.items()} == {
-            "alice": ["invitation-sent", "invitation-failed", "unknown-command"],
+            "alice": ["invitation-sent", "invitation-waiting", "unknown-command"],
             "bob": ["message"],
         }
         causes = [one.request.headers.get("In-Reply-To") for one in received["alice"]]
-        assert causes[0] == causes[1] is not None  # R-ANSWER-6: the failure is that of this very invitation
+        assert causes[0] == causes[1] is not None  # R-ANSWER-6: what waits is this very invitation
 
 
 async def test_repeated_before_the_answer_is_done_once(tmp_path: Path) -> None:

@@ -130,13 +130,13 @@ async def test_we_are_its_proxy(tmp_path: Path, transport: str) -> None:
     )
     with running(tmp_path, config) as daemon:
         found = await _outcomes(
-            _options(_uri(daemon, transport), as_proxy=address), *CASES, "identity/anonymous", "invite/not-registered"
+            _options(_uri(daemon, transport), as_proxy=address), *CASES, "identity/anonymous", "invite/to-who-is-away"
         )
     assert found == {
         **PASSING,
         **LACKING,
         "identity/anonymous": ("passed", ""),
-        "invite/not-registered": ("skipped", "needs: a registrar"),
+        "invite/to-who-is-away": ("skipped", "needs: a registrar"),
     }
 
 

@@ -66,7 +66,7 @@ async def talk(nursery: trio.Nursery, server: Address, *, transport: str = "udp"
     await said(bob, "#accept", 200, [(alice, "member-joined"), (bob, "member-joined")])
     await said(alice, "welcome to chat-a", 202, [(bob, "message")])
     await said(bob, "thanks", 202, [(alice, "message")])
-    bob.answer = 486
+    bob.answer = 410
     await said(alice, "are you there?", 202, [(bob, "message")])
     bob.answer = 200
     await said(bob, "#leave", 200, [(alice, "member-left"), (bob, "member-left")])

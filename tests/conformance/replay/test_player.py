@@ -131,13 +131,13 @@ async def test_differences_are_marked(tmp_path: Path) -> None:
 
 
 async def test_clients_answer_as_they_did(tmp_path: Path) -> None:
-    """486 to one copy, silence to another."""
+    """410 to one copy, silence to another."""
     recorded = await recorded_talk(tmp_path / "one")
-    busy = [each for each in recorded.messages if each.data.startswith(b"SIP/2.0 486")]
+    busy = [each for each in recorded.messages if each.data.startswith(b"SIP/2.0 410")]
     assert len(busy) == 1
     async with served(tmp_path / "two") as on:
         played = await replayed(recorded, on)
-        assert [arrow.summary for arrow in played.arrows].count("486 Busy Here (MESSAGE)") == 1
+        assert [arrow.summary for arrow in played.arrows].count("410 Gone (MESSAGE)") == 1
     # The last text is one that bob never answers; the recording goes on for long enough to show it.
     copy = next(each for each in recorded.messages if b"[alice]: welcome" in each.data)
     answers = [each for each in recorded.messages if copy.message.via.branch and each.source == copy.target]
