@@ -9,15 +9,25 @@ Invariants
 
 One commit costs a sync of the disk whatever is in it, and a hop to a thread and back: so there is one transaction at a
 time, as large as what has come meanwhile, up to `WriterOptions.max_batch`.
+
+The thread shares the interpreter with the loop: each call of a driver gives it up and has to have it back, and under
+load that takes as long as the loop likes to run. So what can be staged (`imc.store.database.Staged`) is staged on the
+loop, a few microseconds a row, and the thread has one call to make, COMMIT. Transactions that are large, or a database
+whose pages are slow to read, keep nobody waiting: all of it is the thread's then.
 """
 
 from __future__ import annotations
 
+import queue
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+import outcome
 import structlog
 import trio
 
@@ -26,11 +36,22 @@ from imc.store.guard import Guard
 from imc.store.ops import Op, weight
 
 Done = Callable[[Exception | None], None]
+Results = list[Exception | None]
 _log = structlog.get_logger("imc.store")
+
+
+class Staged(Protocol):
+    """What lacks only its COMMIT."""
+
+    def commit(self) -> bool:
+        """Whether it is on disk; else none of it is."""
+        ...
 
 
 class Committer(Protocol):
     """What commits: a `Store`."""
+
+    def stage_groups(self, groups: Sequence[Sequence[Op]]) -> Staged | None: ...
 
     def commit_groups(
         self, groups: Sequence[Sequence[Op]], guards: Sequence[Guard | None] | None = None
@@ -39,12 +60,19 @@ class Committer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterOptions:
-    """Bounds: submissions and bytes that wait, submissions and bytes in one transaction."""
+    """Bounds: submissions and bytes that wait, submissions and bytes in one transaction, and in one that is staged.
+
+    After a staging that took longer than ``slow_staging`` seconds there is none for ``staging_pause`` seconds.
+    """
 
     max_waiting: int = 20_000
     max_waiting_bytes: int = 256 << 20
     max_batch: int = 2_000
     max_batch_bytes: int = 16 << 20
+    max_staged: int = 100
+    max_staged_bytes: int = 256 << 10
+    slow_staging: float = 0.01
+    staging_pause: float = 1.0
 
 
 @dataclass(slots=True)
@@ -68,8 +96,8 @@ class Writer:
         self._nothing = trio.Event()
         self._nothing.set()
         self._is_closed = False
-        # One thread: the order of commits is the order of submissions.
-        self._limiter = trio.CapacityLimiter(1)
+        self._thread = _Thread()  # one: the order of commits is the order of submissions
+        self._stage_again = 0.0
         self._counts = {"commits": 0, "submissions": 0, "failures": 0, "refused": 0, "largest_batch": 0}
 
     def submit(self, ops: Sequence[Op], done: Done, guard: Guard | None = None) -> None:
@@ -115,6 +143,7 @@ class Writer:
 
     async def run(self) -> None:
         """Commit until cancelled. The transaction under way is then finished, and what still waits fails."""
+        self._thread.start()
         try:
             while True:
                 await self._something.wait()
@@ -128,6 +157,7 @@ class Writer:
                     self._nothing.set()
         finally:
             self._is_closed = True
+            self._thread.end()
             self._fail_all()
             self._nothing.set()
 
@@ -161,15 +191,11 @@ class Writer:
         self._in_flight = len(batch)
         groups = [submission.ops for submission in batch]
         guards = [submission.guard for submission in batch]
-        results: list[Exception | None]
+        results: Results
         try:
+            staged = self._stage(batch, groups)
             # Not abandoned when cancelled: somebody waits for the outcome, and it is at most a few timeouts away.
-            commit = self._committer.commit_groups
-            results = list(await trio.to_thread.run_sync(commit, groups, guards, limiter=self._limiter))
-        except trio.Cancelled:
-            # Cancelled before the thread began.
-            self._finish(batch, [StoreUnavailable("the store is closed")] * len(batch))
-            raise
+            results = await self._thread.run(partial(self._write, staged, groups, guards))
         except Exception as error:
             # Not the database's fault but ours: the daemon goes on, this batch does not.
             _log.exception("commit_failed", submissions=len(batch))
@@ -177,6 +203,26 @@ class Writer:
         self._counts["commits"] += 1
         self._counts["largest_batch"] = max(self._counts["largest_batch"], len(batch))
         self._finish(batch, results)
+
+    def _stage(self, batch: list[_Submission], groups: Sequence[Sequence[Op]]) -> Staged | None:
+        """The batch without its COMMIT, where that is little work."""
+        options, began = self._options, time.monotonic()
+        if len(batch) > options.max_staged or began < self._stage_again:
+            return None
+        if sum(submission.weight for submission in batch) > options.max_staged_bytes:
+            return None
+        staged = self._committer.stage_groups(groups)
+        if time.monotonic() - began > options.slow_staging:
+            self._stage_again = time.monotonic() + options.staging_pause
+        return staged
+
+    def _write(
+        self, staged: Staged | None, groups: Sequence[Sequence[Op]], guards: Sequence[Guard | None]
+    ) -> Results:
+        """In the thread."""
+        if staged is not None and staged.commit():
+            return [None] * len(groups)
+        return list(self._committer.commit_groups(groups, guards))
 
     def _finish(self, batch: Sequence[_Submission], results: Sequence[Exception | None]) -> None:
         """Tell each submitter. One whose callback fails does not keep the others from being told."""
@@ -196,3 +242,32 @@ class Writer:
         self._waiting.clear()
         self._waiting_bytes = 0
         self._finish(waiting, [StoreUnavailable("the store is closed")] * len(waiting))
+
+
+class _Thread:
+    """One thread that does one thing at a time, without what `trio.to_thread` costs for each."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="commit", daemon=True).start()
+
+    def end(self) -> None:
+        self._work.put(None)
+
+    async def run(self, work: Callable[[], Results]) -> Results:
+        """What ``work`` gives or raises. It is waited for even by who is cancelled."""
+        task, token = trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()
+
+        def do() -> None:
+            result = outcome.capture(work)
+            token.run_sync_soon(trio.lowlevel.reschedule, task, result)
+
+        self._work.put(do)
+        found = await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+        return list(found)
+
+    def _run(self) -> None:
+        while (do := self._work.get()) is not None:
+            do()

@@ -1,0 +1,230 @@
+"""What a message costs that comes in: `python -m tests.perf.inbound [--work WORK] [--profile] [--cycles N]`.
+
+The daemon's own parts, its database on disk included, without sockets: requests are handed to the loop in bursts, as
+they come when so many are outstanding, and copies are answered here. CPU time of this process, in microseconds a
+request, without what this module does itself: the best round (what others on the machine do only adds to it) and the
+median. ``--profile`` is cProfile of the loop's thread, ``--writer`` that of the writer's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import gc
+import pstats
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from imc.app import Daemon
+from imc.config import Settings, load
+from imc.options import store_options
+from imc.sip.flow import Flow
+from imc.store.store import Store
+from tests.perf.deliver import Known, Wires, answer
+
+CONFIG = """
+[imc]
+domains = ["example.com"]
+db_url = "sqlite:///imc.db"
+outbound_proxy = "sip:127.0.0.1:5070"
+[sip]
+listen = "udp:127.0.0.1:0"
+[auth]
+mode = "none"
+[limits]
+enabled = false
+[manage]
+listen = ""
+"""
+HERE = ("127.0.0.1", 5060)
+PEER = Flow("udp", HERE, ("127.0.0.1", 5080))
+SINK = Flow("udp", HERE, ("127.0.0.1", 5070))
+
+
+def request(number: int, sender: int, room: int, body: str) -> bytes:
+    """As the load driver writes it."""
+    to = f"sip:chat-room{room}@example.com"
+    return (
+        f"MESSAGE {to} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5080;rport;branch=z9hG4bK0a1b2c3d.{number}\r\n"
+        f"From: <sip:user{sender}@example.com>;tag=t{number}\r\nTo: <{to}>\r\nCall-ID: {number}.0a1b2c3d\r\n"
+        f"CSeq: {number} MESSAGE\r\nMax-Forwards: 70\r\nContent-Type: text/plain\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+TEXT = "hello, this is a message of usual length ~00000001"
+
+
+def texts(users: int) -> Iterator[tuple[int, int, str]]:
+    """Sender, room and body of each request: texts to rooms in turn."""
+    while True:
+        for number in range(users):
+            yield number, number, TEXT
+
+
+def commands(users: int) -> Iterator[tuple[int, int, str]]:
+    """As the load driver's work of this name."""
+    while True:
+        for word in ("#create", "#members", "#invite", "#remove", "#destroy"):
+            for user in range(users):
+                other = f" sip:user{(user + 1) % users}@example.com" if word in ("#invite", "#remove") else ""
+                yield user, user, word + other
+
+
+def one_by_one(users: int) -> Iterator[tuple[int, int, str]]:
+    """Texts of one sender to one room."""
+    while True:
+        yield 0, 0, TEXT
+
+
+class Bench:
+    """``members`` in each of ``users`` rooms; ``outstanding`` requests come at once, and the next when all are answered."""
+
+    def __init__(self, daemon: Daemon, source: Iterator[tuple[int, int, str]], outstanding: int) -> None:
+        self.daemon = daemon
+        self.source = source
+        self.outstanding = outstanding
+        self.number = 0
+        self.wires = Wires()
+        self.answered = 0
+        self.statuses: dict[bytes, int] = {}
+        self.copies: list[bytes] = []
+
+    def attach(self) -> None:
+        daemon = self.daemon
+        daemon._carrier._transports = self.wires  # type: ignore[assignment]
+        daemon._carrier._resolver = Known(5070)  # type: ignore[assignment]
+        daemon._loop.attach(self.wires, daemon._engine, daemon._sip, daemon._outbox, daemon._spawn)  # type: ignore[arg-type]
+
+    def collect(self) -> None:
+        """Look at what was sent."""
+        sent, self.wires.sent = self.wires.sent, []
+        for data in sent:
+            if data.startswith(b"SIP/2.0 "):
+                self.answered += 1
+                self.statuses[data[8:11]] = self.statuses.get(data[8:11], 0) + 1
+            else:
+                self.copies.append(answer(data))
+
+    async def burst(self, count: int) -> float:
+        """CPU seconds of ``count`` requests that come at once, until all copies of them are delivered too."""
+        loop = self.daemon._loop
+        burst = []
+        for _ in range(count):
+            self.number += 1
+            burst.append(request(self.number, *next(self.source)))
+        wanted = self.answered + count
+        spent = -time.process_time()
+        for index in loop.take_answers(burst):
+            loop.receive(burst[index], PEER)
+        loop.batch_end()
+        while True:
+            mine = -time.thread_time()
+            self.collect()
+            answers, self.copies = self.copies, []
+            mine += time.thread_time()
+            spent -= mine
+            if answers:
+                for at in range(0, len(answers), 64):
+                    batch = answers[at : at + 64]
+                    for index in loop.take_answers(batch):
+                        loop.receive(batch[index], SINK)
+                    loop.batch_end()
+            elif self.answered >= wanted and not self.daemon._engine._jobs:
+                return spent + time.process_time()
+            else:
+                await loop.wait_pass()
+
+    async def run(self, bursts: int) -> list[float]:
+        """CPU seconds a request, of each burst."""
+        return [await self.burst(self.outstanding) / self.outstanding for _ in range(bursts)]
+
+
+WORKS: dict[str, tuple[Callable[[int], Iterator[tuple[int, int, str]]], int, int, int]] = {
+    # users, members, outstanding
+    "texts": (texts, 100, 5, 16),
+    "commands": (commands, 100, 0, 16),
+    "lonely": (one_by_one, 2, 2, 1),
+    "pairs": (texts, 100, 2, 16),
+}
+
+
+async def fill(bench: Bench, users: int, members: int) -> None:
+    """Make the rooms."""
+    work = [(room, room, "#create") for room in range(users if members else 0)]
+    work += [((room + n) % users, room, "#join") for n in range(1, members) for room in range(users)]
+    bench.source = iter(work)
+    for at in range(0, len(work), 16):
+        await bench.burst(len(work[at : at + 16]))
+
+
+async def main(options: argparse.Namespace, settings: Settings, folder: Path) -> None:
+    store = await trio.to_thread.run_sync(Store.open, store_options(settings, is_exclusive=True))
+    make, users, members, outstanding = WORKS[options.work]
+    outstanding = options.outstanding or outstanding
+    daemon = Daemon(settings, store)
+    if options.writer:
+        _profiled(daemon)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(daemon.run)
+        bench = Bench(daemon, iter(()), outstanding)
+        bench.attach()
+        await fill(bench, users, members)
+        bench.source = make(users)
+        bench.statuses.clear()
+        await bench.run(100)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
+        profile = cProfile.Profile() if options.profile else None
+        commits = daemon._writer.statistics()["commits"]
+        rounds = []
+        for _ in range(options.rounds):
+            if profile:
+                profile.enable()
+            rounds.append(statistics.fmean(await bench.run(options.bursts)))
+            if profile:
+                profile.disable()
+        count = options.rounds * options.bursts * outstanding
+        print(f"statuses {bench.statuses}, {(daemon._writer.statistics()['commits'] - commits) / count:.3f} commits each")
+        print(f"{options.work}: best {1e6 * min(rounds):.0f} us, median {1e6 * statistics.median(rounds):.0f} us")
+        if profile:
+            pstats.Stats(profile).sort_stats("tottime").print_stats(options.lines)
+        if options.writer:
+            pstats.Stats(_WRITER).sort_stats("tottime").print_stats(options.lines)
+        nursery.cancel_scope.cancel()
+    store.close()
+
+
+_WRITER = cProfile.Profile()
+
+
+def _profiled(daemon: Daemon) -> None:
+    commit: Any = daemon._writer._committer.commit_groups
+
+    class Profiled:
+        def commit_groups(self, *args: Any) -> Any:
+            return _WRITER.runcall(commit, *args)
+
+    daemon._writer._committer = Profiled()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--work", choices=WORKS, default="texts")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--bursts", type=int, default=50)
+    parser.add_argument("--outstanding", type=int, default=0)
+    parser.add_argument("--lines", type=int, default=45)
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--writer", action="store_true")
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "imc.toml")
+        path.write_text(CONFIG.replace("imc.db", f"{name}/imc.db"))
+        trio.run(main, parser.parse_args(), load(path), Path(name))
