@@ -100,7 +100,8 @@ class Bench:
         daemon = self.daemon
         daemon._carrier._transports = self.wires  # type: ignore[assignment]
         daemon._carrier._resolver = Known(5070)  # type: ignore[assignment]
-        daemon._loop.attach(self.wires, daemon._engine, daemon._sip, daemon._outbox, daemon._spawn)  # type: ignore[arg-type]
+        loop = daemon._loop
+        loop.attach(self.wires, daemon._engine, daemon._sip, daemon._outbox, daemon._spawn, daemon._writer.begin)  # type: ignore[arg-type]
 
     def collect(self) -> None:
         """Look at what was sent."""
