@@ -35,6 +35,7 @@ from imc.options import (
     rate_options,
     registrar_options,
     resolver_options,
+    room_limits,
     room_policy,
     stack_config,
     store_options,
@@ -135,7 +136,13 @@ class Daemon:
             load=partial(self._reader.run, store.get_account),
             version=partial(self._reader.run, store.accounts_version),
         )
-        self._facts = StoreFacts(store, self._reader, self._accounts, max_list=settings.limits.max_list_entries)
+        self._facts = StoreFacts(
+            store,
+            self._reader,
+            self._accounts,
+            max_list=settings.limits.max_list_entries,
+            is_owning_limited=room_limits(settings).max_rooms_per_owner is not None,
+        )
         self._circumstances = Circumstances(self._facts, wall)
         self._rooms = Rooms(
             RoomOptions(),
@@ -291,6 +298,7 @@ class Daemon:
         self._rooms.policy = room_policy(settings)
         self._copies.extra = settings.imc.extra_headers
         self._facts.max_list = settings.limits.max_list_entries
+        self._facts.is_owning_limited = room_limits(settings).max_rooms_per_owner is not None
         self._identity = self._make_identity()
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))

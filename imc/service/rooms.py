@@ -195,7 +195,7 @@ class Rooms:
     def _carry_out(self, judged: Judged, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
         answers, others = _split(dispatches)
         job = self._outbox.job(others, is_durable=not is_momentary(inbound))
-        reply = self._outbox.job(answers, is_durable=False)
+        reply = self._outbox.job(answers, is_durable=False) if answers else None
         outcome = self._outcome(judged.decision)
 
         def release() -> None:

@@ -1,9 +1,10 @@
-"""What a message costs that comes in: `python -m tests.perf.inbound [--work WORK] [--profile] [--cycles N]`.
+"""What a message costs that comes in: `python -m tests.perf.inbound [--work WORK] [--profile | --calls]`.
 
 The daemon's own parts, its database on disk included, without sockets: requests are handed to the loop in bursts, as
 they come when so many are outstanding, and copies are answered here. CPU time of this process, in microseconds a
 request, without what this module does itself: the best round (what others on the machine do only adds to it) and the
-median. ``--profile`` is cProfile of the loop's thread, ``--writer`` that of the writer's.
+median. ``--profile`` is cProfile of the loop's thread. ``--calls`` counts the calls of imc's own Python functions in
+that thread, and the commits: figures that do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import cProfile
 import gc
 import pstats
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import trio
 
 from imc.app import Daemon
-from imc.config import Settings, load
+from imc.config import load
 from imc.options import store_options
 from imc.sip.flow import Flow
 from imc.store.store import Store
@@ -84,7 +87,7 @@ def one_by_one(users: int) -> Iterator[tuple[int, int, str]]:
 
 
 class Bench:
-    """``members`` in each of ``users`` rooms; ``outstanding`` requests come at once, and the next when all are answered."""
+    """``outstanding`` requests of ``source`` come at once, and the next ones when all are answered and delivered."""
 
     def __init__(self, daemon: Daemon, source: Iterator[tuple[int, int, str]], outstanding: int) -> None:
         self.daemon = daemon
@@ -165,26 +168,56 @@ async def fill(bench: Bench, users: int, members: int) -> None:
         await bench.burst(len(work[at : at + 16]))
 
 
-async def main(options: argparse.Namespace, settings: Settings, folder: Path) -> None:
+@asynccontextmanager
+async def running(work: str, folder: Path, outstanding: int = 0) -> AsyncIterator[Bench]:
+    """The daemon with the work's rooms, warm."""
+    path = folder / "imc.toml"
+    path.write_text(CONFIG.replace("imc.db", f"{folder}/imc.db"))
+    settings = load(path)
     store = await trio.to_thread.run_sync(Store.open, store_options(settings, is_exclusive=True))
-    make, users, members, outstanding = WORKS[options.work]
-    outstanding = options.outstanding or outstanding
+    make, users, members, usual = WORKS[work]
     daemon = Daemon(settings, store)
-    if options.writer:
-        _profiled(daemon)
     async with trio.open_nursery() as nursery:
         await nursery.start(daemon.run)
-        bench = Bench(daemon, iter(()), outstanding)
+        bench = Bench(daemon, iter(()), outstanding or usual)
         bench.attach()
         await fill(bench, users, members)
         bench.source = make(users)
-        bench.statuses.clear()
         await bench.run(100)
+        bench.statuses.clear()
+        yield bench
+        nursery.cancel_scope.cancel()
+    store.close()
+
+
+async def count(bench: Bench, bursts: int) -> tuple[float, float]:
+    """Calls of functions of imc, and commits, a request."""
+    calls = 0
+
+    def note(frame: FrameType, what: str, _arg: object) -> None:
+        nonlocal calls
+        calls += what == "call" and frame.f_globals.get("__name__", "").startswith("imc.")
+
+    commits = bench.daemon._writer.statistics()["commits"]
+    sys.setprofile(note)
+    try:
+        await bench.run(bursts)
+    finally:
+        sys.setprofile(None)
+    requests = bursts * bench.outstanding
+    return calls / requests, (bench.daemon._writer.statistics()["commits"] - commits) / requests
+
+
+async def main(options: argparse.Namespace, folder: Path) -> None:
+    async with running(options.work, folder, options.outstanding) as bench:
+        if options.calls:
+            calls, commits = await count(bench, options.bursts)
+            print(f"{options.work}: {calls:.1f} calls, {commits:.3f} commits a request")
+            return
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
         profile = cProfile.Profile() if options.profile else None
-        commits = daemon._writer.statistics()["commits"]
         rounds = []
         for _ in range(options.rounds):
             if profile:
@@ -192,28 +225,9 @@ async def main(options: argparse.Namespace, settings: Settings, folder: Path) ->
             rounds.append(statistics.fmean(await bench.run(options.bursts)))
             if profile:
                 profile.disable()
-        count = options.rounds * options.bursts * outstanding
-        print(f"statuses {bench.statuses}, {(daemon._writer.statistics()['commits'] - commits) / count:.3f} commits each")
         print(f"{options.work}: best {1e6 * min(rounds):.0f} us, median {1e6 * statistics.median(rounds):.0f} us")
         if profile:
             pstats.Stats(profile).sort_stats("tottime").print_stats(options.lines)
-        if options.writer:
-            pstats.Stats(_WRITER).sort_stats("tottime").print_stats(options.lines)
-        nursery.cancel_scope.cancel()
-    store.close()
-
-
-_WRITER = cProfile.Profile()
-
-
-def _profiled(daemon: Daemon) -> None:
-    commit: Any = daemon._writer._committer.commit_groups
-
-    class Profiled:
-        def commit_groups(self, *args: Any) -> Any:
-            return _WRITER.runcall(commit, *args)
-
-    daemon._writer._committer = Profiled()
 
 
 if __name__ == "__main__":
@@ -224,8 +238,6 @@ if __name__ == "__main__":
     parser.add_argument("--outstanding", type=int, default=0)
     parser.add_argument("--lines", type=int, default=45)
     parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--writer", action="store_true")
+    parser.add_argument("--calls", action="store_true")
     with tempfile.TemporaryDirectory() as name:
-        path = Path(name, "imc.toml")
-        path.write_text(CONFIG.replace("imc.db", f"{name}/imc.db"))
-        trio.run(main, parser.parse_args(), load(path), Path(name))
+        trio.run(main, parser.parse_args(), Path(name))
