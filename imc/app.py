@@ -236,7 +236,9 @@ class Daemon:
             spawn=self._spawn,
             wake=self._loop.wake,
         )
-        self._loop.attach(self._transports, self._engine, self._sip, self._outbox, self._spawn, self._writer.begin)
+        self._loop.attach(
+            self._transports, self._engine, self._sip, self._outbox, self._spawn, begin=self._writer.begin
+        )
         self._writer.attach(self._loop.wake, self._loop.within)
 
     def _make_rates(self) -> Rates | None:

@@ -87,6 +87,7 @@ class Loop:
         sip: Sip,
         outbox: Outbox,
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        *,
         begin: Callable[[], None],
     ) -> None:
         """``begin`` sends what was judged on its way to the disk (`imc.store.writer.Writer.begin`)."""
