@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -75,6 +76,7 @@ from imc.transport.transports import Transports
 _log = structlog.get_logger("imc")
 DRAIN_SECONDS = 3.5  # with what comes after it, the end takes 5 s at most
 _OUTBOX_PAGE = 500
+_SWITCH_SECONDS = 0.0005
 _CARRY_AT_ONCE = 50  # streams opened at a time to find out whether a large copy can be carried
 
 
@@ -427,6 +429,8 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+    # After its COMMIT the writer's thread has to have the interpreter back: not only after the usual 5 ms.
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 async def _obey(signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
