@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ from imc.options import (
     rate_options,
     registrar_options,
     resolver_options,
+    room_limits,
     room_policy,
     stack_config,
     store_options,
@@ -82,6 +84,7 @@ from imc.transport.transports import Transports
 _log = structlog.get_logger("imc")
 DRAIN_SECONDS = 3.5  # with what comes after it, the end takes 5 s at most
 _OUTBOX_PAGE = 500
+_SWITCH_SECONDS = 0.0005
 _CARRY_AT_ONCE = 50  # streams opened at a time to find out whether a large copy can be carried
 
 
@@ -154,7 +157,13 @@ class Daemon:
             load=partial(self._reader.run, store.get_account),
             version=partial(self._reader.run, store.accounts_version),
         )
-        self._facts = StoreFacts(store, self._reader, self._accounts, max_list=settings.limits.max_list_entries)
+        self._facts = StoreFacts(
+            store,
+            self._reader,
+            self._accounts,
+            max_list=settings.limits.max_list_entries,
+            is_owning_limited=room_limits(settings).max_rooms_per_owner is not None,
+        )
         self._circumstances = Circumstances(self._facts, wall)
         self._shards = Shards(
             settings.imc.hash_size, settings.imc.max_rooms_in_memory, settings.imc.max_members_in_memory
@@ -298,8 +307,10 @@ class Daemon:
             self._sip,
             self._outbox,
             self._spawn,
+            begin=self._writer.begin,
             on_flow_closed=self._flow_closed,
         )
+        self._writer.attach(self._loop.wake, self._loop.within)
 
     def _flow_closed(self, flow: Flow) -> None:
         if self._registration is not None and not self._sip.is_draining:  # at the end they all close
@@ -381,6 +392,7 @@ class Daemon:
         self._rooms.policy = room_policy(settings)
         self._copies.extra = settings.imc.extra_headers
         self._facts.max_list = settings.limits.max_list_entries
+        self._facts.is_owning_limited = room_limits(settings).max_rooms_per_owner is not None
         self._identity = self._make_identity()
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))
@@ -510,6 +522,8 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+    # After its COMMIT the writer's thread has to have the interpreter back: not only after the usual 5 ms.
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 async def _obey(signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:

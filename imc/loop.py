@@ -2,6 +2,9 @@
 
 Everything that acts is sync and runs between two awaits of trio; what arrives in one wake-up is answered in one. The
 one task here sleeps until the stack's next deadline, or until somebody calls `wake`.
+
+A turn begins with what has come (datagrams, a commit that is on disk) and ends with `batch_end`: what was judged goes
+to the disk, then copies and answers go out. Who calls `wake` meanwhile wakes nobody: the turn's end sees to it.
 """
 
 from __future__ import annotations
@@ -77,7 +80,10 @@ class Loop:
         self._outbox: Outbox
         self._spawn: Callable[[Callable[[], Awaitable[None]]], None]
         self._on_flow_closed: Callable[[Flow], None]
+        self._begin: Callable[[], None]
         self._reopening = 0
+        self._is_in_turn = False
+        self._has_more = False
 
     def attach(
         self,
@@ -87,19 +93,34 @@ class Loop:
         outbox: Outbox,
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         *,
+        begin: Callable[[], None],
         on_flow_closed: Callable[[Flow], None] = lambda _flow: None,
     ) -> None:
-        """``on_flow_closed`` is told of each stream that ended, when all that was under way on it has failed."""
+        """``begin`` sends what was judged on its way to the disk (`imc.store.writer.Writer.begin`); ``on_flow_closed`` is
+        told of each stream that ended, when all that was under way on it has failed."""
         self._on_flow_closed = on_flow_closed
         self._transports = transports
         self._engine = engine
         self._sip = sip
         self._outbox = outbox
         self._spawn = spawn
+        self._begin = begin
 
     def wake(self) -> None:
-        """There is something to send, or to start."""
-        self._kick.set()
+        """There is something to send, to start, or to commit."""
+        if self._is_in_turn:
+            self._has_more = True
+        else:
+            self._kick.set()
+
+    def within(self, work: Callable[[], None]) -> None:
+        """A turn that begins with this."""
+        self._is_in_turn = True
+        try:
+            work()
+        except Exception as error:
+            _log.error("turn-failed", exc_info=error)
+        self.batch_end()
 
     async def wait_pass(self) -> None:
         """Until something has been done: read, sent, started or timed out."""
@@ -116,22 +137,33 @@ class Loop:
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """One datagram, or one message of a stream."""
+        self._is_in_turn = True
         self._sip.on_events(self._stack.receive(data, flow, trio.current_time()))
 
     def take_answers(self, datagrams: Sequence[bytes]) -> list[int]:
         """The datagrams of one wake-up. Returns the indices of those that are for `receive`."""
+        self._is_in_turn = True
         others, events = self._stack.receive_usual(datagrams, trio.current_time())
         self._sip.on_events(events)
         return others
 
     def batch_end(self) -> None:
         """All that was there has been read."""
-        if self._engine.pump(_BUDGET):
+        if self._end_turn() or self._next_deadline() < self._armed:
             self.wake()
-        self.flush()
         self._tell_passed()
-        if self._next_deadline() < self._armed:
-            self.wake()
+
+    def _end_turn(self) -> bool:
+        """Commit, start and send. True where there is more of that at once."""
+        self._is_in_turn = True
+        try:
+            self._begin()
+            self._has_more = False  # what is here to be started and sent is, below
+            has_more = self._engine.pump(_BUDGET)
+            self.flush()
+            return has_more or self._has_more
+        finally:
+            self._is_in_turn = False
 
     def _next_deadline(self) -> float:
         """When stack, engine or outbox have something to do of themselves."""
@@ -184,11 +216,10 @@ class Loop:
         while True:
             self._kick = trio.Event()
             now = trio.current_time()
+            self._is_in_turn = True
             self._sip.on_events(stack.tick(now))
             engine.tick(now)
-            has_more = engine.pump(_BUDGET)
-            self.flush()
-            if has_more:
+            if self._end_turn():
                 await trio.lowlevel.checkpoint()
                 continue
             self._tell_passed()

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from imc.aor import Aor
 
 FORMAT = 1
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_quote = json.encoder.encode_basestring_ascii
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,27 +121,28 @@ class Job:
 
     def payload(self) -> bytes:
         """For the outbox: a line of JSON that describes the dispatches, then their bodies, one after the other."""
-        rows = [
-            {
-                "kind": d.kind,
-                "from": list(d.sender),
-                "display": d.display,
-                "type": d.content_type,
-                "headers": [list(pair) for pair in d.headers],
-                "length": len(d.body),
-                "result": d.wants_result,
-                "context": d.context,
-                "expires": d.expires,
-                "by": d.by,
-            }
-            for d in self.dispatches
-        ]
-        head = _to_json({"format": FORMAT, "dispatches": rows})
-        return head.encode("ascii") + b"\n" + b"".join(d.body for d in self.dispatches)
+        rows = ",".join([_row(dispatch) for dispatch in self.dispatches])
+        head = f'{{"format":{FORMAT},"dispatches":[{rows}]}}\n'
+        return head.encode("ascii") + b"".join([dispatch.body for dispatch in self.dispatches])
 
     def recipients(self) -> bytes:
         """For the outbox: a line of addresses, blank-separated, for each dispatch."""
         return pack_recipients(d.recipients for d in self.dispatches)
+
+
+def _row(dispatch: Dispatch) -> str:
+    """One dispatch in JSON, without its body. Written by hand: an encoder is made anew for each document."""
+    user, host = dispatch.sender
+    headers = ",".join([f"[{_quote(name)},{_quote(value)}]" for name, value in dispatch.headers])
+    context = ",".join([f"{_quote(key)}:{_quote(value)}" for key, value in dispatch.context.items()])
+    display = "null" if dispatch.display is None else _quote(dispatch.display)
+    result = "true" if dispatch.wants_result else "false"
+    expires = "null" if dispatch.expires is None else repr(dispatch.expires)
+    return (
+        f'{{"kind":{_quote(dispatch.kind)},"from":[{_quote(user)},{_quote(host)}],"display":{display},'
+        f'"type":{_quote(dispatch.content_type)},"headers":[{headers}],"length":{len(dispatch.body)},'
+        f'"result":{result},"context":{{{context}}},"expires":{expires},"by":{_quote(dispatch.by)}}}'
+    )
 
 
 def pack_recipients(rows: Iterable[Iterable[Aor]]) -> bytes:

@@ -17,6 +17,11 @@ from imc.rooms.outcome import Context, RoomRow
 from imc.service.inbound import Inbound
 
 _REMEMBERED = 100_000
+_OF_SENDER = {
+    (is_room, is_automatic): Context(is_sender_room=is_room, is_automatic=is_automatic)
+    for is_room in (False, True)
+    for is_automatic in (False, True)
+}
 
 
 class Facts(Protocol):
@@ -33,6 +38,14 @@ class Facts(Protocol):
         ...
 
     def rooms_total(self) -> int: ...
+
+    def account_at_hand(self, aor: Aor) -> bool | None:
+        """`account_exists` as far as it is in memory; None where that must be asked."""
+        ...
+
+    def rooms_owned_at_hand(self, user: Aor) -> int | None:
+        """`rooms_owned` where nothing needs to be read for it."""
+        ...
 
 
 class Circumstances:
@@ -70,7 +83,7 @@ class Circumstances:
     def of_sender(self, inbound: Inbound) -> Context | None:
         """For a room message; None where `learn` must be asked about the sender first."""
         is_room = self._is_room.get(inbound.sender)
-        return None if is_room is None else Context(is_sender_room=is_room, is_automatic=inbound.is_automatic)
+        return None if is_room is None else _OF_SENDER[is_room, inbound.is_automatic]
 
     def at_once(self, inbound: Inbound, command: Command, room: Room | None) -> Context | None:
         """For a command; None where `gather` must be asked."""
@@ -78,11 +91,21 @@ class Circumstances:
         is_target_room: bool | None = False
         if isinstance(command, Invite | Add):
             is_target_room = self._is_room.get(command.user)
-        needs_reading = isinstance(command, Rooms) or (room is None and isinstance(command, Create | Join))
-        if needs_reading or is_sender_room is None or is_target_room is None:
+        if isinstance(command, Rooms) or is_sender_room is None or is_target_room is None:
             return None
+        owned, total, is_account = 0, 0, False
+        if room is None and isinstance(command, Create | Join):
+            owned_known = self._facts.rooms_owned_at_hand(inbound.sender)
+            account_known = self._facts.account_at_hand(command.room)
+            if owned_known is None or account_known is None:
+                return None
+            owned, is_account = owned_known, account_known
+            total = self._facts.rooms_total()
         return Context(
             serial=self._next_serial(),
+            rooms_owned=owned,
+            rooms_total=total,
+            is_account=is_account,
             is_sender_room=is_sender_room,
             is_target_room=is_target_room,
             is_automatic=inbound.is_automatic,

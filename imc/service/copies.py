@@ -87,9 +87,17 @@ _CHARSET = re.compile(
 )
 
 
+_USUAL = ("utf-8", "UTF-8")
+
+
 def decode(body: bytes, kind: MediaType | None) -> str:
     """The characters of a text/plain body (spec R-MSG-9). TextRefused."""
-    charset = (kind.param("charset") if kind is not None else None) or "utf-8"
+    charset = (kind.param("charset") if kind is not None and kind.params else None) or "utf-8"
+    if charset in _USUAL:
+        try:
+            return body.decode()
+        except UnicodeError:
+            raise TextRefused(400, "the text is not in the charset that it names") from None
     charset = charset.strip('"').lower()
     if not _CHARSET.match(charset):
         raise TextRefused(415, "the charset is not known")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from imc.aor import Aor
 from imc.rooms.outcome import RoomRow
 from imc.service.accounts import Accounts
@@ -11,13 +13,25 @@ from imc.store.store import Store
 
 
 class StoreFacts:
-    """``active`` counts the live rooms: read once, then kept by those who make and end rooms."""
+    """``active`` counts the live rooms: read once, then kept by those who make and end rooms.
 
-    def __init__(self, store: Store, reader: StoreReader, accounts: Accounts[Secrets], *, max_list: int) -> None:
+    ``is_owning_limited``: whether it matters how many rooms a user owns.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        reader: StoreReader,
+        accounts: Accounts[Secrets],
+        *,
+        max_list: int,
+        is_owning_limited: bool = True,
+    ) -> None:
         self._store = store
         self._reader = reader
         self._accounts = accounts
         self.max_list = max_list
+        self.is_owning_limited = is_owning_limited
         self.active = 0
 
     async def room_exists(self, aor: Aor) -> bool:
@@ -26,7 +40,19 @@ class StoreFacts:
     async def account_exists(self, aor: Aor) -> bool:
         return await self._accounts.load(aor) is not None
 
+    def account_at_hand(self, aor: Aor) -> bool | None:
+        try:
+            return self._accounts.peek(aor, trio.current_time()) is not None
+        except LookupError:
+            return None
+
+    def rooms_owned_at_hand(self, user: Aor) -> int | None:
+        del user
+        return None if self.is_owning_limited else 0
+
     async def rooms_owned(self, user: Aor) -> int:
+        if not self.is_owning_limited:
+            return 0
         return await self._reader.run(self._store.count_rooms_owned, user)
 
     async def rooms_to_see(self, user: Aor) -> list[RoomRow]:

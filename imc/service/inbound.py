@@ -23,6 +23,11 @@ class Outcome:
     retry_after: int | None = None
     accept: str = ""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether status and code are all that it says, and those a success's."""
+        return self.status < 300 and not (self.event or self.warning or self.accept) and self.retry_after is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:

@@ -216,7 +216,7 @@ class Rooms:
         entry = None
         if judged.command is None and judged.decision.refusal is None:
             entry = self._history.entry(inbound, slot, self.policy)
-        reply = self._outbox.job(answers, is_durable=False)
+        reply = self._outbox.job(answers, is_durable=False) if answers else None
         outcome = self._outcome(judged.decision)
 
         def release() -> None:

@@ -215,6 +215,10 @@ class Sip:
     # spec S-UAS-7
     def _answer(self, event: RequestReceived, outcome: Outcome) -> None:
         self._unanswered.discard(event.key)
+        if outcome.is_plain:
+            self._stack.respond_plain(event, outcome.status, self._clock())
+            self._wake()
+            return
         headers: list[tuple[str, str]] = []
         if outcome.warning:
             headers.append(("Warning", str(Warn(399, "imc", outcome.warning))))

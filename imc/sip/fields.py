@@ -33,6 +33,7 @@ _KNOWN: Final = (
 )  # fmt: skip
 # How names are spelled here, by each spelling that peers use often. The rest goes through `_canonical_slow`.
 _LOWER: Final = {name.lower(): name for name in _KNOWN} | _COMPACT
+_SPELLED: Final = frozenset(_KNOWN)
 NAMES: Final = {name: name for name in _KNOWN} | _LOWER | {name.upper(): full for name, full in _LOWER.items()}
 
 
@@ -80,12 +81,17 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value, None without any."""
-        values = self._fields.get(name) or self._fields.get(canonical_name(name))
+        values = self._fields.get(name)
+        if values is None and name not in _SPELLED:
+            values = self._fields.get(canonical_name(name))
         return values[0] if values else None
 
     def all(self, name: str) -> list[str]:
         """The values line by line, a new list."""
-        return list(self._fields.get(name) or self._fields.get(canonical_name(name)) or ())
+        values = self._fields.get(name)
+        if values is None and name not in _SPELLED:
+            values = self._fields.get(canonical_name(name))
+        return list(values or ())
 
     def values(self, name: str) -> list[str]:
         """The values of a comma-separated header one by one. BadMessage where a quote or ``<`` is not closed."""
@@ -120,7 +126,7 @@ class Headers:
         return self.wrap({name: list(values) for name, values in self._fields.items()})
 
     def __contains__(self, name: str) -> bool:
-        return name in self._fields or canonical_name(name) in self._fields
+        return name in self._fields or (name not in _SPELLED and canonical_name(name) in self._fields)
 
     def __len__(self) -> int:
         return sum(map(len, self._fields.values()))

@@ -214,6 +214,33 @@ class CSeq(NamedTuple):
 
 def parse_name_addr(text: str) -> NameAddr:
     """``( name-addr / addr-spec ) *( SEMI generic-param )``."""
+    # Nearly all are an address in brackets, of which one peer has few, and perhaps a tag, which is new each time.
+    address, mark, tag = text.partition(">;tag=")
+    if len(address) <= 128:
+        if not mark and address.endswith(">"):
+            bare = _parse_bracketed_cached(address[:-1])
+            if bare is not None:
+                return bare
+        elif mark and is_token(tag):
+            bare = _parse_bracketed_cached(address)
+            if bare is not None:
+                return NameAddr(bare[0], bare[1], (("tag", tag),))
+    return _parse_name_addr(text)
+
+
+def _parse_bracketed(address: str) -> NameAddr | None:
+    """``address`` and a bracket, where that closes it and all of it can be read; else None."""
+    try:
+        found = _parse_name_addr(address + ">")
+    except BadMessage:
+        return None
+    return None if found.params else found
+
+
+_parse_bracketed_cached = lru_cache(maxsize=4096)(_parse_bracketed)
+
+
+def _parse_name_addr(text: str) -> NameAddr:
     text = text.strip(WSP)
     display: str | None = None
     if text.startswith('"'):

@@ -61,6 +61,7 @@ _SINGLE: Final = (
 _CONTROLS: Final = bytes(code for code in range(32) if code != 9) + b"\x7f"
 
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE | re.ASCII)
+_NONE: Final = (None,)
 _FORBIDDEN_IN_URI: Final = frozenset(' \t\r\n<>"')
 
 # Lines of a head, as they came (not unfolded). Of a head with more, or of more octets than are let pass, so many are
@@ -107,6 +108,9 @@ class Message:
         return self._attempt(parse, self.headers._fields.get(name, []))
 
     def _must_read(self, name: str, parse: Callable[[str], T]) -> T:
+        known = self._typed.get(name)
+        if known is not None and self.headers._fields.get(name, _NONE)[0] is known[0]:
+            return known[1]  # type: ignore[return-value]
         value = self._read(name, parse)
         if value is None:
             raise BadMessage(f"Missing {name}", request=self if isinstance(self, Request) else None)

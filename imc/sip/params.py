@@ -51,6 +51,8 @@ def parse_params(text: str) -> Params:
         return ()
     if text.startswith(";tag=") and is_token(text[5:]):  # nearly every From and To
         return (("tag", text[5:]),)
+    if text.startswith(";rport;branch=") and is_token(text[14:]):  # nearly every Via
+        return (("rport", None), ("branch", text[14:]))
     params: Params
     if PLAIN_PARAMS.fullmatch(text) is not None:
         if text.count(";") > MAX_PARAMS:

@@ -38,7 +38,7 @@ from imc.sip.ids import Ids
 from imc.sip.message import Request, Response, parse_message
 from imc.sip.server import ServerTransaction, ServerTransactions, merge_key, transaction_key
 from imc.sip.timers import TimerWheel
-from imc.sip.uas import UasPolicy, build_response
+from imc.sip.uas import UasPolicy, build_response, render_plain
 from imc.sip.uri import find_param
 
 _SIP_PORT = 5060
@@ -169,6 +169,11 @@ class Stack:
             return
         key = event if isinstance(event, str) else event.key
         self._servers.respond(key, response.render(), now)
+
+    def respond_plain(self, event: RequestReceived, status: int, now: float) -> None:
+        """`respond` with a response that has this final status, not 408, and nothing to say beside."""
+        request = event.request
+        self._servers.respond(event.key, render_plain(request, status, to_tag=self.to_tag(request)), now)
 
     def reply_stateless(self, event: RequestReceived, response: Response) -> None:
         """Answer a request that was not accepted and leaves no state: 401, 403, 404, OPTIONS.

@@ -137,6 +137,18 @@ def build_response(
     return Response(status, reason_phrase(status) if reason is None else reason, wrapped, body)
 
 
+def render_plain(request: Request, status: int, *, to_tag: str) -> bytes:
+    """What `build_response` without further headers renders, for a request that was read in full; not for 100."""
+    fields = request.headers._fields
+    tag = f";tag={to_tag}" if request.to.tag is None else ""
+    vias = "\r\nVia: ".join(fields["Via"])
+    return (
+        f"SIP/2.0 {status} {reason_phrase(status)}\r\nVia: {vias}\r\nFrom: {fields['From'][0]}\r\n"
+        f"To: {fields['To'][0]}{tag}\r\nCall-ID: {fields['Call-ID'][0]}\r\nCSeq: {fields['CSeq'][0]}\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode("utf-8", "surrogateescape")
+
+
 def _has_tag_or_is_bad(request: Request) -> bool:
     try:
         return request.to.tag is not None

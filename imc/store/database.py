@@ -5,6 +5,7 @@ Invariants
     There is one writer at a time. Its connection carries the daemon's lock where the server keeps it.
     A commit that returned is on disk: SQLite in WAL mode syncs at each commit (synchronous=FULL), PostgreSQL with
     synchronous_commit, InnoDB by innodb_flush_log_at_trx_commit=1, which `Database.warnings` looks at.
+    `stage` never waits for another connection; the writer's own waiting is `_begin_sqlite`.
     Only `imc.errors` leave this module; no text holds the password.
 
 A transaction that lost its connection is tried once more on a new one, its COMMIT included: what `Store` writes is the
@@ -42,6 +43,8 @@ from imc.store.urls import engine_url
 
 T = TypeVar("T")
 _BUSY_STEP = 0.01  # seconds between attempts where SQLite does not wait by itself
+# A checkpoint copies each page once, however often it was written: so many pages of the log in place of 1,000.
+_CHECKPOINT_PAGES = 4_000
 
 
 class Database:
@@ -117,6 +120,25 @@ class Database:
                         raise translate(error, self.dbapi, self.place) from error
         raise AssertionError("unreachable")
 
+    def stage(self, work: Callable[[Cursor], object]) -> Staged | None:
+        """``work`` done in a transaction that is still to be committed; None where that cannot be had at once.
+
+        For SQLite only, whose statements change pages in memory. Nothing is waited for: where somebody else writes, or
+        anything at all fails, nothing is left behind, and `write` is to be asked. Until the result is committed, in
+        whatever thread, nobody else can write.
+        """
+        if self.kind != "sqlite" or not self._write_lock.acquire(blocking=False):
+            return None
+        staged = None
+        try:
+            connection: Any = self._writer.dbapi_connection if self._writer is not None else None
+            if connection is not None:
+                staged = _begun(connection, self._write_lock, work)
+        finally:
+            if staged is None:
+                self._write_lock.release()
+        return staged
+
     def _empty_pool(self) -> None:
         with self._pool_lock:
             self.engine.dispose()
@@ -191,8 +213,7 @@ class Database:
         with open_cursor(connection) as cursor:
             try:
                 if self.kind == "sqlite":
-                    # A transaction that starts by reading could not write where somebody else wrote meanwhile.
-                    cursor.execute("BEGIN IMMEDIATE")
+                    self._begin_sqlite(cursor)
                 result = work(cursor)
                 connection.commit()
             except BaseException:
@@ -200,6 +221,21 @@ class Database:
                     connection.rollback()
                 raise
             return result
+
+    def _begin_sqlite(self, cursor: Cursor) -> None:
+        """Begin, when whoever writes has ended.
+
+        IMMEDIATE: a transaction that starts by reading could not write where somebody else wrote meanwhile.
+        """
+        ends = time.monotonic() + self.options.timeout
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                    raise
+                time.sleep(_BUSY_STEP)
 
     def _connected_writer(self) -> PoolProxiedConnection:
         """The connection that writes, made anew after it was lost."""
@@ -219,6 +255,10 @@ class Database:
             if self.kind != "sqlite" and self.options.is_exclusive:
                 with open_cursor(connection) as cursor:
                     locks.acquire_daemon(self.kind, cursor, self.options.lock_wait)
+            if self.kind == "sqlite":
+                with open_cursor(connection) as cursor:
+                    cursor.execute("PRAGMA busy_timeout=0")
+                    cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             self._set_autocommit(connection, is_on=False)
         except self.dbapi.Error as error:
             raise unreachable(error, self.url) from error
@@ -233,6 +273,42 @@ class Database:
         """Whether the connection is of no use any more."""
         driver: Any = connection.dbapi_connection
         return isinstance(error, self.dbapi.Error) and self.engine.dialect.is_disconnect(error, driver, None)
+
+
+class Staged:
+    """A transaction that lacks its COMMIT. `commit` is called once, in whatever thread."""
+
+    __slots__ = ("_connection", "_lock")
+
+    def __init__(self, connection: Any, lock: threading.Lock) -> None:
+        self._connection = connection
+        self._lock = lock
+
+    def commit(self) -> bool:
+        """Whether it is on disk; else none of it is."""
+        try:
+            self._connection.commit()
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.rollback()
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+
+def _begun(connection: Any, lock: threading.Lock, work: Callable[[Cursor], object]) -> Staged | None:
+    try:
+        cursor = connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        work(cursor)
+    except BaseException as error:
+        with contextlib.suppress(sqlite3.Error):
+            connection.rollback()
+        if isinstance(error, sqlite3.Error | UnicodeError | OverflowError):
+            return None  # `Database.write` meets it again, and says what it is
+        raise
+    return Staged(connection, lock)
 
 
 @contextlib.contextmanager

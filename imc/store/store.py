@@ -13,7 +13,7 @@ from imc.store.accounts import AccountStore
 from imc.store.addresses import Addresses
 from imc.store.batch import Batch, coalesce
 from imc.store.bindings import BindingStore, apply_bindings
-from imc.store.database import Database
+from imc.store.database import Database, Staged
 from imc.store.guard import Guard
 from imc.store.messages import MessageStore, apply_log
 from imc.store.migrations import inspect_tables, prepare
@@ -108,6 +108,19 @@ class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore):
         self._commit_some(attempt, sound)
         return attempt.results
 
+    def stage_groups(self, groups: Sequence[Sequence[Op]]) -> Staged | None:
+        """All submissions in one transaction that lacks its COMMIT; None where that cannot be had without waiting.
+
+        Then, and where the COMMIT fails, `commit_groups` is to be asked, in a thread.
+        """
+        try:
+            for group in groups:
+                check(group)
+        except StoreConflict:
+            return None
+        batch = coalesce(op for group in groups for op in group)
+        return self.database.stage(self._applied(batch)) if _says_anything(batch) else None
+
     def _commit_some(self, attempt: _Attempt, chosen: Sequence[int]) -> StoreError | None:
         """Commit the chosen groups, the first half before the second. What it gives is the database's own failure."""
         chosen = attempt.still_sound(chosen)
@@ -134,8 +147,11 @@ class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore):
         return failure
 
     def _write(self, batch: Batch) -> None:
-        if not (batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox):
-            return
+        if _says_anything(batch):
+            self.database.write(self._applied(batch))
+
+    def _applied(self, batch: Batch) -> Callable[[Cursor], None]:
+        """What writes the batch on a cursor."""
         wall = self._wall()
 
         def apply(cursor: Cursor) -> None:
@@ -148,7 +164,11 @@ class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore):
             if batch.is_in_outbox:
                 apply_outbox(self.sql, cursor, batch)
 
-        self.database.write(apply)
+        return apply
+
+
+def _says_anything(batch: Batch) -> bool:
+    return batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox
 
 
 class _Attempt:

@@ -2,9 +2,10 @@
 
 Invariants
 
-- A wake-up reads at most ``BATCH`` datagrams. ``take_answers`` takes those that are usual answers, all at once; of the
-  others none is handed on after ``BATCH_TIME`` seconds of ``clock``: it says ``batch_end``, lets other tasks run, and
-  goes on.
+- A wake-up reads what is there, at most ``BATCHES`` times ``BATCH`` datagrams, before anything new is started: no
+  request waits until what follows from the answers before it is done. ``take_answers`` takes those that are usual
+  answers, all of a batch at once; of the others none is handed on after ``BATCH_TIME`` seconds of ``clock``: it says
+  ``batch_end``, lets other tasks run, and goes on.
 - Many are read and sent in one system call where that is possible (`imc.transport.mmsg`), else one by one, to the same
   effect.
 - Nothing that a peer does, and no exception of a callback, ends the task.
@@ -37,6 +38,7 @@ from imc.transport.mmsg import BATCH, Batches, Target
 from imc.transport.sockets import IP_PKTINFO, buffer_sizes, listen_udp
 
 _FEW = 3  # fewer are sent at less cost one by one
+BATCHES = 8
 BATCH_TIME = 0.01  # what timers and signals may have to wait for the work that datagrams make
 _MAX_DATAGRAM = 65535
 _MAX_FLOWS = 8192
@@ -137,17 +139,23 @@ class UdpListener:
     # Receiving
 
     def _read(self) -> None:
-        """Read a batch; what is no usual answer is left to be handed on."""
+        """Read what is there."""
+        for _ in range(BATCHES):
+            if self._read_batch() < BATCH:
+                return
+
+    def _read_batch(self) -> int:
+        """How many there were; what is no usual answer is left to be handed on."""
         batches = self._batches
         data = self._read_one_by_one() if batches is None else self._read_many(batches)
         if not data:
-            return
+            return 0
         self.received += len(data)
         try:
             others = self._take_answers(data)
         except Exception:
             self._guard.failed("answers", self.address)
-            return
+            return len(data)
         for index in others:
             if len(data[index]) <= _KEEP_ALIVE:
                 self.keep_alives += 1
@@ -159,6 +167,7 @@ class UdpListener:
                 self._answer_stun(data[index], flow)
             else:
                 self._left.append((data[index], flow))
+        return len(data)
 
     def _answer_stun(self, data: bytes, flow: Flow) -> None:
         """A keep-alive of another kind."""

@@ -178,6 +178,7 @@ async def failing_stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
         store: Store = open_store(cls, options)
         made.append(Failing(store))
         monkeypatch.setattr(store, "commit_groups", made[-1])
+        monkeypatch.setattr(store, "stage_groups", lambda _groups: None)
         return store
 
     monkeypatch.setattr(Store, "open", classmethod(open_failing))
@@ -224,14 +225,15 @@ async def test_what_was_built_on_a_failure_fails_too(tmp_path: Path, monkeypatch
         alice, bob = await room_of(on, "alice", "bob")
         gate = trio.Event()
         held = trio.Event()
+        token = trio.lowlevel.current_trio_token()
         commit, calls = commits.commit, 0
 
         def hold(groups: Sequence[Sequence[Op]], guards: Sequence[Guard | None] | None) -> list[StoreError | None]:
             nonlocal calls
             calls += 1
             if calls == 1:
-                trio.from_thread.run_sync(held.set)
-                trio.from_thread.run(gate.wait)
+                trio.from_thread.run_sync(held.set, trio_token=token)
+                trio.from_thread.run(gate.wait, trio_token=token)
                 return [StoreUnavailable("gone")] * len(groups)
             return commit(groups, guards)
 

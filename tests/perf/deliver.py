@@ -129,7 +129,7 @@ class Bench:
         )
         sip = Sip.__new__(Sip)
         sip._engine = self.engine
-        self.loop.attach(self.wires, self.engine, sip, NoOutbox(), self.spawn)  # type: ignore[arg-type]
+        self.loop.attach(self.wires, self.engine, sip, NoOutbox(), self.spawn, begin=lambda: None)  # type: ignore[arg-type]
         self.ids = ids
 
     def spawn(self, work: Callable[[], Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, product
+from typing import Any, cast
 
 import pytest
 
 from imc.rooms.case import Case
 from imc.rooms.effects import EFFECTS
-from imc.rooms.machine import MACHINE, ROWS, STATE_OF, STATES, Row
+from imc.rooms.machine import MACHINE, ROWS, STATE_OF, STATES, Row, take
 from imc.rooms.model import Role
 from imc.rooms.outcome import REFUSALS
 from imc.rooms.permissions import PERMISSIONS, YES
@@ -111,3 +112,27 @@ def test_the_machine_keeps_no_cases() -> None:
     assert MACHINE.models == []
     assert not MACHINE.auto_transitions
     assert "__dict__" not in dir(Case)
+
+
+class Given:
+    """A case of which each condition is as given."""
+
+    def __init__(self, state: str, given: dict[str, bool]) -> None:
+        self.state = state
+        self.row: Row | None = None
+        self.__dict__ |= given
+
+
+@pytest.mark.parametrize(("trigger", "source"), sorted({key(row) for row in ROWS}))
+def test_a_request_takes_the_row_that_the_machine_takes(trigger: str, source: str) -> None:
+    names = sorted({name for row in ROWS if key(row) == (trigger, source) for name in row.conditions})
+    for values in product((False, True), repeat=len(names)):
+        one, other = (Given(source, dict(zip(names, values, strict=True))) for _ in range(2))
+        MACHINE.events[trigger].trigger(cast(Any, one))
+        assert take(trigger, cast(Case, other)) is other.row
+        assert (one.row, one.state) == (other.row, other.state)
+
+
+def test_where_no_row_fits_it_is_said() -> None:
+    with pytest.raises(LookupError, match="no row for accept from member"):
+        take("accept", cast(Case, Given("member", {})))

@@ -60,14 +60,18 @@ class Base:
     is_written_all_the_same: bool = False
     read_error: Exception | None = None
     gate: trio.Event | None = None
+    token: trio.lowlevel.TrioToken = field(default_factory=trio.lowlevel.current_trio_token)
     reads: list[Aor] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
+
+    def stage_groups(self, groups: Sequence[Sequence[Op]]) -> None:
+        """All of it is for the thread."""
 
     def commit_groups(
         self, groups: Sequence[Sequence[Op]], guards: Sequence[Guard | None] | None = None
     ) -> list[StoreError | None]:
         if self.gate is not None:
-            trio.from_thread.run(self.gate.wait)
+            trio.from_thread.run(self.gate.wait, trio_token=self.token)
         self.batches.append(len(groups))
         error = self.errors.pop(0) if self.errors else None
         if error is None or self.is_written_all_the_same:
@@ -130,6 +134,14 @@ class FakeFacts:
 
     def rooms_total(self) -> int:
         return self.total
+
+    def account_at_hand(self, aor: Aor) -> bool | None:
+        del aor
+        return None
+
+    def rooms_owned_at_hand(self, user: Aor) -> int | None:
+        del user
+        return None
 
     async def _read(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -14,6 +14,7 @@ from imc.sip.headers import (
     CSeq,
     NameAddr,
     Via,
+    _parse_name_addr,
     parse_contacts,
     parse_cseq,
     parse_name_addr,
@@ -330,3 +331,37 @@ def _counting(parse: Callable[[str], Any], seen: list[str]) -> Callable[[str], A
         return parse(text)
 
     return count
+
+
+_PIECES = st.sampled_from(
+    [
+        "<",
+        ">",
+        ";tag=",
+        ">;tag=",
+        "sip:a@b.example",
+        '"',
+        "A",
+        " ",
+        ";",
+        "=",
+        ",",
+        "x",
+        "t1",
+        "<sip:a@b>",
+        "\\",
+        "%",
+        ":",
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=9).map("".join))
+def test_the_short_way_reads_addresses_as_the_long_one_does(text: str) -> None:
+    def read(parse: Callable[[str], NameAddr]) -> NameAddr | str:
+        try:
+            return parse(text)
+        except BadMessage as error:
+            return error.reason
+
+    assert read(parse_name_addr) == read(_parse_name_addr)

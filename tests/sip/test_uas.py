@@ -6,7 +6,7 @@ import pytest
 
 from imc.errors import BadMessage
 from imc.sip.message import Headers, Request, parse_message
-from imc.sip.uas import REASONS, Refusal, UasPolicy, build_response, reason_phrase
+from imc.sip.uas import REASONS, Refusal, UasPolicy, build_response, reason_phrase, render_plain
 from tests.sip.wire import request
 
 
@@ -102,3 +102,11 @@ def test_a_request_read_in_part_is_answered_in_part() -> None:
     partial = Request("MESSAGE", "?", Headers([("Via", "SIP/2.0/UDP a.example"), ("CSeq", "x")]))
     response = build_response(partial, 400, to_tag="t")
     assert list(response.headers.items()) == [("Via", "SIP/2.0/UDP a.example"), ("CSeq", "x")]
+
+
+@pytest.mark.parametrize("status", [200, 202, 404])
+@pytest.mark.parametrize("to", ["<sip:chat-a@example.com>", "<sip:chat-a@example.com>;tag=x", '"\u00e9" <sip:a@b>'])
+@pytest.mark.parametrize("headers", [[], ["v: SIP/2.0/UDP r.example;branch=z9hG4bK2", "Subject: x", "Timestamp: 1"]])
+def test_a_plain_response_is_what_the_long_way_gives(status: int, to: str, headers: list[str]) -> None:
+    source = parsed(request(to=to, headers=headers))
+    assert render_plain(source, status, to_tag="t") == build_response(source, status, to_tag="t").render()

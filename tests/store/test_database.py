@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import sqlalchemy
 
 from imc.errors import AccountError, StoreConflict, StoreError, StoreUnavailable
 from imc.store.database import Database as StoreDatabase
-from imc.store.ops import PutMember, PutRoom
+from imc.store.database import Staged
+from imc.store.ops import DeleteRoom, PutMember, PutOutbox, PutRoom
 from imc.store.options import StoreOptions
 from imc.store.sql import Cursor
 from imc.store.store import Store
@@ -316,3 +319,51 @@ def test_a_unix_socket(mariadb_database: Database) -> None:
     with Store.open(StoreOptions(url=f"mysql://root@localhost/{name}?unix_socket={server.socket}")) as store:
         store.commit([PutRoom(ROOM, False)])
         assert store.count_rooms() == 1
+
+
+def test_what_is_staged_is_there_when_it_is_committed(sqlite_database: Database) -> None:
+    with Store.open(options_for(sqlite_database)) as store:
+        staged = store.stage_groups([[PutRoom(ROOM, False)]])
+        assert staged is not None
+        assert store.load_room(ROOM) is None
+        assert store.stage_groups([[PutRoom(ROOM, False)]]) is None  # one at a time
+        assert staged.commit()
+        assert store.load_room(ROOM) is not None
+        store.commit([DeleteRoom(ROOM)])
+
+
+def test_staging_waits_for_nobody_and_leaves_nothing_behind(sqlite_database: Database) -> None:
+    with Store.open(options_for(sqlite_database)) as store:
+        engine = sqlalchemy.create_engine(engine_url(sqlite_database.url), poolclass=sqlalchemy.NullPool)
+        with engine.connect() as other:
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+            assert store.stage_groups([[PutRoom(ROOM, False)]]) is None
+        assert store.stage_groups([[PutRoom(ROOM, False), PutOutbox("", 0.0, b"", b"")]]) is None  # it does not fit
+        assert store.stage_groups([[]]) is None
+        store.commit([PutRoom(ROOM, False)])
+        assert store.load_room(ROOM) is not None
+
+
+def test_a_commit_that_fails_is_said_and_keeps_nobody_from_writing(sqlite_database: Database) -> None:
+    class Failing:
+        """A connection that cannot commit."""
+
+        is_rolled_back = False
+
+        def commit(self) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        def rollback(self) -> None:
+            self.is_rolled_back = True
+
+    with Store.open(options_for(sqlite_database)) as store:
+        connection, lock = Failing(), threading.Lock()
+        lock.acquire()
+        assert not Staged(connection, lock).commit()
+        assert connection.is_rolled_back
+        assert not lock.locked()
+        store.commit([PutRoom(ROOM, False)])
+
+
+def test_servers_are_written_to_in_the_thread(server_store: Store) -> None:
+    assert server_store.stage_groups([[PutRoom(ROOM, False)]]) is None

@@ -33,6 +33,9 @@ class FakeStore:
         self.answer: Callable[[Groups], list[StoreError | None]] = lambda groups: [None] * len(groups)
         self.threads: set[int] = set()
 
+    def stage_groups(self, groups: Groups) -> None:
+        """Everything is for the thread."""
+
     def commit_groups(self, groups: Groups, guards: Sequence[Guard | None] | None = None) -> list[StoreError | None]:
         assert self.gate.wait(10)
         self.threads.add(threading.get_ident())
@@ -375,3 +378,89 @@ async def test_many_submissions_to_a_real_database(store: Store, nursery: trio.N
     room = store.load_room(ROOM)
     assert room is not None
     assert set(room.members) == set(users)
+
+
+class Staging(FakeStore):
+    """Stages everything; ``is_good``: whether its COMMITs succeed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.staged: list[list[str]] = []
+        self.is_good = True
+        self.loop = threading.get_ident()
+
+    def stage_groups(self, groups: Groups) -> Staging:  # type: ignore[override]
+        assert threading.get_ident() == self.loop
+        self.staged.append([str(getattr(one, "id", "")) for group in groups for one in group])
+        return self
+
+    def commit(self) -> bool:
+        assert threading.get_ident() != self.loop
+        return self.is_good
+
+
+async def test_what_can_be_staged_is_staged_on_the_loop_and_committed_in_the_thread(
+    outcomes: Outcomes, nursery: trio.Nursery
+) -> None:
+    store = Staging()
+    writer = Writer(store)
+    nursery.start_soon(writer.run)
+    writer.submit(op("a"), outcomes.of("a"))
+    writer.submit(op("b"), outcomes.of("b"))
+    await writer.drain()
+    assert store.staged == [["a", "b"]]
+    assert store.batches == []
+    store.is_good = False  # then all of it is done again, the long way
+    writer.submit(op("c"), outcomes.of("c"))
+    await writer.drain()
+    assert store.batches == [["c"]]
+    assert outcomes.log == [("a", None), ("b", None), ("c", None)]
+
+
+async def test_what_is_much_or_comes_after_a_slow_staging_is_for_the_thread(
+    outcomes: Outcomes, nursery: trio.Nursery
+) -> None:
+    store = Staging()
+    writer = Writer(store, WriterOptions(max_staged=2, max_staged_bytes=1000, slow_staging=-1.0))
+    nursery.start_soon(writer.run)
+    for name in "abc":
+        writer.submit(op(name), outcomes.of(name))
+    await writer.drain()
+    writer.submit([PutOutbox("d", 0.0, b"x" * 1000, b"")], outcomes.of("d"))
+    await writer.drain()
+    assert store.staged == []
+    for name in "ef":  # the first is staged, and everything is slower than -1 s
+        writer.submit(op(name), outcomes.of(name))
+        await writer.drain()
+    assert store.staged == [["e"]]
+    assert store.batches == [["a", "b", "c"], ["d"], ["f"]]
+
+
+async def test_who_is_attached_begins_and_is_given_what_to_do_after(
+    fake: FakeStore, outcomes: Outcomes, nursery: trio.Nursery
+) -> None:
+    writer = Writer(fake)
+    told: list[str] = []
+    landed = trio.Event()
+
+    def within(work: Callable[[], None]) -> None:
+        told.append("within")
+        work()
+        writer.begin()
+        if not writer.statistics()["in_flight"]:
+            landed.set()
+
+    writer.attach(lambda: told.append("tell"), within)
+    nursery.start_soon(writer.run)
+    await trio.testing.wait_all_tasks_blocked()
+    fake.gate.clear()
+    writer.submit(op("a"), outcomes.of("a"))
+    writer.begin()
+    writer.submit(op("b"), outcomes.of("b"))  # nobody is told: it goes when the first has landed
+    writer.begin()
+    assert told == ["tell"]
+    fake.gate.set()
+    await landed.wait()
+    assert fake.batches == [["a"], ["b"]]
+    assert told == ["tell", "within", "tell", "within"]
+    assert outcomes.log == [("a", None), ("b", None)]

@@ -119,12 +119,12 @@ async def test_a_wake_up_reads_a_bounded_batch(
     listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer
 ) -> None:
     listener = listen()
-    for n in range(150):
+    for n in range(530):
         peer.send(b"datagram %d" % n, at(listener))
     nursery.start_soon(listener.run)
-    await recorder.wait(150)
-    assert recorder.data == [b"datagram %d" % n for n in range(150)]
-    assert recorder.batches == [64, 64, 22]
+    await recorder.wait(530)
+    assert recorder.data == [b"datagram %d" % n for n in range(530)]
+    assert recorder.batches == [8 * 64, 18]
     nursery.cancel_scope.cancel()
 
 
