@@ -96,8 +96,8 @@ class Loop:
         begin: Callable[[], None],
         on_flow_closed: Callable[[Flow], None] = lambda _flow: None,
     ) -> None:
-        """``begin`` sends what was judged on its way to the disk (`imc.store.writer.Writer.begin`); ``on_flow_closed`` is
-        told of each stream that ended, when all that was under way on it has failed."""
+        """``begin`` sends what was judged on its way to the disk (`imc.store.writer.Writer.begin`). ``on_flow_closed``
+        is told of each stream that ended, when all that was under way on it has failed."""
         self._on_flow_closed = on_flow_closed
         self._transports = transports
         self._engine = engine

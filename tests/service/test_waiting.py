@@ -263,6 +263,7 @@ async def test_a_database_that_is_gone_is_told_to_the_operator(database: Databas
         await on.say("a")
         failure = StoreUnavailable("gone")
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(on.store, "stage_groups", lambda *_: None)
             patch.setattr(on.store, "commit_groups", lambda groups, _guards: [failure] * len(groups))
             with pytest.raises(StoreUnavailable):
                 await on.copies.drop(None, anything)

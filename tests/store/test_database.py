@@ -338,7 +338,7 @@ def test_staging_waits_for_nobody_and_leaves_nothing_behind(sqlite_database: Dat
         with engine.connect() as other:
             other.exec_driver_sql("BEGIN IMMEDIATE")
             assert store.stage_groups([[PutRoom(ROOM, False)]]) is None
-        assert store.stage_groups([[PutRoom(ROOM, False), PutOutbox("", 0.0, b"", b"")]]) is None  # it does not fit
+        assert store.stage_groups([[PutRoom(ROOM, False), PutOutbox("", 0.0, b"", b"x", 1)]]) is None  # it does not fit
         assert store.stage_groups([[]]) is None
         store.commit([PutRoom(ROOM, False)])
         assert store.load_room(ROOM) is not None

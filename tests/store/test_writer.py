@@ -426,7 +426,7 @@ async def test_what_is_much_or_comes_after_a_slow_staging_is_for_the_thread(
     for name in "abc":
         writer.submit(op(name), outcomes.of(name))
     await writer.drain()
-    writer.submit([PutOutbox("d", 0.0, b"x" * 1000, b"")], outcomes.of("d"))
+    writer.submit([entry("d", 0.0, b"x" * 1000, b"")], outcomes.of("d"))
     await writer.drain()
     assert store.staged == []
     for name in "ef":  # the first is staged, and everything is slower than -1 s
