@@ -21,10 +21,11 @@ from typing import Protocol
 
 from imc.aor import Aor
 from imc.delivery.backlog import BacklogOptions, Backlogs, Keeper, is_for_now
-from imc.delivery.hops import DATAGRAM_LIMIT, SHORT_BODY, Carrier, Contact, Hop, Hops
+from imc.delivery.hops import DATAGRAM_LIMIT, Carrier, Contact, Hop, Hops
 from imc.delivery.job import Dispatch, Job
 from imc.delivery.lanes import Copy, Fork, Lane
 from imc.delivery.recipients import Recipients
+from imc.delivery.ways import is_way, registered_flow, size_of, ways_of, why_not
 from imc.delivery.windows import Windows
 from imc.errors import Overloaded
 from imc.sip.flow import Flow
@@ -275,7 +276,7 @@ class Engine:
         self._enter(dispatch, dispatch.recipients[0])
         self._wake()
 
-    # spec S-LANE-7
+    # spec S-LANE-17
     def on_slow(self, token: object) -> None:
         """An answer is long in coming: what is in flight gets its row, what is behind it leaves memory."""
         assert isinstance(token, Lane)
@@ -334,7 +335,7 @@ class Engine:
     def pump(self, budget: int) -> bool:
         """Start up to ``budget`` transactions. True where more could be started at once."""
         now = self._clock()
-        ready, start = self._ready, self._stack.start
+        ready, start, carrier = self._ready, self._stack.start, self._carrier
         while ready and budget > 0:
             budget -= 1
             lane = ready.popleft()
@@ -344,7 +345,7 @@ class Engine:
                 if not lane.queue:
                     lane.is_busy = False
                     continue
-                copy = lane.current = lane.queue.popleft()
+                copy = lane.current = lane.queue.pop(0)
                 lane.tries = 0
                 self._queued -= 1
             dispatch, flow, hop = copy[0], lane.sent_on, lane.hop
@@ -357,7 +358,11 @@ class Engine:
                     self._wake()
                 continue
             try:
-                if flow is not None and lane.size + dispatch.size <= DATAGRAM_LIMIT and self._is_way(lane, flow, now):
+                if (
+                    flow is not None
+                    and lane.size + dispatch.size <= DATAGRAM_LIMIT
+                    and is_way(carrier, lane, flow, now)
+                ):
                     # as `_start` would: same flow and head as the copy before
                     tail = b"".join((lane.to_line, dispatch.call_base, lane.call_end, dispatch.shared))
                     lane.branch = start(flow, lane.head, tail, lane, now)
@@ -376,11 +381,10 @@ class Engine:
         assert copy is not None
         self._counts["lapsed"] += 1
         self._finish_lane(lane)
-        fork = copy.fork
-        if fork is None or not fork.is_settled:
-            if fork is not None:
-                fork.is_settled = True
-            self._end((fork.kept if fork is not None else None) or copy.dispatch, lane.aor, 480)
+        if copy.fork is None:
+            self._end(copy.dispatch, lane.aor, 480)
+        else:  # another contact may be being asked
+            self._leg_done(lane, copy, 480)
 
     def next_deadline(self) -> float | None:
         """When to call `tick`; None when nothing waits for it."""
@@ -400,50 +404,24 @@ class Engine:
             assert isinstance(token, Lane)
             token.hop.shrink(now)
 
-    def _is_way(self, lane: Lane, flow: Flow, now: float) -> bool:
-        """Whether what fits a datagram goes again by this flow."""
-        hop = lane.hop
-        if lane.flow is None:
-            return flow is hop.flow and now < hop.resolved_until
-        return flow is lane.flow and self._carrier.is_open(flow)
-
     def _start(self, lane: Lane, now: float) -> None:
         """Send the lane's current copy, or park the lane. Overloaded where the transaction table is full."""
         assert lane.current is not None
         dispatch = lane.current.dispatch
-        size = self._size(lane, dispatch, now)
-        flow = self._registered_flow(lane, size)
+        size = size_of(lane, dispatch, now)
+        flow = registered_flow(self._carrier, lane, size)
         if flow is None:
             hop = lane.hop
             flow = hop.flow_for(size, now)
             if flow is None:
                 if hop.has_refused(size, now):
-                    self._finish(lane, self._why_not(lane, size))
+                    self._finish(lane, why_not(lane, size))
                 else:
                     self.hops.open(hop, size, lambda: self._hop_ready(lane))
                 return
         head = lane.head_for(flow, self._carrier.sent_by(flow))
         lane.branch = self._stack.start(flow, head, lane.tail_for(dispatch), lane, now)
         lane.hop.credit -= not flow.is_reliable
-
-    @staticmethod
-    def _size(lane: Lane, dispatch: Dispatch, now: float) -> int:
-        """The bytes of a copy, as far as they matter: a short text goes by datagram where it cannot go by stream."""
-        size = lane.size_of(dispatch)
-        is_short = len(dispatch.body) <= SHORT_BODY
-        return DATAGRAM_LIMIT if size > DATAGRAM_LIMIT and is_short and lane.hop.has_refused(size, now) else size
-
-    def _registered_flow(self, lane: Lane, size: int) -> Flow | None:
-        """The flow on which the contact registered, where it lives and carries so many bytes."""
-        flow = lane.flow
-        if flow is None or (size > DATAGRAM_LIMIT and not flow.is_reliable) or not self._carrier.is_open(flow):
-            return None
-        return flow
-
-    @staticmethod
-    def _why_not(lane: Lane, size: int) -> int:
-        """513 where smaller copies could go, 503 where nothing can (RFC 3261 §21.5.7, §21.5.4)."""
-        return 513 if size > DATAGRAM_LIMIT and (lane.flow is not None or lane.hop.flow is not None) else 503
 
     def _hop_ready(self, lane: Lane) -> None:
         """The attempt to open the lane's hop has ended."""
@@ -453,9 +431,9 @@ class Engine:
             return
         now = self._clock()
         hop = lane.hop
-        size = self._size(lane, lane.current.dispatch, now)
+        size = size_of(lane, lane.current.dispatch, now)
         if hop.flow_for(size, now) is None and hop.has_refused(size, now):
-            self._finish(lane, self._why_not(lane, size))
+            self._finish(lane, why_not(lane, size))
         else:
             self._ready.append(lane)
         self._wake()
@@ -639,13 +617,9 @@ class Engine:
         """
         if dispatch.job is None:
             Job("0" * 16, 0.0, (dispatch,))
-        ways: dict[tuple[str, ...], list[tuple[Hop, int]]] = {}
-        for aor in dispatch.recipients:
-            lanes = (self._recipients.get(aor) or self._recipients.find(aor)).lanes()
-            sized = [(lane, lane.size_of(dispatch)) for lane in lanes]
-            if all(self._registered_flow(lane, size) is None for lane, size in sized):
-                ways.setdefault(tuple(lane.hop.uri for lane, _ in sized), [(lane.hop, size) for lane, size in sized])
-        return list(ways.values())
+        find = self._recipients.find
+        lanes = ((self._recipients.get(aor) or find(aor)).lanes() for aor in dispatch.recipients)
+        return ways_of(self._carrier, dispatch, lanes)
 
     def unfinished(self) -> dict[str, list[list[Aor]]]:
         """The durable jobs that are not done: id to the recipients who are left, a list for each dispatch."""

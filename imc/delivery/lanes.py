@@ -7,7 +7,6 @@ the results. One contact that is silent delays neither another recipient nor the
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 from imc.aor import Aor
@@ -110,7 +109,7 @@ class Lane:
         self.aor = aor
         self.overhead = _OVERHEAD + longest_sent_by
         self.call_end = lane_tag(aor) + f"@{host}\r\n".encode("ascii")
-        self.queue: deque[Copy] = deque()
+        self.queue: list[Copy] = []  # a deque is 760 bytes, and there may be a lane for each of 200,000 recipients
         self.current: Copy | None = None
         self.branch: bytes = b""
         self.head: bytes = b""

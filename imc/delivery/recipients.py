@@ -5,7 +5,6 @@ Bounded: beyond ``max_recipients`` those with nothing to send are forgotten; the
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from imc.aor import Aor
@@ -104,7 +103,7 @@ class Recipients(dict[Aor, Recipient]):
         lanes = self.lanes(aor)
         asked = {id(lane.current.fork) for lane in lanes if lane.current is not None}
         for lane in lanes:
-            stay: deque[Copy] = deque()
+            stay: list[Copy] = []
             for copy in lane.queue:
                 dispatch, fork = copy
                 is_begun = fork is not None and (id(fork) in asked or fork.kept is not None or fork.is_refused)

@@ -101,7 +101,7 @@ class WaitingCopies:
     @staticmethod
     def _outlived(now: float, before: float, dead_before: float, row: WaitingRow) -> Fate:
         if row.is_dead:
-            return Fate.GONE if row.created <= dead_before else Fate.STAYS
+            return Fate.GONE if row.changed <= dead_before else Fate.STAYS
         if row.expires and row.expires <= now:
             return Fate.GONE
         return Fate.DEAD if row.created <= before else Fate.STAYS

@@ -79,9 +79,9 @@ class OutboxStore:
         return self._waiting(rows)
 
     def old_waiting(self, before: float, limit: int, *, is_dead: bool) -> list[WaitingRow]:
-        """Copies that began to wait, or entries of the dead, at ``before`` or earlier, the oldest first."""
-        state = DEAD if is_dead else WAITING
-        return self._waiting(self.database.read(lambda cursor: self.sql.old_waiting.rows(cursor, state, before, limit)))
+        """Copies that began to wait, or that died, at ``before`` or earlier, the oldest first."""
+        statement = self.sql.old_dead if is_dead else self.sql.old_waiting
+        return self._waiting(self.database.read(lambda cursor: statement.rows(cursor, before, limit)))
 
     def expired_waiting(self, now: float, limit: int) -> list[WaitingRow]:
         """Copies whose senders had them end by now."""

@@ -86,6 +86,7 @@ class Statements:
     load_waiting: Statement
     list_waiting: Statement
     old_waiting: Statement
+    old_dead: Statement
     expired_waiting: Statement
     surplus_dead: Statement
     get_account: Statement
@@ -438,10 +439,12 @@ def _waiting(build: Builder, tables: Tables) -> dict[str, Any]:
             "limit",
         ),
         "old_waiting": build.compile(
-            whole.where(waiting.c.state == bindparam("state"), waiting.c.created <= bindparam("before")).order_by(
-                waiting.c.created
-            ),
-            "state",
+            whole.where(is_one, waiting.c.created <= bindparam("before")).order_by(waiting.c.created),
+            "before",
+            "limit",
+        ),
+        "old_dead": build.compile(
+            whole.where(is_dead, waiting.c.changed <= bindparam("before")).order_by(waiting.c.changed),
             "before",
             "limit",
         ),
@@ -456,7 +459,7 @@ def _waiting(build: Builder, tables: Tables) -> dict[str, Any]:
             select(*(waiting.c[name] for name in (*key, *rest)), outbox.c.id, outbox.c.payload)
             .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
             .where(is_dead)
-            .order_by(waiting.c.created.desc())
+            .order_by(waiting.c.changed.desc(), waiting.c.created.desc())
             .limit(bindparam("limit"))
             .offset(bindparam("skip")),
             "limit",

@@ -173,7 +173,7 @@ def test_old_ones_expired_ones_and_surplus(store: Store) -> None:
             row(BOB, puts[0], created=30.0, expires=40.0),
             row(BOB, puts[1], created=10.0),
             row(BOB, puts[2], created=20.0, expires=35.0),
-            *(row(ALICE, put, created=float(number), is_dead=True) for number, put in enumerate(puts)),
+            *(row(ALICE, put, changed=float(number), is_dead=True) for number, put in enumerate(puts)),
         ]
     )
     base = puts[0].seq

@@ -70,10 +70,11 @@ async def test_submissions_are_committed_in_their_order_and_told_in_it(
     nursery.start_soon(writer.run)
     names = [f"id{number}" for number in range(100)]
     for name in names:
+        told = len(outcomes.log)
         writer.submit(op(name), outcomes.of(name))
+        assert len(outcomes.log) == told  # later, never from in here
         if name.endswith("7"):
             await trio.lowlevel.checkpoint()
-    assert outcomes.log == []
     await writer.drain()
     assert [name for batch in fake.batches for name in batch] == names
     assert outcomes.log == [(name, None) for name in names]

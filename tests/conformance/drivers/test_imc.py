@@ -131,6 +131,7 @@ async def test_a_restart_over_tcp_is_lacking() -> None:
     assert verdict.outcome == "skipped"
 
 
+COMES = {"event": "message", "by": "alice", "text": "hello"}
 REFUSED = {
     "by": "alice",
     "text": "#invite {rita}",
@@ -145,7 +146,7 @@ STEPS: dict[str, tuple[dict[str, Any], ...]] = {
         {"do": "merge", "by": "rita", "status": 482},
     ),
     "refused": (REFUSED,),
-    "away": ({"do": "unregister", "by": "adam"}, SAYS, {"do": "register", "by": "adam"}),
+    "away": ({"do": "unregister", "by": "adam"}, SAYS, {"do": "register", "by": "adam", "gets": {"adam": COMES}}),
     "too-large-for-a-datagram": ({**SAYS, "text": "{long:60000}", "gets": {"adam": "message"}},),
     "between-users": ({**SAYS, "to": "user:rita", "status": 200, "gets": {"rita": "relayed"}},),
     "to-the-server": ({**SAYS, "to": "server", "status": 404},),
