@@ -29,7 +29,7 @@ def _commands() -> dict[str, list[str]]:
 
 
 COMMANDS = _commands()
-ELSEWHERE = {"load"}
+ELSEWHERE = {"load", "scale"}
 
 
 def test_every_command_has_a_section() -> None:
