@@ -37,9 +37,11 @@ from imc.options import (
     registrar_options,
     resolver_options,
     room_policy,
+    roster_options,
     stack_config,
     store_options,
     transport_options,
+    uas_policy,
 )
 from imc.registrar.bindings import Bindings
 from imc.registrar.registrar import Registrar
@@ -57,6 +59,7 @@ from imc.service.rates import Rates
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.rooms import Rooms
+from imc.service.roster import Rosters
 from imc.service.shards import Shards
 from imc.service.sip import Sip
 from imc.service.spec_trace import SpecTrace, TraceOptions
@@ -64,7 +67,6 @@ from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack
-from imc.sip.uas import UasPolicy
 from imc.store.ops import PutOutbox
 from imc.store.reader import StoreReader
 from imc.store.store import Store
@@ -100,7 +102,7 @@ class Daemon:
         self._store = store
         self._nursery: trio.Nursery
         self._ids = Ids()
-        uas = UasPolicy()
+        uas = uas_policy(settings)
         self._stack = Stack(stack_config(settings), self._ids, uas)
         self._loop = loop = Loop(self._stack)
         self._transports = Transports(
@@ -163,6 +165,16 @@ class Daemon:
             rates=self._make_rates(),
             trace=trace,
         )
+        self._rosters = Rosters(
+            roster_options(settings),
+            stack=self._stack,
+            carrier=self._carrier,
+            hops=self._engine.hops,
+            watch=self._rooms.watch,
+            clock=trio.current_time,
+            wake=loop.wake,
+        )
+        self._rooms.on_change = self._rosters.room_changed
         self._waiting = WaitingCopies(
             dead_letter_options(settings),
             store=store,
@@ -214,6 +226,8 @@ class Daemon:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:
                         nursery.start_soon(self._registration.follow, self._accounts)
+                if self.settings.auth.mode == "digest" and not self.settings.auth.trusted_peers:
+                    nursery.start_soon(self._rosters.follow, self._accounts.load, self._accounts.wait_change)
                 await self._start_management()
                 task_status.started(bound)
                 await self.ended.wait()
@@ -242,6 +256,7 @@ class Daemon:
             registration=self._registration,
             rooms=self._rooms,
             relay=self._relay,
+            rosters=self._rosters,
             copies=self._copies,
             circumstances=self._circumstances,
             engine=self._engine,
@@ -251,7 +266,9 @@ class Daemon:
             spawn=self._spawn,
             wake=self._loop.wake,
         )
-        self._loop.attach(self._transports, self._engine, self._sip, self._outbox, self._spawn)
+        self._loop.attach(
+            self._transports, self._engine, self._sip, self._outbox, rosters=self._rosters, spawn=self._spawn
+        )
 
     def _make_rates(self) -> Rates | None:
         options = rate_options(self.settings)
@@ -299,8 +316,9 @@ class Daemon:
     async def drain(self) -> None:
         """Take no new requests, finish what was begun, store the rest; then end."""
         self._sip.is_draining = True
+        self._rosters.end_all()
         with trio.move_on_after(DRAIN_SECONDS):
-            while self._sip.unanswered or not self._engine.is_idle:
+            while self._sip.unanswered or self._rosters.has_unsent or not self._engine.is_idle:
                 await self._loop.wait_pass()
         left = self._outbox.leftovers()
         if left:
@@ -374,6 +392,7 @@ class Daemon:
             "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
+            **self._rosters.statistics(),
             **self._stack.statistics(),
             **self._transports.statistics(),
             **self._identity.statistics(),

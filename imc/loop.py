@@ -15,6 +15,7 @@ import trio
 from imc.delivery.engine import Engine
 from imc.errors import BadMessage, Unreachable
 from imc.service.outbox import Outbox
+from imc.service.roster import Rosters
 from imc.service.sip import Sip
 from imc.sip.flow import Flow
 from imc.sip.message import Response, parse_message
@@ -71,6 +72,7 @@ class Loop:
         self._engine: Engine
         self._sip: Sip
         self._outbox: Outbox
+        self._rosters: Rosters
         self._spawn: Callable[[Callable[[], Awaitable[None]]], None]
         self._reopening = 0
 
@@ -80,12 +82,15 @@ class Loop:
         engine: Engine,
         sip: Sip,
         outbox: Outbox,
+        *,
+        rosters: Rosters,
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
         self._transports = transports
         self._engine = engine
         self._sip = sip
         self._outbox = outbox
+        self._rosters = rosters
         self._spawn = spawn
 
     def wake(self) -> None:
@@ -125,8 +130,9 @@ class Loop:
             self.wake()
 
     def _next_deadline(self) -> float:
-        """When stack, engine or outbox have something to do of themselves."""
-        deadlines = (self._stack.next_deadline(), self._engine.next_deadline(), self._outbox.next_deadline())
+        """When one of the parts has something to do of itself."""
+        parts = (self._stack, self._engine, self._outbox, self._rosters)
+        deadlines = (part.next_deadline() for part in parts)
         return min((deadline for deadline in deadlines if deadline is not None), default=math.inf)
 
     def flow_closed(self, flow: Flow) -> None:
@@ -175,6 +181,7 @@ class Loop:
             now = trio.current_time()
             self._sip.on_events(stack.tick(now))
             engine.tick(now)
+            self._rosters.tick(now)
             has_more = engine.pump(_BUDGET)
             self.flush()
             if has_more:

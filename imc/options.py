@@ -13,9 +13,12 @@ from imc.manage.options import ManageOptions
 from imc.registrar.registrar import RegistrarOptions
 from imc.rooms.policy import UNLIMITED, Limits, Policy
 from imc.service.rates import Rate, RateOptions
+from imc.service.roster import PACKAGE, RosterOptions
 from imc.service.waiting import DeadLetterOptions
 from imc.sip.digest import DigestOptions
 from imc.sip.stack import StackConfig
+from imc.sip.subscriptions import Intervals
+from imc.sip.uas import UasPolicy
 from imc.store.options import StoreOptions
 from imc.transport.addresses import ListenAddress, parse_advertise
 from imc.transport.connection import TcpOptions
@@ -206,3 +209,26 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
 def dead_letter_options(settings: Settings) -> DeadLetterOptions:
     delivery = settings.delivery
     return DeadLetterOptions(keep=delivery.max_dead_letters, keep_for=delivery.dead_letters_for)
+
+
+def roster_options(settings: Settings) -> RosterOptions:
+    roster = settings.roster
+    return RosterOptions(
+        max_subscriptions=roster.max_subscriptions,
+        max_subscriptions_per_user=roster.max_subscriptions_per_user,
+        max_entries=roster.max_entries,
+        interval=roster.interval,
+        intervals=Intervals(
+            shortest=roster.min_expires,
+            longest=roster.max_expires,
+            default=min(Intervals().default, roster.max_expires),
+        ),
+    )
+
+
+def uas_policy(settings: Settings) -> UasPolicy:
+    """SUBSCRIBE is understood where there may be subscriptions (spec S-EVT-1)."""
+    policy = UasPolicy()
+    if not settings.roster.max_subscriptions:
+        return policy
+    return UasPolicy(methods=(*policy.methods, "SUBSCRIBE"), events=(PACKAGE,))

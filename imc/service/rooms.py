@@ -46,7 +46,8 @@ _log = structlog.get_logger("imc.service")
 
 class Rooms:
     """``load`` reads a room from the database, ``spawn`` starts a task, ``can_carry`` tells whether a large copy can be
-    sent to all its recipients; ``on_count`` is told of rooms made and gone (+1, -1)."""
+    sent to all its recipients; ``on_count`` is told of rooms made and gone (+1, -1), ``on_change`` of a room that is
+    another one now (None: none any more), when that is committed."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Rooms:
         self._on_count = on_count
         self.rates = rates
         self._trace = trace
+        self.on_change: Callable[[Aor, Room | None], None] = lambda _aor, _room: None
         self._access = Access(options, shards=shards, load=load, spawn=spawn, on_read=self._count)
 
     # --- in ---------------------------------------------------------------------------------------------------------
@@ -226,6 +228,7 @@ class Rooms:
             if error is None:
                 if decision.changes:
                     self._count(slot, decision.room)
+                    self.on_change(decision.address, decision.room)
                 self._note(judged)
                 release()
                 return
@@ -277,6 +280,50 @@ class Rooms:
             warning=warning(refusal, decision.address, self.policy),
             retry_after=RETRY_AFTER if decision.status == 503 else None,
         )
+
+    # --- who may see who is in a room ---------------------------------------------------------------------------------
+
+    # spec S-EVT-2
+    def watch(self, room: Aor, user: Aor, then: Callable[[Room], None], fail: Callable[[Outcome], None]) -> None:
+        """Call ``then`` with the room, where somebody might speak in it (spec R-MSG-2), else ``fail``; either when the
+        state that it rests on is committed."""
+
+        def judge(slot: Slot) -> None:
+            decision = decide_message(slot.room, user, self.policy, to=room, size=0)
+            found = slot.room
+
+            def judged() -> None:
+                if decision.refusal is not None or found is None:
+                    fail(self._outcome(decision))
+                else:
+                    then(found)
+
+            self._behind(slot, judged, lambda error: fail(failed(error)))
+
+        self._access.with_room(room, judge, fail)
+
+    def _behind(self, slot: Slot, then: Callable[[], None], fail: Callable[[Exception], None]) -> None:
+        """Go on when all that was decided on this room so far is committed."""
+        if not slot.uncommitted:
+            then()
+            return
+        guard = slot.guard
+
+        def committed(error: Exception | None) -> None:
+            slot.uncommitted -= 1
+            if error is None:
+                then()
+            else:
+                if slot.guard is guard:
+                    slot.void()
+                fail(error)
+
+        slot.uncommitted += 1
+        try:
+            self._writer.submit([], committed, guard)
+        except (Overloaded, StoreUnavailable) as error:
+            slot.uncommitted -= 1
+            fail(error)
 
     # --- invitations that could not be delivered --------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ from imc.service.outcomes import RETRY_AFTER, failed
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.rooms import Rooms
+from imc.service.roster import Rosters
+from imc.service.subscription import Subscription
 from imc.sip.events import (
     Event,
     FinalsReceived,
@@ -63,6 +65,7 @@ class Sip:
         registration: Registration | None,
         rooms: Rooms,
         relay: Relay,
+        rosters: Rosters,
         copies: Copies,
         circumstances: Circumstances,
         engine: Engine,
@@ -79,6 +82,7 @@ class Sip:
         self._registration = registration
         self._rooms = rooms
         self._relay = relay
+        self._rosters = rosters
         self._copies = copies
         self._circumstances = circumstances
         self._engine = engine
@@ -102,6 +106,10 @@ class Sip:
         for event in events:
             if isinstance(event, FinalsReceived):
                 engine.on_finals(event.answers)
+            elif isinstance(event, ResponseReceived | RequestSlow | RequestTimedOut | FlowFailed) and isinstance(
+                event.token, Subscription
+            ):
+                self._on_notify_event(event, event.token)
             elif isinstance(event, ResponseReceived):
                 engine.on_response(event.token, event.response.status, retry_after(event.response))
             elif isinstance(event, RequestReceived):
@@ -114,6 +122,14 @@ class Sip:
                 engine.on_timeout(event.token)
             elif isinstance(event, FlowFailed):
                 engine.on_flow_failed(event.token)
+
+    def _on_notify_event(
+        self, event: ResponseReceived | RequestSlow | RequestTimedOut | FlowFailed, subscription: Subscription
+    ) -> None:
+        if isinstance(event, ResponseReceived):
+            self._rosters.on_answer(subscription, event.response.status)
+        elif not isinstance(event, RequestSlow):
+            self._rosters.on_failure(subscription)
 
     # --- authenticate -----------------------------------------------------------------------------------------------
 
@@ -203,18 +219,40 @@ class Sip:
                 answer=lambda outcome: self._registered(event, outcome),
                 fail=lambda outcome: self._answer(event, outcome),
             )
+        elif request.method == "SUBSCRIBE":
+            self._subscribe(event, sender)
         else:
             self._message(event, sender)
 
+    def _subscribe(self, event: RequestReceived, sender: Aor) -> None:
+        def answer(status: int, headers: Iterable[tuple[str, str]]) -> None:
+            self._respond(event, status, None, headers)
+
+        def fail(outcome: Outcome) -> None:
+            self._answer(event, outcome)
+
+        try:
+            room = target_of(event.request, self._domains())
+            tag = self._stack.to_tag(event.request)
+            self._rosters.take(event, sender, room, tag=tag, answer=answer, fail=fail)
+        except BadMessage as error:
+            fail(Outcome(status=error.status, code=-1, event="bad-request", warning=error.reason))
+        except LookupError:
+            fail(Outcome(status=404, code=-1, event="room-not-found", warning="no address that is served here"))
+
     def _registered(self, event: RequestReceived, outcome: RegisterOutcome) -> None:
+        self._respond(event, outcome.status, outcome.reason, outcome.headers)
+
+    def _respond(
+        self, event: RequestReceived, status: int, reason: str | None, headers: Iterable[tuple[str, str]]
+    ) -> None:
         self._unanswered.discard(event.key)
-        response = self._stack.build(event.request, outcome.status, outcome.reason, headers=outcome.headers)
+        response = self._stack.build(event.request, status, reason, headers=headers)
         self._stack.respond(event, response, self._clock())
         self._wake()
 
     # spec S-UAS-7
     def _answer(self, event: RequestReceived, outcome: Outcome) -> None:
-        self._unanswered.discard(event.key)
         headers: list[tuple[str, str]] = []
         if outcome.warning:
             headers.append(("Warning", str(Warn(399, "imc", outcome.warning))))
@@ -224,9 +262,7 @@ class Sip:
             headers.append(("Retry-After", str(outcome.retry_after)))
         if outcome.accept:  # RFC 3261 §21.4.13
             headers.append(("Accept", outcome.accept))
-        response = self._stack.build(event.request, outcome.status, headers=headers)
-        self._stack.respond(event, response, self._clock())
-        self._wake()
+        self._respond(event, outcome.status, None, headers)
 
     def _message(self, event: RequestReceived, sender: Aor) -> None:
         def answer(outcome: Outcome) -> None:
