@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import unquote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from imc.aor import Aor
@@ -53,7 +52,7 @@ def _root(room: Aor, state: str, roster: Roster) -> Element:
     root = Element("conference-info", xmlns=_NAMESPACE, entity=str(room), state=state, version="0")
     if state == "full":
         description = SubElement(root, "conference-description")
-        SubElement(description, "display-text").text = _shown(room.user)
+        SubElement(description, "display-text").text = room.user
     SubElement(SubElement(root, "conference-state"), "user-count").text = str(roster.total)
     return root
 
@@ -62,14 +61,8 @@ def _root(room: Aor, state: str, roster: Roster) -> Element:
 def _add_people(users: Element, people: Mapping[Aor, Person]) -> None:
     for user, person in people.items():
         element = SubElement(users, "user", entity=str(user), state="full")
-        SubElement(element, "display-text").text = _shown(person.label)
+        SubElement(element, "display-text").text = person.label
         SubElement(SubElement(element, "roles"), "entry").text = person.role.name.lower()
-
-
-def _shown(name: str) -> str:
-    """Escapes as characters where they are a text that XML 1.0 may hold, else as they are."""
-    text = unquote(name, errors="replace")
-    return text if text.isprintable() and "\ufffd" not in text else name
 
 
 def _document(root: Element) -> Document:

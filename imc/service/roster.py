@@ -8,7 +8,7 @@ Invariants
   are partial, each version is one more than the one before (RFC 4575 §4.6).
 - Changes of a room are told at most once in ``interval`` seconds. Subscriptions are bounded, in all and for each user;
   requests leave a few at a time.
-- A subscription ends with the first NOTIFY that fails.
+- A subscription ends with the first NOTIFY that is not answered, or is refused for good.
 
 Nothing of this outlives the process: who asks for more after a restart gets 481, and subscribes anew.
 """
@@ -43,6 +43,8 @@ _BURST, _PAUSE = 64, 0.05  # so many NOTIFYs are sent at once, and the next ones
 _OVERHEAD = 160  # bytes of a request before its branch, without the URI
 _LARGEST = 60_000  # bytes of what is sent in a datagram where no stream can be had (RFC 3261 §18.1.1)
 _FOLLOW_STEP = 10.0
+# RFC 6665 §4.2.2 and RFC 5057 §5.1: what ends a subscription; and what would be said again each time (401, 403, 407)
+_ENDING = frozenset({401, 403, 404, 405, 407, 410, 416, *range(480, 486), 489, 501, 502, 604})
 
 Answer = Callable[[int, Iterable[tuple[str, str]]], None]
 Fail = Callable[[Outcome], None]
@@ -358,8 +360,7 @@ class Rosters:
         """To a NOTIFY."""
         if status < 200:
             return
-        # RFC 6665 §4.2.2; RFC 5057 §5.1: of a 5xx but 501 the subscription does not end
-        if 300 <= status < 500 or status == 501 or status >= 600:
+        if status in _ENDING or 300 <= status < 400:
             self._failed(subscription)
         elif subscription.is_last:
             self._drop(subscription)
