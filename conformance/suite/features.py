@@ -9,6 +9,7 @@ Feature = Literal[
     "messages-typed", "long-text", "cpim", "automatic", "settings", "restart", "register", "relay", "digest",
     "invitations-fail", "manager", "events", "event-header", "in-reply-to", "warning-header", "tcp", "udp",
     "ws", "retransmission", "lists-pages", "display-name", "kamailio-tables", "keeps",
+    "conference-event",
 ]  # fmt: skip
 
 FEATURES: dict[Feature, str] = {
@@ -45,6 +46,7 @@ FEATURES: dict[Feature, str] = {
     "lists-pages": "long lists that are sent in several messages",
     "display-name": "copies that tell the speaker in the display name of From",
     "keeps": "messages and invitations that are kept for who is away, and come when they register",
+    "conference-event": "SUBSCRIBE to a room, Event: conference",
     "kamailio-tables": "rooms that are kept in the tables of Kamailio's module",
 }
 assert set(FEATURES) == set(get_args(Feature))

@@ -66,8 +66,8 @@ class Told:
             root = ET.fromstring(request.body)
             assert root.tag == f"{NAMESPACE}conference-info"
             assert root.get("entity") == ROOM
-            self.state, self.version = root.get("state"), int(root.get("version") or "")
-            self.count = root.findtext(f"{NAMESPACE}conference-state/{NAMESPACE}user-count")
+            self.state, self.version = root.get("state") or "", int(root.get("version") or "")
+            self.count = root.findtext(f"{NAMESPACE}conference-state/{NAMESPACE}user-count") or ""
             for user in root.iter(f"{NAMESPACE}user"):
                 name = (user.get("entity") or "").removeprefix("sip:").removesuffix("@example.com")
                 role = user.findtext(f"{NAMESPACE}roles/{NAMESPACE}entry") or ""

@@ -281,7 +281,7 @@ async def test_nowhere_to_go() -> None:
     async def resolve(_uri: str) -> Sequence[Target]:
         raise Unreachable("no such name")
 
-    bench.resolve = resolve  # type: ignore[method-assign]
+    bench.resolve = resolve  # type: ignore[assignment,method-assign]
     bench.subscribe("bob", more="Record-Route: <sip:nowhere.example;lr>\r\n")
     bench.tick(0.2)
     await bench.tasks.pop()()
