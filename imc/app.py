@@ -58,6 +58,7 @@ from imc.service.outbox import Outbox
 from imc.service.rates import Rates
 from imc.service.registration import Registration
 from imc.service.relay import Relay
+from imc.service.reports import ReportOptions, Reports
 from imc.service.rooms import Rooms
 from imc.service.roster import Rosters
 from imc.service.shards import Shards
@@ -149,6 +150,14 @@ class Daemon:
         self._shards = Shards(
             settings.imc.hash_size, settings.imc.max_rooms_in_memory, settings.imc.max_members_in_memory
         )
+        self._reports = Reports(
+            ReportOptions(),
+            copies=self._copies,
+            ids=self._ids,
+            send=lambda dispatch: self._outbox.release(self._outbox.job([dispatch], is_durable=False)),
+            can_carry=self._can_carry,
+            spawn=self._spawn,
+        )
         self._rooms = Rooms(
             RoomOptions(),
             policy=room_policy(settings),
@@ -163,6 +172,7 @@ class Daemon:
             can_carry=self._can_carry,
             on_count=self._count_rooms,
             rates=self._make_rates(),
+            reports=self._reports,
             trace=trace,
         )
         self._rosters = Rosters(
@@ -393,6 +403,7 @@ class Daemon:
             "bindings": len(self._bindings),
             **self._engine.statistics(),
             **self._rosters.statistics(),
+            **self._reports.statistics(),
             **self._stack.statistics(),
             **self._transports.statistics(),
             **self._identity.statistics(),

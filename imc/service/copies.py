@@ -13,6 +13,7 @@ from imc.rooms.model import Change, MemberSet, Room
 from imc.rooms.outcome import Decision
 from imc.rooms.policy import Policy
 from imc.rooms.replies import display_name, format_room_text, texts
+from imc.service.cpim import CPIM, in_room, parse_cpim
 from imc.service.inbound import Inbound
 from imc.sip.fields import Headers
 from imc.sip.values import MediaType, parse_media_type, render_date
@@ -63,11 +64,21 @@ def is_momentary(inbound: Inbound) -> bool:
     composing, or what expires at once."""
     if lifetime(inbound) == 0:
         return True
-    try:
-        kind = media_type(inbound)
-    except BadMessage:
-        return False
+    kind = wrapped(inbound)
     return kind is not None and kind.essence == COMPOSING
+
+
+def wrapped(inbound: Inbound) -> MediaType | None:
+    """The type of what is said: of message/cpim, that of what is in it. None where it is not known."""
+    try:
+        return wrapped_type(media_type(inbound), inbound.body)
+    except BadMessage:
+        return None
+
+
+def wrapped_type(kind: MediaType | None, body: bytes) -> MediaType | None:
+    """As `wrapped`, of a Content-Type. BadMessage where message/cpim is none."""
+    return parse_cpim(body).content_type if kind is not None and kind.essence == CPIM else kind
 
 
 # spec S-LANE-15
@@ -139,6 +150,12 @@ class Copies:
         if is_plain(kind):
             content_type = PLAIN_UTF8
             body = format_room_text(label, decode(body, kind)).encode()
+        elif kind is not None and kind.essence == CPIM:
+            try:
+                message = parse_cpim(body)
+            except BadMessage as error:
+                raise TextRefused(400, error.reason) from None
+            body = in_room(message, sender=inbound.sender, label=label, room=room.aor, wall=self._wall()).render()
         return Dispatch(
             kind="message",
             sender=room.aor,
@@ -148,6 +165,19 @@ class Copies:
             body=body,
             headers=(*inbound.headers, *self._headers("message", None)),
             expires=None if (seconds := lifetime(inbound)) is None or not seconds else self._wall() + seconds,
+        )
+
+    def of_report(self, room: Aor, sender: Aor, content_type: str, body: bytes) -> Dispatch:
+        """What became of a message, for its sender. ``is_answer``: it is not kept (spec S-LANE-16)."""
+        return Dispatch(
+            kind="report",
+            sender=room,
+            display=None,
+            recipients=(sender,),
+            content_type=content_type,
+            body=body,
+            headers=self._headers("report", None),
+            is_answer=True,
         )
 
     def of_relay(self, inbound: Inbound) -> Dispatch:

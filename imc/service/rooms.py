@@ -35,6 +35,7 @@ from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
 from imc.service.rates import Rates
+from imc.service.reports import Reports, is_report
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import Judged, SpecTrace
 from imc.store.ops import Op
@@ -65,6 +66,7 @@ class Rooms:
         can_carry: Callable[[Dispatch], Awaitable[bool]],
         on_count: Callable[[int], None],
         rates: Rates | None,
+        reports: Reports,
         trace: SpecTrace | None = None,
     ) -> None:
         self.policy = policy
@@ -76,6 +78,7 @@ class Rooms:
         self._can_carry = can_carry
         self._on_count = on_count
         self.rates = rates
+        self._reports = reports
         self._trace = trace
         self.on_change: Callable[[Aor, Room | None], None] = lambda _aor, _room: None
         self._access = Access(options, shards=shards, load=load, spawn=spawn, on_read=self._count)
@@ -148,7 +151,13 @@ class Rooms:
             self._carry_out(self._judged(slot, inbound, decision, context), dispatches, slot, inbound)
             return
         try:
-            copy = self._copies.of_message(slot.room, inbound, decision.recipients)
+            if is_report(inbound):
+                self._reports.take(slot.room, inbound)
+                self._behind(
+                    slot, lambda: inbound.answer(Outcome(status=202)), lambda error: inbound.answer(failed(error))
+                )
+                return
+            copy = self._copy(slot.room, inbound, decision)
         except TextRefused as refused:
             accept = PLAIN_UTF8 if refused.status == 415 else ""
             inbound.answer(
@@ -162,6 +171,12 @@ class Rooms:
             self._access.later(inbound.answer, lambda: self._large_message(inbound, copy))
         else:
             self._carry_out(self._judged(slot, inbound, decision, context), [copy], slot, inbound)
+
+    def _copy(self, room: Room, inbound: Inbound, decision: Decision) -> Dispatch:
+        """TextRefused."""
+        copy = self._copies.of_message(room, inbound, decision.recipients)
+        self._reports.expect(room.aor, inbound, len(decision.recipients))
+        return copy
 
     async def _large_message(self, inbound: Inbound, copy: Dispatch) -> None:
         """A copy too large for a datagram: 202 only if each recipient has a stream (abuse.md, "Settled").
@@ -177,7 +192,7 @@ class Rooms:
             decision = decide_message(slot.room, inbound.sender, self.policy, to=inbound.to, size=len(inbound.body))
             dispatches = []
             if decision.refusal is None and slot.room is not None:
-                dispatches = [self._copies.of_message(slot.room, inbound, decision.recipients)]
+                dispatches = [self._copy(slot.room, inbound, decision)]
             self._carry_out(self._judged(slot, inbound, decision, Context()), dispatches, slot, inbound)
 
         self._access.with_room(inbound.to, judge_again, inbound.answer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import structlog
 
@@ -18,7 +19,7 @@ from imc.errors import BadMessage, ImcError, Overloaded
 from imc.registrar.registrar import RegisterOutcome
 from imc.service.accounts import Accounts
 from imc.service.circumstances import Circumstances
-from imc.service.copies import COMPOSING, Copies
+from imc.service.copies import COMPOSING, Copies, wrapped_type
 from imc.service.identity import Answer, Identified, Identity, NeedAccount, Secrets
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outcomes import RETRY_AFTER, failed
@@ -340,9 +341,12 @@ def retry_after(response: Response) -> float | None:
 
 
 def is_automatic(request: Request) -> bool:
-    """Whether no person sent it (spec R-ANSWER-4): Auto-Submitted (RFC 3834 §5), isComposing, IMDN. BadMessage."""
+    """Whether no person sent it (spec R-ANSWER-4): Auto-Submitted (RFC 3834 §5), isComposing, IMDN, also in
+    message/cpim. BadMessage."""
     submitted = request.headers.get("Auto-Submitted")
     if submitted is not None and submitted.partition(";")[0].strip().lower() != "no":
         return True
     kind = request.content_type
+    with suppress(BadMessage):  # a bad wrapper is no matter of this question
+        kind = wrapped_type(kind, request.body)
     return kind is not None and kind.essence in _AUTOMATIC_TYPES

@@ -27,6 +27,7 @@ from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
+from imc.service.reports import ReportOptions, Reports
 from imc.service.rooms import Rooms
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import SpecTrace, TraceOptions
@@ -170,6 +171,10 @@ class Play:
         self.outbox = Outbox(self.writer, ids, lambda: WALL, load=self._load_waiting, spawn=self._spawn)
         self.outbox.attach(cast(Engine, self.engine))
         self.shards = shards or Shards(2, 1_000)
+        copies = Copies(hop="hop", extra=(), wall=lambda: WALL)
+        reports = Reports(
+            ReportOptions(), copies=copies, ids=ids, send=lambda _: None, can_carry=self._can_carry, spawn=self._spawn
+        )
         self.rooms = Rooms(
             options,
             policy=POLICY,
@@ -177,13 +182,14 @@ class Play:
             writer=self.writer,
             outbox=self.outbox,
             engine=cast(Engine, self.engine),
-            copies=Copies(hop="hop", extra=(), wall=lambda: WALL),
+            copies=copies,
             circumstances=self.circumstances,
             load=self.base.load,
             spawn=self._spawn,
             can_carry=self._can_carry,
             on_count=self._count,
             rates=None,
+            reports=reports,
             trace=trace,
         )
         self._answered: dict[str, trio.Event] = {}
