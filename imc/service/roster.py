@@ -176,7 +176,10 @@ class Rosters:
         request, flow = event.request, event.reply_flow
         is_straight = not subscription.dialog.routes and len(request.vias) == 1
         subscription.flow = flow if is_straight else None
-        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+        name = (
+            "ws" if flow.transport == "wss" else flow.transport
+        )  # RFC 7118 §5.2: the one name that a URI has for both
+        transport = "" if name == "udp" else f";transport={name}"
         subscription.sent_by = f"{subscription.watched.aor.user}@{self._carrier.sent_by(flow)}{transport}"
 
     # --- what happens to rooms --------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imc.aor import Aor
 from imc.errors import BadMessage
@@ -133,3 +135,33 @@ def test_what_is_wrapped() -> None:
 )
 def test_addresses(uri: str, aor: Aor | None) -> None:
     assert address_of(uri) == aor
+
+
+_LINES = st.sampled_from([
+    "From: <sip:alice@example.com>", "From: Bob <im:bob@example.com>", "from: <im:bob@example.com>", "To: <im:x@y>",
+    "To: <im:chat-x@example.com>", "NS: imdn <urn:ietf:params:imdn>", "NS: <urn:x>", "imdn.Message-ID: 1",
+    "imdn.Disposition-Notification: display", "DateTime: x", 'From:;lang=de "b\\"" <im:bob@example.com>', "",
+    "Subject: s",
+    "Require: From", "NS: y <urn:ietf:params:cpim-headers:>", "y.From: <im:bob@example.com>", "From: \u2028<im:b@c>",
+])  # fmt: skip
+
+
+@given(st.lists(_LINES | st.text(max_size=20), max_size=8), st.binary(max_size=40))
+def test_whatever_is_written_the_speaker_is_the_sender(lines: list[str], tail: bytes) -> None:
+    """R-MSG-12: it is refused, or read by anyone it names the sender and the room, once."""
+    body = "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\nContent-Type: text/plain\r\n\r\n" + tail
+    try:
+        message = parse_cpim(body)
+    except BadMessage:
+        return
+    sent = in_room(message, sender=ALICE, label="alice", room=ROOM, wall=WALL).render()
+    again = parse_cpim(sent)
+    assert again.content == message.content
+    found = [line for line in sent.partition(b"\r\n\r\n")[0].split(b"\r\n") if line.lower().startswith(b"from:")]
+    assert len(found) == 1
+    assert found[0].endswith(b"<sip:alice@example.com>")
+    assert b"bob" not in found[0].lower()
+    assert [line.split(b"<")[1].rstrip(b">") in (b"sip:chat-x@example.com", b"im:chat-x@example.com")
+            for line in sent.split(b"\r\n\r\n")[0].split(b"\r\n") if line.startswith(b"To:")] == [True]  # fmt: skip
+    once = in_room(again, sender=ALICE, label="alice", room=ROOM, wall=WALL)
+    assert [header for header in once.headers if header[0] == "From"] == [h for h in again.headers if h[0] == "From"]

@@ -81,7 +81,7 @@ class Bench:
     def datagram_flow(self, ip: str, port: int) -> Flow:
         return Flow("udp", FLOW.local, (ip, port))
 
-    async def open_stream(self, transport: str, ip: str, port: int) -> Flow:
+    async def open_stream(self, transport: str, ip: str, port: int, name: str = "") -> Flow:
         if not self.opens:
             raise Unreachable("refused")
         return Flow(transport, FLOW.local, (ip, port), 9)
@@ -130,6 +130,7 @@ class Bench:
 
 class _Target:
     transport = "udp"
+    name = ""
 
     def __init__(self, uri: str) -> None:
         host, _, port = uri.removeprefix("sip:").removesuffix(";lr").rpartition("@")[2].partition(":")
