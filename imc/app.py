@@ -31,6 +31,7 @@ from imc.options import (
     dead_letter_options,
     delivery_options,
     digest_options,
+    list_limit,
     manage_options,
     own_hosts,
     rate_options,
@@ -52,6 +53,7 @@ from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
+from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
 from imc.service.outbox import Outbox
@@ -195,6 +197,17 @@ class Daemon:
             wall=wall,
         )
         self._relay = Relay(self._location, self._copies, self._outbox)
+        self._lists = Lists(
+            limit=lambda: list_limit(self.settings),
+            copies=self._copies,
+            outbox=self._outbox,
+            writer=self._writer,
+            ids=self._ids,
+            rooms_of=self._facts.rooms_of,
+            may_send=lambda user: self._rooms.rates is None or self._rooms.rates.may_send(user),
+            can_carry=self._can_carry,
+            spawn=self._spawn,
+        )
         self.manager = Manager(
             rooms=self._rooms,
             store=store,
@@ -267,6 +280,7 @@ class Daemon:
             rooms=self._rooms,
             relay=self._relay,
             rosters=self._rosters,
+            lists=self._lists,
             copies=self._copies,
             circumstances=self._circumstances,
             engine=self._engine,

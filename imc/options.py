@@ -5,6 +5,8 @@ Invariant: every setting is read here, or by `imc.app` or a command; `tests/test
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from imc import __version__
 from imc.config import Settings
 from imc.delivery.backlog import BacklogOptions
@@ -13,6 +15,7 @@ from imc.manage.options import ManageOptions
 from imc.registrar.registrar import RegistrarOptions
 from imc.rooms.policy import UNLIMITED, Limits, Policy
 from imc.service.rates import Rate, RateOptions
+from imc.service.recipient_list import OPTION_TAG
 from imc.service.roster import PACKAGE, RosterOptions
 from imc.service.waiting import DeadLetterOptions
 from imc.sip.digest import DigestOptions
@@ -26,6 +29,8 @@ from imc.transport.names import NameOptions
 from imc.transport.resolver import ResolverOptions
 from imc.transport.transports import TransportOptions
 from imc.transport.udp import UdpOptions
+
+_UNLIMITED_LIST = 10_000
 
 
 def store_options(settings: Settings, *, is_exclusive: bool = False) -> StoreOptions:
@@ -226,9 +231,17 @@ def roster_options(settings: Settings) -> RosterOptions:
     )
 
 
+def list_limit(settings: Settings) -> int:
+    """Recipients of a message to a list; where nothing is limited, as many as a list can hold."""
+    limits = settings.limits
+    return limits.max_list_recipients if limits.enabled else _UNLIMITED_LIST * bool(limits.max_list_recipients)
+
+
 def uas_policy(settings: Settings) -> UasPolicy:
-    """SUBSCRIBE is understood where there may be subscriptions (spec S-EVT-1)."""
+    """SUBSCRIBE is understood where there may be subscriptions (spec S-EVT-1), lists where there may be recipients."""
     policy = UasPolicy()
-    if not settings.roster.max_subscriptions:
-        return policy
-    return UasPolicy(methods=(*policy.methods, "SUBSCRIBE"), events=(PACKAGE,))
+    if settings.roster.max_subscriptions:
+        policy = replace(policy, methods=(*policy.methods, "SUBSCRIBE"), events=(PACKAGE,))
+    if settings.limits.max_list_recipients:
+        policy = replace(policy, extensions=(*policy.extensions, OPTION_TAG))
+    return policy

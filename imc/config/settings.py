@@ -205,6 +205,9 @@ class Limits(Section):
     max_list_entries: int = setting(
         "Entries that a list names; how many more there are is said.", 1_000, ge=1, reload=True
     )
+    max_list_recipients: int = setting(
+        "Recipients of one message to a list (RFC 5365); 0: there are no such messages.", 20, ge=0
+    )
     sender_burst: int = setting("Requests that one user may make at once.", 10_000, ge=1, reload=True)
     sender_rate: float = setting("Requests of one user a second, in the long run.", 500.0, gt=0, reload=True)
     room_burst: int = setting("Messages that one room takes at once.", 3_000, ge=1, reload=True)

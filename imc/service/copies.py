@@ -164,7 +164,7 @@ class Copies:
             content_type=content_type,
             body=body,
             headers=(*inbound.headers, *self._headers("message", None)),
-            expires=None if (seconds := lifetime(inbound)) is None or not seconds else self._wall() + seconds,
+            expires=self._expires(inbound),
         )
 
     def of_report(self, room: Aor, sender: Aor, content_type: str, body: bytes) -> Dispatch:
@@ -192,6 +192,23 @@ class Copies:
             headers=(*inbound.headers, ("Date", self._now()), (RELAY_HEADER, self._hop), *self.extra),
             wants_result=True,
         )
+
+    def of_list(self, inbound: Inbound, recipients: tuple[Aor, ...], content_type: str, body: bytes) -> Dispatch:
+        """A message from one user to several (RFC 5365 §7.2)."""
+        return Dispatch(
+            kind="list",
+            sender=inbound.sender,
+            display=None,
+            recipients=recipients,
+            content_type=content_type,
+            body=body,
+            headers=(*inbound.headers, ("Date", self._now()), (RELAY_HEADER, self._hop), *self.extra),
+            expires=self._expires(inbound),
+        )
+
+    def _expires(self, inbound: Inbound) -> float | None:
+        seconds = lifetime(inbound)
+        return self._wall() + seconds if seconds else None
 
     def has_come_back(self, headers: Headers) -> bool:
         """Whether a MESSAGE is a copy of a room's, or a message that this server relayed (abuse.md 16)."""

@@ -22,7 +22,9 @@ from imc.service.circumstances import Circumstances
 from imc.service.copies import COMPOSING, Copies, wrapped_type
 from imc.service.identity import Answer, Identified, Identity, NeedAccount, Secrets
 from imc.service.inbound import Inbound, Outcome
+from imc.service.lists import Lists
 from imc.service.outcomes import RETRY_AFTER, failed
+from imc.service.recipient_list import OPTION_TAG
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.rooms import Rooms
@@ -67,6 +69,7 @@ class Sip:
         rooms: Rooms,
         relay: Relay,
         rosters: Rosters,
+        lists: Lists,
         copies: Copies,
         circumstances: Circumstances,
         engine: Engine,
@@ -84,6 +87,7 @@ class Sip:
         self._rooms = rooms
         self._relay = relay
         self._rosters = rosters
+        self._lists = lists
         self._copies = copies
         self._circumstances = circumstances
         self._engine = engine
@@ -263,6 +267,7 @@ class Sip:
             headers.append(("Retry-After", str(outcome.retry_after)))
         if outcome.accept:  # RFC 3261 §21.4.13
             headers.append(("Accept", outcome.accept))
+        headers += outcome.headers
         self._respond(event, outcome.status, None, headers)
 
     def _message(self, event: RequestReceived, sender: Aor) -> None:
@@ -289,7 +294,19 @@ class Sip:
         except LookupError:
             answer(Outcome(status=404, code=-1, event="user-not-found", warning="no address that is served here"))
             return
-        self._dispatch(inbound)
+        if OPTION_TAG in map(str.lower, request.tokens("Require")):
+            self._to_list(inbound)
+        else:
+            self._dispatch(inbound)
+
+    # spec S-LIST-1
+    def _to_list(self, inbound: Inbound) -> None:
+        if inbound.to == self._rooms.policy.manager:
+            self._lists.handle(inbound)
+        else:
+            words = "messages to lists are for the manager's address"
+            unsupported = (("Unsupported", OPTION_TAG),)
+            inbound.answer(Outcome(status=420, code=-1, event="bad-request", warning=words, headers=unsupported))
 
     def _dispatch(self, inbound: Inbound) -> None:
         """To a room (the manager, a name that is a room's, a live room of another name), else to a user."""
