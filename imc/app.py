@@ -33,6 +33,7 @@ from imc.options import (
     dead_letter_options,
     delivery_options,
     digest_options,
+    list_limit,
     manage_options,
     own_hosts,
     rate_options,
@@ -40,10 +41,12 @@ from imc.options import (
     resolver_options,
     room_limits,
     room_policy,
+    roster_options,
     stack_config,
     store_options,
     tls_options,
     transport_options,
+    uas_policy,
 )
 from imc.registrar.bindings import Bindings
 from imc.registrar.registrar import Registrar
@@ -56,14 +59,17 @@ from imc.service.facts import StoreFacts
 from imc.service.forget import Forget
 from imc.service.history import History
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
+from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
 from imc.service.outbox import Outbox
 from imc.service.rates import Rates
 from imc.service.registration import Registration
 from imc.service.relay import Relay
+from imc.service.reports import ReportOptions, Reports
 from imc.service.retention import Retention
 from imc.service.rooms import Rooms
+from imc.service.roster import Rosters
 from imc.service.shards import Shards
 from imc.service.sip import Sip
 from imc.service.spec_trace import SpecTrace, TraceOptions
@@ -72,7 +78,6 @@ from imc.sip.digest import DigestVerifier
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack
-from imc.sip.uas import UasPolicy
 from imc.store.ops import DeleteBindings, PutOutbox
 from imc.store.reader import StoreReader
 from imc.store.store import Store
@@ -109,7 +114,7 @@ class Daemon:
         self._store = store
         self._nursery: trio.Nursery
         self._ids = Ids()
-        uas = UasPolicy()
+        uas = uas_policy(settings)
         self._stack = Stack(stack_config(settings), self._ids, uas)
         self._loop = loop = Loop(self._stack)
         self._transports = Transports(
@@ -168,6 +173,14 @@ class Daemon:
         self._shards = Shards(
             settings.imc.hash_size, settings.imc.max_rooms_in_memory, settings.imc.max_members_in_memory
         )
+        self._reports = Reports(
+            ReportOptions(),
+            copies=self._copies,
+            ids=self._ids,
+            send=lambda dispatch: self._outbox.release(self._outbox.job([dispatch], is_durable=False)),
+            can_carry=self._can_carry,
+            spawn=self._spawn,
+        )
         self._rooms = Rooms(
             RoomOptions(),
             policy=room_policy(settings),
@@ -183,8 +196,19 @@ class Daemon:
             can_carry=self._can_carry,
             on_count=self._count_rooms,
             rates=self._make_rates(),
+            reports=self._reports,
             trace=trace,
         )
+        self._rosters = Rosters(
+            roster_options(settings),
+            stack=self._stack,
+            carrier=self._carrier,
+            hops=self._engine.hops,
+            watch=self._rooms.watch,
+            clock=trio.current_time,
+            wake=loop.wake,
+        )
+        self._rooms.on_change = self._rosters.room_changed
         self._waiting = WaitingCopies(
             dead_letter_options(settings),
             store=store,
@@ -196,6 +220,17 @@ class Daemon:
         )
         self._retention = Retention(store, self._reader, self._writer, policy=lambda: self._rooms.policy, wall=wall)
         self._relay = Relay(self._location, self._copies, self._outbox)
+        self._lists = Lists(
+            limit=lambda: list_limit(self.settings),
+            copies=self._copies,
+            outbox=self._outbox,
+            writer=self._writer,
+            ids=self._ids,
+            rooms_of=self._facts.rooms_of,
+            may_send=lambda user: self._rooms.rates is None or self._rooms.rates.may_send(user),
+            can_carry=self._can_carry,
+            spawn=self._spawn,
+        )
         self.manager = Manager(
             rooms=self._rooms,
             store=store,
@@ -249,6 +284,8 @@ class Daemon:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.has_peers:
                         nursery.start_soon(self._registration.follow, self._accounts)
+                if self.settings.auth.mode == "digest" and not self.settings.auth.has_peers:
+                    nursery.start_soon(self._rosters.follow, self._accounts.load, self._accounts.wait_change)
                 await self._start_management()
                 task_status.started(bound)
                 await self.ended.wait()
@@ -292,6 +329,8 @@ class Daemon:
             registration=self._registration,
             rooms=self._rooms,
             relay=self._relay,
+            rosters=self._rosters,
+            lists=self._lists,
             copies=self._copies,
             circumstances=self._circumstances,
             engine=self._engine,
@@ -306,7 +345,8 @@ class Daemon:
             self._engine,
             self._sip,
             self._outbox,
-            self._spawn,
+            rosters=self._rosters,
+            spawn=self._spawn,
             begin=self._writer.begin,
             on_flow_closed=self._flow_closed,
         )
@@ -374,8 +414,9 @@ class Daemon:
     async def drain(self) -> None:
         """Take no new requests, finish what was begun, store the rest; then end."""
         self._sip.is_draining = True
+        self._rosters.end_all()
         with trio.move_on_after(DRAIN_SECONDS):
-            while self._sip.unanswered or not self._engine.is_idle:
+            while self._sip.unanswered or self._rosters.has_unsent or not self._engine.is_idle:
                 await self._loop.wait_pass()
         self._outbox.leave()
         with trio.move_on_after(1.0):
@@ -459,6 +500,8 @@ class Daemon:
             "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
+            **self._rosters.statistics(),
+            **self._reports.statistics(),
             **self._stack.statistics(),
             **self._transports.statistics(),
             **self._identity.statistics(),

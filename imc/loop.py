@@ -19,6 +19,7 @@ from imc.delivery.engine import Engine
 from imc.errors import BadMessage, Unreachable
 from imc.registrar.bindings import NO_HOP
 from imc.service.outbox import Outbox
+from imc.service.roster import Rosters
 from imc.service.sip import Sip
 from imc.sip.flow import Flow
 from imc.sip.message import Response, parse_message
@@ -78,6 +79,7 @@ class Loop:
         self._engine: Engine
         self._sip: Sip
         self._outbox: Outbox
+        self._rosters: Rosters
         self._spawn: Callable[[Callable[[], Awaitable[None]]], None]
         self._on_flow_closed: Callable[[Flow], None]
         self._begin: Callable[[], None]
@@ -91,8 +93,9 @@ class Loop:
         engine: Engine,
         sip: Sip,
         outbox: Outbox,
-        spawn: Callable[[Callable[[], Awaitable[None]]], None],
         *,
+        rosters: Rosters,
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
         begin: Callable[[], None],
         on_flow_closed: Callable[[Flow], None] = lambda _flow: None,
     ) -> None:
@@ -103,6 +106,7 @@ class Loop:
         self._engine = engine
         self._sip = sip
         self._outbox = outbox
+        self._rosters = rosters
         self._spawn = spawn
         self._begin = begin
 
@@ -166,8 +170,9 @@ class Loop:
             self._is_in_turn = False
 
     def _next_deadline(self) -> float:
-        """When stack, engine or outbox have something to do of themselves."""
-        deadlines = (self._stack.next_deadline(), self._engine.next_deadline(), self._outbox.next_deadline())
+        """When one of the parts has something to do of itself."""
+        parts = (self._stack, self._engine, self._outbox, self._rosters)
+        deadlines = (part.next_deadline() for part in parts)
         return min((deadline for deadline in deadlines if deadline is not None), default=math.inf)
 
     def flow_closed(self, flow: Flow) -> None:
@@ -219,6 +224,7 @@ class Loop:
             self._is_in_turn = True
             self._sip.on_events(stack.tick(now))
             engine.tick(now)
+            self._rosters.tick(now)
             if self._end_turn():
                 await trio.lowlevel.checkpoint()
                 continue

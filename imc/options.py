@@ -5,6 +5,8 @@ Invariant: every setting is read here, or by `imc.app` or a command; `tests/test
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from imc import __version__
 from imc.config import Settings
 from imc.delivery.backlog import BacklogOptions
@@ -13,9 +15,13 @@ from imc.manage.options import ManageOptions
 from imc.registrar.registrar import RegistrarOptions
 from imc.rooms.policy import UNLIMITED, Limits, Policy
 from imc.service.rates import Rate, RateOptions
+from imc.service.recipient_list import OPTION_TAG
+from imc.service.roster import PACKAGE, RosterOptions
 from imc.service.waiting import DeadLetterOptions
 from imc.sip.digest import DigestOptions
 from imc.sip.stack import StackConfig
+from imc.sip.subscriptions import Intervals
+from imc.sip.uas import UasPolicy
 from imc.store.options import StoreOptions
 from imc.transport.addresses import ListenAddress, parse_advertise
 from imc.transport.connection import TcpOptions
@@ -25,6 +31,8 @@ from imc.transport.tls import TlsOptions
 from imc.transport.transports import TransportOptions
 from imc.transport.udp import UdpOptions
 from imc.transport.websocket import WebSocketOptions
+
+_UNLIMITED_LIST = 10_000
 
 
 def store_options(settings: Settings, *, is_exclusive: bool = False) -> StoreOptions:
@@ -235,3 +243,34 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
 def dead_letter_options(settings: Settings) -> DeadLetterOptions:
     delivery = settings.delivery
     return DeadLetterOptions(keep=delivery.max_dead_letters, keep_for=delivery.dead_letters_for)
+
+
+def roster_options(settings: Settings) -> RosterOptions:
+    roster = settings.roster
+    return RosterOptions(
+        max_subscriptions=roster.max_subscriptions,
+        max_subscriptions_per_user=roster.max_subscriptions_per_user,
+        max_entries=roster.max_entries,
+        interval=roster.interval,
+        intervals=Intervals(
+            shortest=roster.min_expires,
+            longest=roster.max_expires,
+            default=min(Intervals().default, roster.max_expires),
+        ),
+    )
+
+
+def list_limit(settings: Settings) -> int:
+    """Recipients of a message to a list; where nothing is limited, as many as a list can hold."""
+    limits = settings.limits
+    return limits.max_list_recipients if limits.enabled else _UNLIMITED_LIST * bool(limits.max_list_recipients)
+
+
+def uas_policy(settings: Settings) -> UasPolicy:
+    """SUBSCRIBE is understood where there may be subscriptions (spec S-EVT-1), lists where there may be recipients."""
+    policy = UasPolicy()
+    if settings.roster.max_subscriptions:
+        policy = replace(policy, methods=(*policy.methods, "SUBSCRIBE"), events=(PACKAGE,))
+    if settings.limits.max_list_recipients:
+        policy = replace(policy, extensions=(*policy.extensions, OPTION_TAG))
+    return policy

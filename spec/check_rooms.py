@@ -50,6 +50,7 @@ NOT_MODELLED = {
     "R-JUDGE-2": "`apply` is a pure function, and each exploration puts every request to it in every room",
     "R-CMD-1": "commands are read already",
     "R-CMD-2": "commands are read already",
+    "R-INVITE-7": "it changes nothing, and delivery is no part of the model",
     "R-MSG-3": "by R-INV-2: recipients are a function of the room as the message finds it",
     "R-MSG-5": "words",
     "R-MSG-6": "words",

@@ -100,6 +100,7 @@ class SipClient:
     ``answer`` is the status for each MESSAGE that comes, or a function of the request, or None for silence;
     ``answer_headers`` go into each answer.
     ``messages`` are all MESSAGEs that came; a retransmission is none, but counted in ``retransmissions``.
+    ``notify_answer`` and ``notifications`` are the same for NOTIFY.
     ``responses`` are all responses, ``is_connected`` turns False when the server ends a TCP connection. ``last`` is the
     last request that it sent, ``tap`` sees all that it sends and gets.
     """
@@ -116,8 +117,10 @@ class SipClient:
         self.password = password
         self.transport = transport
         self.answer: Answer = 200
+        self.notify_answer: Answer = 405
         self.answer_headers: tuple[tuple[str, str], ...] = ()
         self.messages: list[Received] = []
+        self.notifications: list[Request] = []
         self.responses: list[Response] = []
         self.retransmissions = 0
         self.last: Request | None = None
@@ -212,6 +215,9 @@ class SipClient:
                 self.messages.append(received)
                 self._unread.append(received)
                 self._arrived.unpark_all()
+            elif request.method == "NOTIFY":
+                self.notifications.append(request)
+                self._arrived.unpark_all()
         data = self._answered[key]
         if data is not None:
             if self.tap is not None:
@@ -221,6 +227,8 @@ class SipClient:
     def _status(self, request: Request) -> int | None:
         if request.method == "MESSAGE":
             return self.answer(request) if callable(self.answer) else self.answer
+        if request.method == "NOTIFY":
+            return self.notify_answer(request) if callable(self.notify_answer) else self.notify_answer
         return 200 if request.method == "OPTIONS" else 405
 
     def has_answered(self, request: Request) -> bool:
@@ -255,6 +263,14 @@ class SipClient:
                 await self._arrived.park()
         wanted = f"event={event} text={text!r} sender={sender}"
         raise NoMessage(f"{self.user} waited for {wanted}; unread: {[str(each) for each in self._unread]}")
+
+    async def wait_notification(self, within: float = WITHIN) -> Request:
+        """The first NOTIFY that no call has returned yet. NoMessage."""
+        with trio.move_on_after(within):
+            while not self.notifications:
+                await self._arrived.park()
+            return self.notifications.pop(0)
+        raise NoMessage(f"{self.user} waited for NOTIFY")
 
     def take_unread(self) -> list[Received]:
         """All MESSAGEs that no call has returned yet."""

@@ -10,6 +10,7 @@ Feature = Literal[
     "messages-typed", "long-text", "cpim", "automatic", "settings", "restart", "register", "relay", "digest",
     "invitations-fail", "manager", "events", "event-header", "in-reply-to", "warning-header", "tcp", "udp",
     "ws", "outbound", "retransmission", "lists-pages", "display-name", "kamailio-tables", "keeps",
+    "conference-event", "cpim-from", "imdn", "recipient-list",
 ]  # fmt: skip
 
 FEATURES: dict[Feature, str] = {
@@ -49,6 +50,10 @@ FEATURES: dict[Feature, str] = {
     "lists-pages": "long lists that are sent in several messages",
     "display-name": "copies that tell the speaker in the display name of From",
     "keeps": "messages and invitations that are kept for who is away, and come when they register",
+    "cpim-from": "message/cpim whose From and To are looked at",
+    "imdn": "notifications (IMDN) that go to the one whose message they are about",
+    "recipient-list": "messages to a list of recipients, at the manager's address",
+    "conference-event": "SUBSCRIBE to a room, Event: conference",
     "kamailio-tables": "rooms that are kept in the tables of Kamailio's module",
 }
 assert set(FEATURES) == set(get_args(Feature))

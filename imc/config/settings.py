@@ -270,6 +270,9 @@ class Limits(Section):
     max_keep_days: int = setting(
         "Days for which the owners of a room may have messages kept.", 365, ge=1, le=36_500, reload=True
     )
+    max_list_recipients: int = setting(
+        "Recipients of one message to a list (RFC 5365); 0: there are no such messages.", 20, ge=0
+    )
     sender_burst: int = setting("Requests that one user may make at once.", 10_000, ge=1, reload=True)
     sender_rate: float = setting("Requests of one user a second, in the long run.", 500.0, gt=0, reload=True)
     room_burst: int = setting("Messages that one room takes at once.", 3_000, ge=1, reload=True)
@@ -360,6 +363,19 @@ class Delivery(Section):
     dead_letters_for: float = setting("How long a dead letter stays.", 2_592_000.0, ge=0)
 
 
+class Roster(Section):
+    """SUBSCRIBE to a room (Event: conference, RFC 4575): who is in it, told as it changes. Times are in seconds."""
+
+    max_subscriptions: int = setting(
+        "Subscriptions in all; more are refused with 503. 0: SUBSCRIBE is not answered here (405).", 10_000, ge=0
+    )
+    max_subscriptions_per_user: int = setting("Subscriptions of one user; more are refused with 403.", 20, ge=1)
+    max_entries: int = setting("People whom a document names; how many there are is said.", 500, ge=1)
+    interval: float = setting("The changes of one room are told at most once in so long.", 5.0, ge=0.1)
+    min_expires: int = setting("A shorter subscription is refused with 423.", 60, ge=1, le=3_600)
+    max_expires: int = setting("A longer subscription is shortened to it.", 3_600, ge=1)
+
+
 class Settings(Section):
     """Every setting. Build it with `imc.config.load`, which knows where each value came from."""
 
@@ -374,6 +390,7 @@ class Settings(Section):
     history: History = History()
     manage: Manage = Manage()
     delivery: Delivery = Delivery()
+    roster: Roster = Roster()
 
     @property
     def is_loopback_only(self) -> bool:
@@ -392,6 +409,8 @@ class Settings(Section):
         registrar = self.registrar
         if not registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
             raise _wrong("registrar.default_expires", "must be between min_expires and max_expires")
+        if self.roster.min_expires > self.roster.max_expires:
+            raise _wrong("roster.min_expires", "must be at most max_expires")
         if not (self.manage.token or checks.is_loopback_listen(self.manage.listen)):
             raise _wrong("manage.listen", f"{self.manage.listen} is not loopback: that needs token")
         if auth.mode == "trusted" and not auth.has_peers:

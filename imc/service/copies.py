@@ -13,6 +13,7 @@ from imc.rooms.model import Change, MemberSet, Room
 from imc.rooms.outcome import Decision
 from imc.rooms.policy import Policy
 from imc.rooms.replies import display_name, format_room_text, texts
+from imc.service.cpim import CPIM, in_room, parse_cpim
 from imc.service.inbound import Inbound
 from imc.sip.fields import Headers
 from imc.sip.values import MediaType, parse_media_type, render_date
@@ -64,11 +65,21 @@ def is_momentary(inbound: Inbound) -> bool:
     composing, or what expires at once."""
     if lifetime(inbound) == 0:
         return True
-    try:
-        kind = media_type(inbound)
-    except BadMessage:
-        return False
+    kind = wrapped(inbound)
     return kind is not None and kind.essence == COMPOSING
+
+
+def wrapped(inbound: Inbound) -> MediaType | None:
+    """The type of what is said: of message/cpim, that of what is in it. None where it is not known."""
+    try:
+        return wrapped_type(media_type(inbound), inbound.body)
+    except BadMessage:
+        return None
+
+
+def wrapped_type(kind: MediaType | None, body: bytes) -> MediaType | None:
+    """As `wrapped`, of a Content-Type. BadMessage where message/cpim is none."""
+    return parse_cpim(body).content_type if kind is not None and kind.essence == CPIM else kind
 
 
 # spec S-LANE-15
@@ -150,6 +161,12 @@ class Copies:
         if is_plain(kind):
             content_type = PLAIN_UTF8
             body = format_room_text(label, decode(body, kind)).encode()
+        elif kind is not None and kind.essence == CPIM:
+            try:
+                message = parse_cpim(body)
+            except BadMessage as error:
+                raise TextRefused(400, error.reason) from None
+            body = in_room(message, sender=inbound.sender, label=label, room=room.aor, wall=self._wall()).render()
         return Dispatch(
             kind="message",
             sender=room.aor,
@@ -159,7 +176,20 @@ class Copies:
             body=body,
             headers=(*inbound.headers, *self._headers("message", None)),
             by=str(inbound.sender),
-            expires=None if (seconds := lifetime(inbound)) is None or not seconds else self._wall() + seconds,
+            expires=self._expires(inbound),
+        )
+
+    def of_report(self, room: Aor, sender: Aor, content_type: str, body: bytes) -> Dispatch:
+        """What became of a message, for its sender. ``is_answer``: it is not kept (spec S-LANE-16)."""
+        return Dispatch(
+            kind="report",
+            sender=room,
+            display=None,
+            recipients=(sender,),
+            content_type=content_type,
+            body=body,
+            headers=self._headers("report", None),
+            is_answer=True,
         )
 
     def of_relay(self, inbound: Inbound) -> Dispatch:
@@ -174,6 +204,24 @@ class Copies:
             headers=(*inbound.headers, ("Date", self._now()), (RELAY_HEADER, self._hop), *self.extra),
             wants_result=True,
         )
+
+    def of_list(self, inbound: Inbound, recipients: tuple[Aor, ...], content_type: str, body: bytes) -> Dispatch:
+        """A message from one user to several (RFC 5365 §7.2)."""
+        return Dispatch(
+            kind="list",
+            by=str(inbound.sender),
+            sender=inbound.sender,
+            display=None,
+            recipients=recipients,
+            content_type=content_type,
+            body=body,
+            headers=(*inbound.headers, ("Date", self._now()), (RELAY_HEADER, self._hop), *self.extra),
+            expires=self._expires(inbound),
+        )
+
+    def _expires(self, inbound: Inbound) -> float | None:
+        seconds = lifetime(inbound)
+        return self._wall() + seconds if seconds else None
 
     def has_come_back(self, headers: Headers) -> bool:
         """Whether a MESSAGE is a copy of a room's, or a message that this server relayed (abuse.md 16)."""

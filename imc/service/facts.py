@@ -5,11 +5,14 @@ from __future__ import annotations
 import trio
 
 from imc.aor import Aor
+from imc.rooms.model import Role
 from imc.rooms.outcome import RoomRow
 from imc.service.accounts import Accounts
 from imc.service.identity import Secrets
 from imc.store.reader import StoreReader
 from imc.store.store import Store
+
+_ROOMS = 1_000
 
 
 class StoreFacts:
@@ -63,6 +66,11 @@ class StoreFacts:
         rows = {room: RoomRow(room, is_private=False) for room in public.rows}
         rows |= {entry.room: RoomRow(entry.room, entry.is_private, entry.role) for entry in own.rows}
         return sorted(rows.values())
+
+    async def rooms_of(self, user: Aor) -> frozenset[Aor]:
+        """The rooms that somebody is in, the first `_ROOMS` of them; not those that they are invited to."""
+        page = await self._reader.run(self._store.rooms_of, user, _ROOMS)
+        return frozenset(entry.room for entry in page.rows if entry.role > Role.INVITED)
 
     def rooms_total(self) -> int:
         return self.active

@@ -13,7 +13,7 @@ class Outcome:
     """The answer to the sender's request. ``code`` is what imc_manager() returns (spec R-ANSWER-5).
 
     ``warning`` are the words of a refusal, for the Warning header (spec R-ANSWER-7); ``retry_after`` is in seconds;
-    ``accept`` is the media type that would be taken in place of what was refused.
+    ``accept`` is the media type that would be taken in place of what was refused; ``headers`` are further ones.
     """
 
     status: int
@@ -22,6 +22,7 @@ class Outcome:
     warning: str = ""
     retry_after: int | None = None
     accept: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_plain(self) -> bool:

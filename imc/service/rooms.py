@@ -36,6 +36,7 @@ from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
 from imc.service.rates import Rates
+from imc.service.reports import Reports, is_report
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import Judged, SpecTrace
 from imc.store.ops import Op, PutMessage
@@ -47,7 +48,8 @@ _log = structlog.get_logger("imc.service")
 
 class Rooms:
     """``load`` reads a room from the database, ``spawn`` starts a task, ``can_carry`` tells whether a large copy can be
-    sent to all its recipients; ``on_count`` is told of rooms made and gone (+1, -1)."""
+    sent to all its recipients; ``on_count`` is told of rooms made and gone (+1, -1), ``on_change`` of a room that is
+    another one now (None: none any more), when that is committed."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Rooms:
         can_carry: Callable[[Dispatch], Awaitable[bool]],
         on_count: Callable[[int], None],
         rates: Rates | None,
+        reports: Reports,
         trace: SpecTrace | None = None,
     ) -> None:
         self.policy = policy
@@ -78,7 +81,9 @@ class Rooms:
         self._can_carry = can_carry
         self._on_count = on_count
         self.rates = rates
+        self._reports = reports
         self._trace = trace
+        self.on_change: Callable[[Aor, Room | None], None] = lambda _aor, _room: None
         self._access = Access(options, shards=shards, load=load, spawn=spawn, on_read=self._count)
 
     # --- in ---------------------------------------------------------------------------------------------------------
@@ -168,7 +173,13 @@ class Rooms:
             self._carry_out(self._judged(slot, inbound, decision, context), dispatches, slot, inbound)
             return
         try:
-            copy = self._copies.of_message(slot.room, inbound, decision.recipients)
+            if is_report(inbound):
+                self._reports.take(slot.room, inbound)
+                self._behind(
+                    slot, lambda: inbound.answer(Outcome(status=202)), lambda error: inbound.answer(failed(error))
+                )
+                return
+            copy = self._copy(slot.room, inbound, decision)
         except TextRefused as refused:
             accept = PLAIN_UTF8 if refused.status == 415 else ""
             inbound.answer(
@@ -182,6 +193,12 @@ class Rooms:
             self._access.later(inbound.answer, lambda: self._large_message(inbound, copy))
         else:
             self._carry_out(self._judged(slot, inbound, decision, context), [copy], slot, inbound)
+
+    def _copy(self, room: Room, inbound: Inbound, decision: Decision) -> Dispatch:
+        """TextRefused."""
+        copy = self._copies.of_message(room, inbound, decision.recipients)
+        self._reports.expect(room.aor, inbound, len(decision.recipients))
+        return copy
 
     async def _large_message(self, inbound: Inbound, copy: Dispatch) -> None:
         """A copy too large for a datagram: 202 only if each recipient has a stream (abuse.md, "Settled").
@@ -197,7 +214,7 @@ class Rooms:
             decision = decide_message(slot.room, inbound.sender, self.policy, to=inbound.to, size=len(inbound.body))
             dispatches = []
             if decision.refusal is None and slot.room is not None:
-                dispatches = [self._copies.of_message(slot.room, inbound, decision.recipients)]
+                dispatches = [self._copy(slot.room, inbound, decision)]
             self._carry_out(self._judged(slot, inbound, decision, Context()), dispatches, slot, inbound)
 
         self._access.with_room(inbound.to, judge_again, inbound.answer)
@@ -259,6 +276,7 @@ class Rooms:
             if error is None:
                 if decision.changes:
                     self._count(slot, decision.room)
+                    self.on_change(decision.address, decision.room)
                 self._note(judged)
                 release()
                 return
@@ -314,6 +332,50 @@ class Rooms:
             warning=warning(refusal, decision.address, self.policy),
             retry_after=RETRY_AFTER if decision.status == 503 else None,
         )
+
+    # --- who may see who is in a room ---------------------------------------------------------------------------------
+
+    # spec S-EVT-2
+    def watch(self, room: Aor, user: Aor, then: Callable[[Room], None], fail: Callable[[Outcome], None]) -> None:
+        """Call ``then`` with the room, where somebody might speak in it (spec R-MSG-2), else ``fail``; either when the
+        state that it rests on is committed."""
+
+        def judge(slot: Slot) -> None:
+            decision = decide_message(slot.room, user, self.policy, to=room, size=0)
+            found = slot.room
+
+            def judged() -> None:
+                if decision.refusal is not None or found is None:
+                    fail(self._outcome(decision))
+                else:
+                    then(found)
+
+            self._behind(slot, judged, lambda error: fail(failed(error)))
+
+        self._access.with_room(room, judge, fail)
+
+    def _behind(self, slot: Slot, then: Callable[[], None], fail: Callable[[Exception], None]) -> None:
+        """Go on when all that was decided on this room so far is committed."""
+        if not slot.uncommitted:
+            then()
+            return
+        guard = slot.guard
+
+        def committed(error: Exception | None) -> None:
+            slot.uncommitted -= 1
+            if error is None:
+                then()
+            else:
+                if slot.guard is guard:
+                    slot.void()
+                fail(error)
+
+        slot.uncommitted += 1
+        try:
+            self._writer.submit([], committed, guard)
+        except (Overloaded, StoreUnavailable) as error:
+            slot.uncommitted -= 1
+            fail(error)
 
     # --- invitations that could not be delivered --------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import structlog
 
@@ -18,13 +19,17 @@ from imc.errors import BadMessage, ImcError, Overloaded
 from imc.registrar.registrar import RegisterOutcome
 from imc.service.accounts import Accounts
 from imc.service.circumstances import Circumstances
-from imc.service.copies import COMPOSING, Copies
+from imc.service.copies import COMPOSING, Copies, wrapped_type
 from imc.service.identity import Answer, Identified, Identity, NeedAccount, Secrets
 from imc.service.inbound import Inbound, Outcome
+from imc.service.lists import Lists
 from imc.service.outcomes import RETRY_AFTER, failed
+from imc.service.recipient_list import OPTION_TAG
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.rooms import Rooms
+from imc.service.roster import Rosters
+from imc.service.subscription import Subscription
 from imc.sip.events import (
     Event,
     FinalsReceived,
@@ -63,6 +68,8 @@ class Sip:
         registration: Registration | None,
         rooms: Rooms,
         relay: Relay,
+        rosters: Rosters,
+        lists: Lists,
         copies: Copies,
         circumstances: Circumstances,
         engine: Engine,
@@ -79,6 +86,8 @@ class Sip:
         self._registration = registration
         self._rooms = rooms
         self._relay = relay
+        self._rosters = rosters
+        self._lists = lists
         self._copies = copies
         self._circumstances = circumstances
         self._engine = engine
@@ -102,6 +111,10 @@ class Sip:
         for event in events:
             if isinstance(event, FinalsReceived):
                 engine.on_finals(event.answers)
+            elif isinstance(event, ResponseReceived | RequestSlow | RequestTimedOut | FlowFailed) and isinstance(
+                event.token, Subscription
+            ):
+                self._on_notify_event(event, event.token)
             elif isinstance(event, ResponseReceived):
                 engine.on_response(event.token, event.response.status, retry_after(event.response))
             elif isinstance(event, RequestReceived):
@@ -114,6 +127,14 @@ class Sip:
                 engine.on_timeout(event.token)
             elif isinstance(event, FlowFailed):
                 engine.on_flow_failed(event.token)
+
+    def _on_notify_event(
+        self, event: ResponseReceived | RequestSlow | RequestTimedOut | FlowFailed, subscription: Subscription
+    ) -> None:
+        if isinstance(event, ResponseReceived):
+            self._rosters.on_answer(subscription, event.response.status)
+        elif not isinstance(event, RequestSlow):
+            self._rosters.on_failure(subscription)
 
     # --- authenticate -----------------------------------------------------------------------------------------------
 
@@ -203,19 +224,42 @@ class Sip:
                 answer=lambda outcome: self._registered(event, outcome),
                 fail=lambda outcome: self._answer(event, outcome),
             )
+        elif request.method == "SUBSCRIBE":
+            self._subscribe(event, sender)
         else:
             self._message(event, sender)
 
+    def _subscribe(self, event: RequestReceived, sender: Aor) -> None:
+        def answer(status: int, headers: Iterable[tuple[str, str]]) -> None:
+            self._respond(event, status, None, headers)
+
+        def fail(outcome: Outcome) -> None:
+            self._answer(event, outcome)
+
+        try:
+            room = target_of(event.request, self._domains())
+            tag = self._stack.to_tag(event.request)
+            self._rosters.take(event, sender, room, tag=tag, answer=answer, fail=fail)
+        except BadMessage as error:
+            fail(Outcome(status=error.status, code=-1, event="bad-request", warning=error.reason))
+        except LookupError:
+            fail(Outcome(status=404, code=-1, event="room-not-found", warning="no address that is served here"))
+
     def _registered(self, event: RequestReceived, outcome: RegisterOutcome) -> None:
+        self._respond(event, outcome.status, outcome.reason, outcome.headers)
+
+    def _respond(
+        self, event: RequestReceived, status: int, reason: str | None, headers: Iterable[tuple[str, str]]
+    ) -> None:
         self._unanswered.discard(event.key)
-        response = self._stack.build(event.request, outcome.status, outcome.reason, headers=outcome.headers)
+        response = self._stack.build(event.request, status, reason, headers=headers)
         self._stack.respond(event, response, self._clock())
         self._wake()
 
     # spec S-UAS-7
     def _answer(self, event: RequestReceived, outcome: Outcome) -> None:
-        self._unanswered.discard(event.key)
         if outcome.is_plain:
+            self._unanswered.discard(event.key)
             self._stack.respond_plain(event, outcome.status, self._clock())
             self._wake()
             return
@@ -228,9 +272,8 @@ class Sip:
             headers.append(("Retry-After", str(outcome.retry_after)))
         if outcome.accept:  # RFC 3261 §21.4.13
             headers.append(("Accept", outcome.accept))
-        response = self._stack.build(event.request, outcome.status, headers=headers)
-        self._stack.respond(event, response, self._clock())
-        self._wake()
+        headers += outcome.headers
+        self._respond(event, outcome.status, None, headers)
 
     def _message(self, event: RequestReceived, sender: Aor) -> None:
         def answer(outcome: Outcome) -> None:
@@ -257,7 +300,19 @@ class Sip:
         except LookupError:
             answer(Outcome(status=404, code=-1, event="user-not-found", warning="no address that is served here"))
             return
-        self._dispatch(inbound)
+        if OPTION_TAG in map(str.lower, request.tokens("Require")):
+            self._to_list(inbound)
+        else:
+            self._dispatch(inbound)
+
+    # spec S-LIST-1
+    def _to_list(self, inbound: Inbound) -> None:
+        if inbound.to == self._rooms.policy.manager:
+            self._lists.handle(inbound)
+        else:
+            words = "messages to lists are for the manager's address"
+            unsupported = (("Unsupported", OPTION_TAG),)
+            inbound.answer(Outcome(status=420, code=-1, event="bad-request", warning=words, headers=unsupported))
 
     def _dispatch(self, inbound: Inbound) -> None:
         """To a room (the manager, a name that is a room's, a live room of another name), else to a user."""
@@ -309,9 +364,12 @@ def retry_after(response: Response) -> float | None:
 
 
 def is_automatic(request: Request) -> bool:
-    """Whether no person sent it (spec R-ANSWER-4): Auto-Submitted (RFC 3834 §5), isComposing, IMDN. BadMessage."""
+    """Whether no person sent it (spec R-ANSWER-4): Auto-Submitted (RFC 3834 §5), isComposing, IMDN, also in
+    message/cpim. BadMessage."""
     submitted = request.headers.get("Auto-Submitted")
     if submitted is not None and submitted.partition(";")[0].strip().lower() != "no":
         return True
     kind = request.content_type
+    with suppress(BadMessage):  # a bad wrapper is no matter of this question
+        kind = wrapped_type(kind, request.body)
     return kind is not None and kind.essence in _AUTOMATIC_TYPES

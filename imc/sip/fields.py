@@ -23,13 +23,14 @@ _COMPACT: Final = {
     "y": "Identity",
 }  # fmt: skip
 _KNOWN: Final = (
-    "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Authentication-Info", "Authorization",
-    "Auto-Submitted", "Call-ID", "Call-Info", "Contact", "Content-Disposition", "Content-Encoding", "Content-Language",
-    "Content-Length", "Content-Type", "CSeq", "Date", "Error-Info", "Expires", "From", "IMC-Event", "In-Reply-To",
-    "Max-Forwards", "MIME-Version", "Min-Expires", "Organization", "P-Asserted-Identity", "P-Preferred-Identity",
-    "Path", "Priority", "Privacy", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Require", "Record-Route",
-    "Reply-To", "Require", "Retry-After", "Route", "Server", "Service-Route", "SIP-ETag", "SIP-If-Match", "Subject",
-    "Supported", "Timestamp", "To", "Unsupported", "User-Agent", "Via", "Warning", "WWW-Authenticate",
+    "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events", "Authentication-Info",
+    "Authorization", "Auto-Submitted", "Call-ID", "Call-Info", "Contact", "Content-Disposition", "Content-Encoding",
+    "Content-Language", "Content-Length", "Content-Type", "CSeq", "Date", "Error-Info", "Event", "Expires", "From",
+    "IMC-Event", "In-Reply-To", "Max-Forwards", "MIME-Version", "Min-Expires", "Organization",
+    "P-Asserted-Identity", "P-Preferred-Identity", "Path", "Priority", "Privacy", "Proxy-Authenticate",
+    "Proxy-Authorization", "Proxy-Require", "Record-Route", "Reply-To", "Require", "Retry-After", "Route", "Server",
+    "Service-Route", "SIP-ETag", "SIP-If-Match", "Subject", "Subscription-State", "Supported", "Timestamp", "To",
+    "Unsupported", "User-Agent", "Via", "Warning", "WWW-Authenticate",
 )  # fmt: skip
 # How names are spelled here, by each spelling that peers use often. The rest goes through `_canonical_slow`.
 _LOWER: Final = {name.lower(): name for name in _KNOWN} | _COMPACT

@@ -5,7 +5,7 @@ Invariants
 - `UasPolicy.check` looks at the request in the order of §8.2: method, Request-URI, Require, content. What passes is for
   the method's own code. Max-Forwards is not looked at: imc is the endpoint, it forwards nothing (RFC 4475 §3.3.11).
 - A response copies Via, From, To, Call-ID and CSeq as text, so that the client reads back what it wrote, oddities
-  included; it never copies Record-Route, since imc has no dialogs.
+  included. Record-Route it never copies: only an answer that makes a dialog does (`imc.service.roster`).
 - A request that was only read in part can be answered too: what it lacks, the answer lacks.
 """
 
@@ -19,6 +19,7 @@ from imc.errors import BadMessage
 from imc.sip.fields import Headers
 from imc.sip.grammar import MAX_PARAMS
 from imc.sip.message import Request, Response
+from imc.sip.subscriptions import allow_events, read_event
 from imc.sip.values import parse_media_type
 
 # RFC 3261 §21; 202: RFC 6665 §8.3.1; 412: RFC 3903 §11.2.1; 422: RFC 4028 §6; 428, 436-438: RFC 8224 §6.2.2;
@@ -165,9 +166,13 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UasPolicy:
-    """What this server understands. Each tuple is listed in answers in its order."""
+    """What this server understands. Each tuple is listed in answers in its order.
+
+    ``events`` are the packages of SUBSCRIBE, where that is among the methods.
+    """
 
     methods: tuple[str, ...] = ("MESSAGE", "OPTIONS", "REGISTER")
+    events: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ("sip", "sips")
     extensions: tuple[str, ...] = ("path", "outbound")
     accept: tuple[str, ...] = ()  # media ranges; empty: every body is for the method's own code
@@ -190,6 +195,11 @@ class UasPolicy:
             unknown = [tag for tag in request.tokens("Require") if tag.lower() not in self.extensions]
             if unknown:
                 return Refusal(420, (("Unsupported", ", ".join(unknown)),))
+        # spec S-EVT-1
+        if request.method == "SUBSCRIBE":  # RFC 6665 §4.2.1.1, §8.3.2
+            event = read_event(request)
+            if event is None or event.package not in self.events:
+                return Refusal(489, (allow_events(self.events),))
         if request.body and not _is_optional(request):  # §8.2.3
             return self._check_content(request)
         return None
@@ -202,6 +212,7 @@ class UasPolicy:
             self._accept_encoding(),
             ("Accept-Language", ", ".join(self.languages)),
             ("Supported", ", ".join(self.extensions)),
+            *([allow_events(self.events)] if self.events else []),  # RFC 6665 §4.4.4
         )
         return build_response(request, 200, to_tag=to_tag, headers=headers)
 

@@ -255,7 +255,7 @@ async def test_options(tmp_path: Path) -> None:
         for uri in ("sip:example.com", f"sip:{ip}:{port}", ROOM, "sip:nobody@example.com"):
             response = await alice.request("OPTIONS", uri)
             assert response.status == 200, uri
-            assert set(response.headers.values("Allow")) == {"MESSAGE", "OPTIONS", "REGISTER"}
+            assert set(response.headers.values("Allow")) == {"MESSAGE", "OPTIONS", "REGISTER", "SUBSCRIBE"}
             assert response.headers.get("Accept") == "*/*"
             assert "path" in response.headers.values("Supported")
         assert (await alice.request("OPTIONS", "sip:elsewhere.example")).status == 404
@@ -269,10 +269,10 @@ async def test_what_is_not_understood(tmp_path: Path) -> None:
         async def ask(method: str, uri: str, *headers: tuple[str, str]) -> Response:
             return await alice.request(method, uri, headers=[*plain, *headers], body=b"#help", to=ROOM)
 
-        for method in ("INVITE", "SUBSCRIBE", "NONSENSE"):
+        for method in ("INVITE", "NOTIFY", "NONSENSE"):
             response = await ask(method, ROOM)
             assert response.status == 405
-            assert set(response.headers.values("Allow")) == {"MESSAGE", "OPTIONS", "REGISTER"}
+            assert set(response.headers.values("Allow")) == {"MESSAGE", "OPTIONS", "REGISTER", "SUBSCRIBE"}
         assert (await ask("MESSAGE", "mailto:chat-x@example.com")).status == 416
         response = await ask("MESSAGE", ROOM, ("Require", "path, nonsense"))
         assert (response.status, response.headers.get("Unsupported")) == (420, "nonsense")
@@ -444,7 +444,16 @@ async def test_headers_of_the_sender(tmp_path: Path) -> None:
     ("content_type", "body"),
     [
         ("application/json", b'{"a": "[x]"}\n'),
-        ("message/cpim", b"From: <sip:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nhi"),
+        (
+            "message/cpim",
+            b"From: <sip:alice@example.com>\r\nTo: <sip:chat-x@example.com>\r\nDateTime: 2026-01-01T00:00:00Z\r\n\r\n"
+            b"Content-Type: text/plain\r\n\r\nhi",
+        ),
+        (
+            'multipart/mixed; boundary="b 1"',
+            b"preamble\r\n--b 1\r\nContent-Type: text/plain\r\n\r\n#destroy\r\n"
+            b"--b 1\r\nContent-Type: image/png\r\n\r\n\x89PNG\x00\r\n--b 1--",
+        ),
         ("application/octet-stream", bytes(range(256))),
         ('text/html; charset="iso-8859-1"; x=y', b"<p>\xfc</p>"),
         ("application/im-iscomposing+xml", b"<isComposing/>"),

@@ -129,7 +129,8 @@ class Bench:
         )
         sip = Sip.__new__(Sip)
         sip._engine = self.engine
-        self.loop.attach(self.wires, self.engine, sip, NoOutbox(), self.spawn, begin=lambda: None)  # type: ignore[arg-type]
+        idle: Any = NoOutbox()
+        self.loop.attach(self.wires, self.engine, sip, idle, rosters=idle, spawn=self.spawn, begin=lambda: None)
         self.ids = ids
 
     def spawn(self, work: Callable[[], Any]) -> None:

@@ -29,6 +29,7 @@ from imc.service.copies import Copies
 from imc.service.history import History
 from imc.service.inbound import Inbound, Outcome
 from imc.service.outbox import Outbox
+from imc.service.reports import ReportOptions, Reports
 from imc.service.rooms import Rooms
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import SpecTrace, TraceOptions
@@ -198,6 +199,10 @@ class Play:
         )
         self.outbox.attach(cast(Engine, self.engine))
         self.shards = shards or Shards(2, 1_000)
+        copies = Copies(hop="hop", extra=(), wall=lambda: WALL)
+        reports = Reports(
+            ReportOptions(), copies=copies, ids=ids, send=lambda _: None, can_carry=self._can_carry, spawn=self._spawn
+        )
         self.rooms = Rooms(
             options,
             policy=POLICY,
@@ -205,7 +210,7 @@ class Play:
             writer=self.writer,
             outbox=self.outbox,
             engine=cast(Engine, self.engine),
-            copies=Copies(hop="hop", extra=(), wall=lambda: WALL),
+            copies=copies,
             history=History(self.base, StoreReader(), self.writer, lambda: WALL),
             circumstances=self.circumstances,
             load=self.base.load,
@@ -213,6 +218,7 @@ class Play:
             can_carry=self._can_carry,
             on_count=self._count,
             rates=None,
+            reports=reports,
             trace=trace,
         )
         self._answered: dict[str, trio.Event] = {}
