@@ -37,6 +37,7 @@ from imc.options import (
     registrar_options,
     resolver_options,
     room_policy,
+    source_options,
     stack_config,
     store_options,
     transport_options,
@@ -49,7 +50,7 @@ from imc.service.accounts import Accounts, AccountsOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
-from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
+from imc.service.identity import Identity, IdentityOptions, Mode, Secrets, peer_finder
 from imc.service.location import Location
 from imc.service.manager import Manager
 from imc.service.outbox import Outbox
@@ -63,6 +64,7 @@ from imc.service.spec_trace import SpecTrace, TraceOptions
 from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
 from imc.sip.ids import Ids
+from imc.sip.sources import Sources
 from imc.sip.stack import Stack
 from imc.sip.uas import UasPolicy
 from imc.store.ops import PutOutbox
@@ -101,7 +103,7 @@ class Daemon:
         self._nursery: trio.Nursery
         self._ids = Ids()
         uas = UasPolicy()
-        self._stack = Stack(stack_config(settings), self._ids, uas)
+        self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
         self._loop = loop = Loop(self._stack)
         self._transports = Transports(
             transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed, take_answers=loop.take_answers
@@ -257,6 +259,11 @@ class Daemon:
         options = rate_options(self.settings)
         return None if options is None else Rates(options, trio.current_time)
 
+    def _make_sources(self) -> Sources | None:
+        options = source_options(self.settings)
+        peers = tuple(ip_network(text) for text in self.settings.auth.trusted_peers)
+        return None if options is None else Sources(options, peer_finder(peers))
+
     def _make_identity(self) -> Identity:
         settings = self.settings
         return Identity(
@@ -322,6 +329,7 @@ class Daemon:
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))
         self._rooms.rates = self._make_rates()
+        self._stack.sources = self._make_sources()
 
     # --- what the parts ask -----------------------------------------------------------------------------------------
 

@@ -21,7 +21,17 @@ from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
 from imc.errors import Overloaded, StoreUnavailable
-from imc.rooms.commands import Add, Command, Invite, Reject, WithdrawInvitation, is_command, parse_command
+from imc.rooms.commands import (
+    Add,
+    Command,
+    Create,
+    Invite,
+    Join,
+    Reject,
+    WithdrawInvitation,
+    is_command,
+    parse_command,
+)
 from imc.rooms.commands import Rooms as ListRooms
 from imc.rooms.decide import decide, decide_message, decide_undelivered, decide_waiting, refuse
 from imc.rooms.model import Room
@@ -85,6 +95,14 @@ class Rooms:
         text = command_text(inbound)
         if text is not None and is_command(text, self.policy):
             command = parse_command(text, inbound.to, self.policy)
+            # spec R-LIMIT-4
+            if (
+                isinstance(command, Create | Join)
+                and self.rates is not None
+                and not self.rates.may_found(inbound.sender)
+            ):
+                inbound.answer(try_later())
+                return
             self._access.with_room(command.room, lambda slot: self._command(inbound, command, slot), inbound.answer)
             self._look_ahead(command.room, inbound.sender)
         else:
