@@ -34,7 +34,7 @@ from imc.rooms.commands import (
 )
 from imc.rooms.commands import Rooms as ListRooms
 from imc.rooms.decide import decide, decide_message, decide_undelivered, decide_waiting, refuse
-from imc.rooms.model import Room
+from imc.rooms.model import Room, RoomCreated
 from imc.rooms.outcome import Context, Decision
 from imc.rooms.policy import Policy
 from imc.rooms.replies import warning
@@ -133,6 +133,8 @@ class Rooms:
         self._access.with_room(command.room, lambda slot: self._judge(inbound, command, slot, context), inbound.answer)
 
     def _judge(self, inbound: Inbound, command: Command, slot: Slot, context: Context) -> None:
+        if slot.room is None and isinstance(command, Create | Join):
+            context = self._circumstances.count_founded(context, inbound.sender)
         decision = decide(slot.room, command, inbound.sender, self.policy, context)
         if self.rates is not None and decision.changes:
             decision = self._limit_invitations(self.rates, decision, command, slot.room, inbound)
@@ -238,9 +240,13 @@ class Rooms:
             return
         guard = slot.guard
         before = slot.room
+        is_founding = before is None and any(isinstance(change, RoomCreated) for change in decision.changes)
+        founded = self._circumstances.founding(judged.sender) if is_founding else None
 
         def committed(error: Exception | None) -> None:
             slot.uncommitted -= 1
+            if founded is not None:
+                founded(error is None)
             if error is None:
                 if decision.changes:
                     self._count(slot, decision.room)
@@ -264,6 +270,8 @@ class Rooms:
             self._writer.submit(ops, committed, guard)
         except (Overloaded, StoreUnavailable) as error:
             slot.uncommitted -= 1
+            if founded is not None:
+                founded(False)
             slot.room = before
             self._access.changed(slot)
             fail(error)
