@@ -105,9 +105,11 @@ class Loop:
 
     # --- callbacks of the transports --------------------------------------------------------------------------------
 
-    def receive(self, data: bytes, flow: Flow) -> None:
-        """One datagram, or one message of a stream."""
-        self._sip.on_events(self._stack.receive(data, flow, trio.current_time()))
+    def receive(self, data: bytes, flow: Flow) -> bool:
+        """One datagram, or one message of a stream. True: more of this flow is not wanted for a moment."""
+        now = trio.current_time()
+        self._sip.on_events(self._stack.receive(data, flow, now))
+        return self._stack.is_muted(flow, now)
 
     def take_answers(self, datagrams: Sequence[bytes]) -> list[int]:
         """The datagrams of one wake-up. Returns the indices of those that are for `receive`."""

@@ -72,10 +72,7 @@ class Sources:
         if now >= self._any_until:
             return False
         account = self._accounts.get(self._key(flow))
-        if account is None or now >= account.muted_until:
-            return False
-        self.muted += 1
-        return True
+        return account is not None and now < account.muted_until
 
     def prove(self, flow: Flow) -> None:
         """A request on ``flow`` showed a password, or needed none."""

@@ -88,6 +88,7 @@ class Stack:
         counts["received"] += 1
         self._now = now
         if self.sources is not None and self.sources.is_muted(flow, now):
+            self.sources.muted += 1
             return []
         try:
             message = parse_message(data, is_datagram=flow.transport == "udp", max_head=self._config.max_head)
@@ -104,6 +105,11 @@ class Stack:
         else:
             self._receive_request(message, flow, len(data))
         return self._take_events()
+
+    # spec S-SRC-2
+    def is_muted(self, flow: Flow, now: float) -> bool:
+        """Whether what comes on this flow now is dropped unread: better not to take it from its socket."""
+        return self.sources is not None and self.sources.is_muted(flow, now)
 
     def receive_usual(self, datagrams: Sequence[bytes], now: float) -> tuple[list[int], list[Event]]:
         """The datagrams of one wake-up: the usual final answers among them take their effect, with one event for all.

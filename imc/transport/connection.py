@@ -27,9 +27,11 @@ import trio
 from imc.errors import BadMessage
 from imc.sip.flow import Flow
 from imc.sip.framing import PONG, Ping, StreamFramer
-from imc.transport.guard import Guard
+from imc.transport.guard import Guard, Receive
 
 _READ_SIZE = 65536
+_READ_SIZE_HELD = 4096  # of who is new, or was held: a flood costs the others no more than this at a time
+HELD = 0.25  # seconds
 _WRITE_SIZE = 65536
 
 
@@ -73,6 +75,7 @@ class Connection:
         "_framer",
         "_guard",
         "_is_accepted",
+        "_is_held",
         "_is_mid_message",
         "_may_send",
         "_nursery",
@@ -110,6 +113,7 @@ class Connection:
         self._end: End | None = None
         self._may_send = True
         self._is_mid_message = False
+        self._is_held = False
         self._deadline_is_idle = not accepted
         self._scope = trio.CancelScope(
             deadline=self.last_heard + (options.message_deadline if accepted else options.idle_limit)
@@ -185,13 +189,18 @@ class Connection:
 
     # Receiving
 
-    async def run(self, receive: Callable[[bytes, Flow], None], batch_end: Callable[[], None]) -> End:
-        """Read until it ends. ``receive`` gets each message, ``batch_end`` follows the messages of one read."""
+    async def run(self, receive: Receive, batch_end: Callable[[], None]) -> End:
+        """Read until it ends. ``receive`` gets each message, ``batch_end`` follows the messages of one read.
+
+        Where ``receive`` says so, nothing is read for a moment: whoever floods is held up by their own kernel.
+        """
         with self._scope:
             try:
                 while self._end is None:
                     await trio.lowlevel.wait_readable(self._sock)
                     self._read_once(receive, batch_end)
+                    if self._is_held:
+                        await trio.sleep(HELD)
             except BadMessage:
                 self.stop(End.BAD_STREAM)  # RFC 3261 §18.3: where a message ends cannot be known any more
             except (OSError, trio.ClosedResourceError):
@@ -203,11 +212,12 @@ class Connection:
             self._end = End.IDLE if self._deadline_is_idle else End.TOO_SLOW
         return self._end
 
-    def _read_once(self, receive: Callable[[bytes, Flow], None], batch_end: Callable[[], None]) -> None:
+    def _read_once(self, receive: Receive, batch_end: Callable[[], None]) -> None:
         try:
-            data = self._sock.recv(_READ_SIZE)
+            data = self._sock.recv(_READ_SIZE if self.received and not self._is_held else _READ_SIZE_HELD)
         except BlockingIOError:
             return
+        self._is_held = False
         if not data:
             self._end = End.EOF
             return
@@ -219,7 +229,8 @@ class Connection:
                     continue
                 messages += 1
                 try:
-                    receive(item, self.flow)
+                    if receive(item, self.flow):
+                        self._is_held = True
                 except Exception:
                     self._guard.failed("receive", self.flow)
         finally:

@@ -33,7 +33,7 @@ from imc.transport.addresses import (
     source_for,
 )
 from imc.transport.connection import Connection, End, TcpOptions
-from imc.transport.guard import Guard
+from imc.transport.guard import Guard, Receive
 from imc.transport.sockets import listen_tcp, tune_stream
 
 _log = structlog.get_logger("imc.transport")
@@ -61,7 +61,7 @@ class Tcp:
         listen: Sequence[ListenAddress],
         options: TcpOptions,
         *,
-        receive: Callable[[bytes, Flow], None],
+        receive: Receive,
         batch_end: Callable[[], None],
         flow_closed: Callable[[Flow], None],
         guard: Guard,

@@ -192,7 +192,11 @@ def measure(folder: Path, users: int, seconds: float, pace: float, shape: str | 
         if shape is not None:
             stop.set()
             attacker.join()
-        what = "nobody attacks" if shape is None else f"{shape} over {transport}, {sent.value / seconds:,.0f}/s sent"
+        what = (
+            "nobody attacks"
+            if shape is None
+            else f"{shape} over {transport}, {sent.value / seconds:,.0f}/s given to the kernel"
+        )
         print(f"{what}: {figures}; the daemon has {memory:.0f} MiB", flush=True)
     return figures
 
