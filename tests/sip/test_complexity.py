@@ -1,8 +1,8 @@
 """No step of reading is worse than linear (spec S-READ-1): counted in lines and calls, not in time.
 
 Lines of Python that are executed, and calls into C, for each of the shapes of `tests.perf.adversarial`: at sixteen
-times the size there are at most twenty times as many. What one call into C costs is bounded by its kind: `re` patterns are
-possessive (`tests/sip/test_grammar.py`), `str` methods are linear; `python -m tests.perf.adversarial` shows the sum.
+times the size there are at most twenty times as many. What one call into C costs is bounded by its kind: `re` patterns
+are possessive, `str` methods are linear; `python -m tests.perf.adversarial` shows the sum.
 """
 
 from __future__ import annotations
