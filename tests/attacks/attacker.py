@@ -112,7 +112,7 @@ class Attacker:
 
     def drain(self, gain: Gain) -> list[bytes]:
         """What has arrived."""
-        found = []
+        found: list[bytes] = []
         while True:
             try:
                 data = self._raw.recv(65_535)

@@ -21,9 +21,9 @@ _VALUES = (
 DICTIONARY = (
     b"\r\n", b"\r\n ", b"\r\n\r\n", b": ", b";", b",", b"<", b">", b'"', b"\\", b"%0d%0a", b"\0", b"\xff", b"@", b"[",
     b"]", b"SIP/2.0", b"SIP/2.0/UDP ", b"sip:", b"sips:", b"tel:", b"MESSAGE", b"REGISTER", b"OPTIONS", b"ACK",
-    b"CANCEL", b"Via", b"From", b"To", b"Call-ID", b"CSeq", b"Contact", b"Content-Length", b"Content-Type", b"Max-Forwards",
-    b"Require", b"Expires", b"Authorization", b"Digest ", b"z9hG4bK", b";branch=", b";tag=", b";rport", b";received=",
-    b";maddr=", b"-1", b"4294967296",
+    b"CANCEL", b"Via", b"From", b"To", b"Call-ID", b"CSeq", b"Contact", b"Content-Length", b"Content-Type",
+    b"Max-Forwards", b"Require", b"Expires", b"Authorization", b"Digest ", b"z9hG4bK", b";branch=", b";tag=", b";rport",
+    b";received=", b";maddr=", b"-1", b"4294967296",
 )  # fmt: skip
 
 
