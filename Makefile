@@ -10,6 +10,7 @@
 #   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers; 40 minutes; ARGS: some of them
 #   make mutation           change every cell of the tables of rooms, and see which tests notice
 #   make spec               check the models of rooms, transactions and lanes, and the code against them
+#   make fuzz [SECONDS=600] fuzz what reads octets from outside, with atheris; `.fuzz/` keeps what it learns and finds
 #   make traces             write spec/traces/ from the rules
 #   make reference          write docs/reference/ and docs/design/diagrams/ from the code
 #   make clean              remove what was made here, the demo's accounts and rooms included
@@ -18,10 +19,11 @@ PYTHON ?=
 PORT ?= 5060
 ARGS ?=
 JOBS ?= 2
+SECONDS ?= 600
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock spec tour soak mutation traces reference clean programs browser models
+.PHONY: run test lint format lock spec tour soak mutation fuzz traces reference clean programs browser models
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -45,6 +47,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --system-certs --universal --python-v
 lock: .venv/dev.stamp
 	$(UV_COMPILE) --group build --output-file requirements.lock
 	$(UV_COMPILE) --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV_COMPILE) --group build --group fuzz --constraint requirements.lock --output-file requirements-fuzz.lock
 
 tour: .venv/dev.stamp
 	IMC_TOUR=all $(BIN)/python -m pytest -n $(JOBS) tests/e2e/test_tour.py $(ARGS)
@@ -55,6 +58,9 @@ soak: .venv/dev.stamp programs
 mutation: .venv/dev.stamp
 	$(BIN)/python -m tests.mutation
 
+fuzz: .venv/fuzz.stamp
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
 traces: .venv/run.stamp
 	$(BIN)/imc-conformance traces spec/traces
 
@@ -64,7 +70,7 @@ reference: .venv/run.stamp
 		$(BIN)/imc reference diagram-$$page > docs/design/diagrams/$$page.md || exit 1; done
 
 clean:
-	rm -rf .venv run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 programs:
@@ -91,6 +97,10 @@ spec/node_modules/.package-lock.json: spec/package-lock.json | models
 
 .venv/run.stamp: requirements.lock pyproject.toml
 	@.ci/setup run
+
+# atheris has no wheels for every Python: nothing but `make fuzz` needs it.
+.venv/fuzz.stamp: .venv/dev.stamp requirements-fuzz.lock
+	@.ci/setup fuzz
 
 .venv/dev.stamp: .venv/run.stamp requirements-dev.lock
 	@.ci/setup dev

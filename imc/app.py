@@ -42,6 +42,7 @@ from imc.options import (
     room_limits,
     room_policy,
     roster_options,
+    source_options,
     stack_config,
     store_options,
     tls_options,
@@ -58,7 +59,7 @@ from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
 from imc.service.forget import Forget
 from imc.service.history import History
-from imc.service.identity import Identity, IdentityOptions, Mode, Secrets
+from imc.service.identity import Identity, IdentityOptions, Mode, Secrets, peer_finder
 from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
@@ -77,6 +78,7 @@ from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
+from imc.sip.sources import Sources
 from imc.sip.stack import Stack
 from imc.store.ops import DeleteBindings, PutOutbox
 from imc.store.reader import StoreReader
@@ -115,7 +117,7 @@ class Daemon:
         self._nursery: trio.Nursery
         self._ids = Ids()
         uas = uas_policy(settings)
-        self._stack = Stack(stack_config(settings), self._ids, uas)
+        self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
         self._loop = loop = Loop(self._stack)
         self._transports = Transports(
             transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed, take_answers=loop.take_answers
@@ -360,6 +362,11 @@ class Daemon:
         options = rate_options(self.settings)
         return None if options is None else Rates(options, trio.current_time)
 
+    def _make_sources(self) -> Sources | None:
+        options = source_options(self.settings)
+        peers = tuple(ip_network(text) for text in self.settings.auth.trusted_peers)
+        return None if options is None else Sources(options, peer_finder(peers))
+
     def _make_identity(self) -> Identity:
         settings = self.settings
         return Identity(
@@ -438,6 +445,7 @@ class Daemon:
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))
         self._rooms.rates = self._make_rates()
+        self._stack.sources = self._make_sources()
         self._reload_tls()
 
     # spec S-TLS-3

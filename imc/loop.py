@@ -139,10 +139,12 @@ class Loop:
 
     # --- callbacks of the transports --------------------------------------------------------------------------------
 
-    def receive(self, data: bytes, flow: Flow) -> None:
-        """One datagram, or one message of a stream."""
+    def receive(self, data: bytes, flow: Flow) -> bool:
+        """One datagram, or one message of a stream. True: more of this flow is not wanted for a moment."""
         self._is_in_turn = True
-        self._sip.on_events(self._stack.receive(data, flow, trio.current_time()))
+        now = trio.current_time()
+        self._sip.on_events(self._stack.receive(data, flow, now))
+        return self._stack.is_muted(flow, now)
 
     def take_answers(self, datagrams: Sequence[bytes]) -> list[int]:
         """The datagrams of one wake-up. Returns the indices of those that are for `receive`."""

@@ -19,6 +19,7 @@ from imc.service.recipient_list import OPTION_TAG
 from imc.service.roster import PACKAGE, RosterOptions
 from imc.service.waiting import DeadLetterOptions
 from imc.sip.digest import DigestOptions
+from imc.sip.sources import SourceOptions
 from imc.sip.stack import StackConfig
 from imc.sip.subscriptions import Intervals
 from imc.sip.uas import UasPolicy
@@ -199,6 +200,19 @@ def rate_options(settings: Settings) -> RateOptions | None:
         per_invitation=Rate(limits.invitation_burst, limits.invitation_rate),
         max_rejections=limits.max_rejections,
         rejections_last=limits.rejections_last,
+        per_founder=Rate(limits.founding_burst, limits.founding_rate),
+    )
+
+
+def source_options(settings: Settings) -> SourceOptions | None:
+    limits = settings.limits
+    if not limits.enabled:
+        return None
+    return SourceOptions(
+        burst=limits.unproven_burst,
+        rate=limits.unproven_rate,
+        byte_burst=limits.unproven_byte_burst,
+        byte_rate=limits.unproven_byte_rate,
     )
 
 

@@ -293,6 +293,26 @@ class Limits(Section):
     rejections_last: float = setting(
         "Seconds for which a declined invitation is remembered.", 86_400.0, ge=1, reload=True
     )
+    founding_burst: int = setting("How often one user may create and join at once.", 2_000, ge=1, reload=True)
+    founding_rate: float = setting(
+        "How often one user may create and join a second, in the long run.", 10.0, gt=0, reload=True
+    )
+    unproven_burst: int = setting(
+        "Requests from one address that come to nothing (no password, malformed, refused) that are looked at at once; "
+        "what comes beyond is dropped unread. An IPv6 /64 counts as one address; trusted_peers are not counted.",
+        2_000,
+        ge=1,
+        reload=True,
+    )
+    unproven_rate: float = setting("Such requests a second, in the long run.", 200.0, gt=0, reload=True)
+    unproven_byte_burst: int = setting(
+        "Bytes of answers over UDP that one address gets at once, beyond the bytes that came from it, for requests "
+        "without a password.",
+        65_536,
+        ge=2_048,
+        reload=True,
+    )
+    unproven_byte_rate: float = setting("Such bytes a second, in the long run.", 8_192.0, gt=0, reload=True)
 
 
 class History(Section):

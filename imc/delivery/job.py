@@ -45,9 +45,9 @@ class Dispatch:
 
     ``headers`` are (name, value) pairs that imc itself chose; ``kind`` is the event id of a notice or ``message``.
     ``wants_result`` asks for each recipient's final status (`Engine` calls ``on_settled``), with ``context`` for
-    whoever receives it. ``is_answer``: it is for the sender of the request that caused it. ``expires``: after that it is
-    of no use any more (RFC 3428 §4), in unix seconds. ``by``: the address of who said it, of a room message.
-    ``is_plain``: nobody but its job has to be told of an end. ``kept``: it is one recipient's, and has a row of its own.
+    whoever receives it. ``is_answer``: it is for the sender of the request that caused it. ``expires``: after that it
+    is of no use any more (RFC 3428 §4), in unix seconds. ``by``: the address of who said it, of a room message.
+    ``is_plain``: nobody but its job has to be told of an end. ``kept``: it is one recipient's, with a row of its own.
     """
 
     kind: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from imc.aor import Aor
@@ -48,6 +49,14 @@ class Facts(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Founder:
+    """Rooms that one user has founded since the start: ``decided`` in memory, ``committed`` to the disk."""
+
+    decided: int = 0
+    committed: int = 0
+
+
 class Circumstances:
     """``wall`` gives unix seconds, for the serials of invitations: they grow over restarts too (spec R-INVITE-5)."""
 
@@ -56,6 +65,7 @@ class Circumstances:
         self._wall = wall
         self._serial = 0
         self._is_room: OrderedDict[Aor, bool] = OrderedDict()
+        self._founders: OrderedDict[Aor, _Founder] = OrderedDict()
 
     def note_room(self, aor: Aor, *, is_there: bool) -> None:
         """A room was made, or is gone; or it was read whether there is one."""
@@ -117,7 +127,7 @@ class Circumstances:
         is_founding = isinstance(command, Create | Join)
         return Context(
             serial=self._next_serial(),
-            rooms_owned=await facts.rooms_owned(inbound.sender) if is_founding else 0,
+            rooms_owned=await self._rooms_owned(inbound.sender) if is_founding else 0,
             rooms_total=facts.rooms_total(),
             is_target_room=await self.learn(command.user) if isinstance(command, Targeted) else False,
             is_sender_room=await self.learn(inbound.sender),
@@ -125,6 +135,37 @@ class Circumstances:
             rooms=tuple(await facts.rooms_to_see(inbound.sender)) if isinstance(command, Rooms) else (),
             is_automatic=inbound.is_automatic,
         )
+
+    async def _rooms_owned(self, user: Aor) -> int:
+        """As the database has it, less what `count_founded` adds of it: what was committed before it was asked."""
+        founder = self._founders.get(user)
+        committed = 0 if founder is None else founder.committed
+        return await self._facts.rooms_owned(user) - committed
+
+    # spec R-CREATE-4
+    def count_founded(self, context: Context, user: Aor) -> Context:
+        """What `gather` found, with the rooms that the user founded since, or that are on their way to the disk.
+
+        Those that were committed while the database was asked may count twice: so the quota is kept.
+        """
+        founder = self._founders.get(user)
+        return context if founder is None else replace(context, rooms_owned=context.rooms_owned + founder.decided)
+
+    def founding(self, user: Aor) -> Callable[[bool], None]:
+        """A room is being founded by this user; the result is to be told whether that was committed."""
+        founder = self._founders.setdefault(user, _Founder())
+        self._founders.move_to_end(user)
+        if len(self._founders) > _REMEMBERED:
+            self._founders.popitem(last=False)
+        founder.decided += 1
+
+        def end(is_committed: bool) -> None:
+            if is_committed:
+                founder.committed += 1
+            else:
+                founder.decided -= 1
+
+        return end
 
     def _next_serial(self) -> int:
         self._serial = max(self._serial + 1, int(self._wall() * 1_000_000))

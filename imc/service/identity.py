@@ -29,7 +29,7 @@ not see what they do not know.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -169,7 +169,7 @@ class Identity:
         self._options = options
         self._directory = directory
         self._verifier = verifier
-        self._is_peer = lru_cache(maxsize=4096)(self._find_peer)
+        self._is_peer = peer_finder(options.trusted_peers)
         self._counts = dict.fromkeys((*(verdict.name.lower() for verdict in Verdict), "challenge", "forbidden"), 0)
 
     def authenticate(self, request: Request, flow: Flow, now: float) -> Identified | NeedAccount | Answer:
@@ -270,9 +270,16 @@ class Identity:
         trusted = self._options.trusted_certificates
         return bool(trusted) and flow.transport == "tls" and not trusted.isdisjoint(self._certificate_names(flow))
 
-    def _find_peer(self, host: str) -> bool:
-        address = ip_of(host)
-        return address is not None and any(address in network for network in self._options.trusted_peers)
+
+def peer_finder(networks: Sequence[IPv4Network | IPv6Network]) -> Callable[[str], bool]:
+    """Tells of an IP address whether it is in one of ``networks``."""
+
+    @lru_cache(maxsize=4096)
+    def is_peer(host: str) -> bool:
+        address = ip_of(host) if networks else None
+        return address is not None and any(address in network for network in networks)
+
+    return is_peer
 
 
 def _sender(request: Request) -> Aor:

@@ -27,8 +27,9 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateOptions:
-    """``per_inviter`` counts people whom the inviter has not invited before, ``per_invitation`` those of one person to
-    one room. After ``max_rejections`` of a room by a person within ``rejections_last`` seconds there are no more."""
+    """``per_founder`` counts create and join, ``per_inviter`` people whom the inviter has not invited before,
+    ``per_invitation`` those of one person to one room. After ``max_rejections`` of a room by a person within
+    ``rejections_last`` seconds there are no more."""
 
     per_sender: Rate
     per_room: Rate
@@ -37,6 +38,7 @@ class RateOptions:
     per_invitation: Rate
     max_rejections: int
     rejections_last: float
+    per_founder: Rate
 
 
 class Buckets:
@@ -80,6 +82,7 @@ class Rates:
         self._inviters = Buckets(options.per_inviter)
         self._invitees = Buckets(options.per_invitee)
         self._invitations = Buckets(options.per_invitation)
+        self._founders = Buckets(options.per_founder)
         self._acquainted: OrderedDict[tuple[Aor, Aor], None] = OrderedDict()
         self._rejections: OrderedDict[tuple[Aor, Aor], tuple[int, float]] = OrderedDict()
 
@@ -90,6 +93,10 @@ class Rates:
     def may_speak(self, room: Aor) -> bool:
         """One message more in this room."""
         return self._rooms.take(room, self._clock())
+
+    def may_found(self, user: Aor) -> bool:
+        """One create or join more by this user: what they answer tells of rooms that are private (abuse 18)."""
+        return self._founders.take(user, self._clock())
 
     def may_invite(self, room: Aor, inviter: Aor, invitee: Aor) -> bool:
         """One invitation more; all buckets that it concerns pay, or none."""

@@ -21,10 +21,20 @@ from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
 from imc.errors import Overloaded, StoreUnavailable
-from imc.rooms.commands import Add, Command, Invite, Reject, WithdrawInvitation, is_command, parse_command
+from imc.rooms.commands import (
+    Add,
+    Command,
+    Create,
+    Invite,
+    Join,
+    Reject,
+    WithdrawInvitation,
+    is_command,
+    parse_command,
+)
 from imc.rooms.commands import Rooms as ListRooms
 from imc.rooms.decide import decide, decide_message, decide_undelivered, decide_waiting, refuse
-from imc.rooms.model import Room
+from imc.rooms.model import Room, RoomCreated
 from imc.rooms.outcome import Context, Decision
 from imc.rooms.policy import Policy
 from imc.rooms.replies import warning
@@ -93,6 +103,14 @@ class Rooms:
         text = command_text(inbound)
         if text is not None and is_command(text, self.policy):
             command = parse_command(text, inbound.to, self.policy)
+            # spec R-LIMIT-4
+            if (
+                isinstance(command, Create | Join)
+                and self.rates is not None
+                and not self.rates.may_found(inbound.sender)
+            ):
+                inbound.answer(try_later())
+                return
             self._access.with_room(command.room, lambda slot: self._command(inbound, command, slot), inbound.answer)
             self._look_ahead(command.room, inbound.sender)
         else:
@@ -133,6 +151,8 @@ class Rooms:
         """``said`` puts what was said into a decision that repeats it: it is read when it is known to be needed, and
         whoever comes next waits, so that nothing is missing from it and nothing comes twice (spec R-HISTORY-8).
         """
+        if slot.room is None and isinstance(command, Create | Join):
+            context = self._circumstances.count_founded(context, inbound.sender)
         decision = decide(slot.room, command, inbound.sender, self.policy, context)
         notice = wanted(decision)
         if notice is not None and said is None:
@@ -270,9 +290,13 @@ class Rooms:
             return
         guard = slot.guard
         before = slot.room, slot.newest
+        is_founding = slot.room is None and any(isinstance(change, RoomCreated) for change in decision.changes)
+        founded = self._circumstances.founding(judged.sender) if is_founding else None
 
         def committed(error: Exception | None) -> None:
             slot.uncommitted -= 1
+            if founded is not None:
+                founded(error is None)
             if error is None:
                 if decision.changes:
                     self._count(slot, decision.room)
@@ -301,6 +325,8 @@ class Rooms:
             self._writer.submit(ops, committed, guard)
         except (Overloaded, StoreUnavailable) as error:
             slot.uncommitted -= 1
+            if founded is not None:
+                founded(False)
             slot.room, slot.newest = before
             self._access.changed(slot)
             fail(error)

@@ -15,7 +15,7 @@ class RequestReceived:
 
     ``flow`` is where it came from; ``reply_flow`` is where its answer goes, which differs for datagrams without rport;
     ``key`` is what names its server transaction (RFC 3261 §17.2.3), ``merge_key`` what names the request by whatever
-    way it came (§8.2.2.2).
+    way it came (§8.2.2.2); ``size`` is what came, in bytes.
     """
 
     request: Request
@@ -23,6 +23,7 @@ class RequestReceived:
     reply_flow: Flow
     key: str
     merge_key: str
+    size: int = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -17,3 +17,12 @@ def ip_of(host: str) -> IpAddress | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+@lru_cache(maxsize=8192)
+def block_of(ip: str) -> str:
+    """What counts as one source: an IPv4 address, or an IPv6 /64, which one customer has at the least."""
+    address = ip_of(ip)
+    if address is None or address.version == 4:
+        return ip
+    return address.packed[:8].hex()

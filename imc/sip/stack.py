@@ -37,6 +37,7 @@ from imc.sip.headers import Via
 from imc.sip.ids import Ids
 from imc.sip.message import Request, Response, parse_message
 from imc.sip.server import ServerTransaction, ServerTransactions, merge_key, transaction_key
+from imc.sip.sources import Sources
 from imc.sip.timers import TimerWheel
 from imc.sip.uas import UasPolicy, build_response, render_plain
 from imc.sip.uri import find_param
@@ -63,8 +64,11 @@ class StackConfig:
 class Stack:
     """One SIP endpoint on any number of flows. Not thread-safe, and never waits."""
 
-    def __init__(self, config: StackConfig, ids: Ids, policy: UasPolicy | None = None) -> None:
-        """With a ``policy``, what it refuses is answered here, statelessly, and is no event."""
+    def __init__(
+        self, config: StackConfig, ids: Ids, policy: UasPolicy | None = None, sources: Sources | None = None
+    ) -> None:
+        """With a ``policy``, what it refuses is answered here, statelessly, and is no event. ``sources`` may change."""
+        self.sources = sources
         self._config = config
         self._policy = policy
         self._tag_key = ids.secret(32)
@@ -76,6 +80,7 @@ class Stack:
         self._servers = ServerTransactions(self._wheel.schedule, self._out, config.max_server_transactions)
         self._overload = _Allowance(config.overload_answers)
         self._counts = dict.fromkeys(_COUNTED, 0)
+        self._now = 0.0  # of the last call that told the time
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
@@ -84,19 +89,30 @@ class Stack:
         """One whole message: a datagram, or what `imc.sip.framing` cut out of a stream."""
         counts = self._counts
         counts["received"] += 1
+        self._now = now
+        if self.sources is not None and self.sources.is_muted(flow, now):
+            self.sources.muted += 1
+            return []
         try:
             message = parse_message(data, is_datagram=flow.transport in _WHOLE, max_head=self._config.max_head)
         except BadMessage as fault:
-            self._refuse_bad(fault, flow)
+            self._refuse_bad(fault, flow, len(data))
             return self._take_events()
         if isinstance(message, Response):
             if not self._clients.receive(message, now, data):
                 counts["stray_responses"] += 1
+                self._waste(flow)
         elif message.method in _NEVER_ANSWERED:
             counts["stray_requests"] += 1
+            self._waste(flow)
         else:
-            self._receive_request(message, flow)
+            self._receive_request(message, flow, len(data))
         return self._take_events()
+
+    # spec S-SRC-2
+    def is_muted(self, flow: Flow, now: float) -> bool:
+        """Whether what comes on this flow now is dropped unread: better not to take it from its socket."""
+        return self.sources is not None and self.sources.is_muted(flow, now)
 
     def receive_usual(self, datagrams: Sequence[bytes], now: float) -> tuple[list[int], list[Event]]:
         """The datagrams of one wake-up: the usual final answers among them take their effect, with one event for all.
@@ -109,6 +125,7 @@ class Stack:
 
     def tick(self, now: float) -> list[Event]:
         """Let the timers fire whose time has come."""
+        self._now = now
         for waiting in self._wheel.advance(now):
             if isinstance(waiting, ServerTransaction):
                 self._servers.on_timer(waiting, now)
@@ -140,17 +157,19 @@ class Stack:
 
         False where the stack has dealt with it: it is a copy of one accepted meanwhile, or the table is full.
         """
+        if self.sources is not None:
+            self.sources.prove(event.flow)
         if self._servers.repeat(event.key):
             return False
         if self._servers.is_merged(event.merge_key):
-            self._send_merged(event.request, event.reply_flow)
+            self._send_merged(event)
             return False
         # spec S-TXS-7
         if self._servers.is_full:
             self._counts["overloaded"] += 1
             if self._overload.take(now):
                 retry_after = [("Retry-After", str(self._config.retry_after))]
-                self._send_stateless(event.request, event.reply_flow, 503, headers=retry_after)
+                self._send_stateless(event, 503, headers=retry_after)
             return False
         self._servers.accept(event, now)
         return True
@@ -182,8 +201,7 @@ class Stack:
         datagram that the network doubled has used its nonce count when the second one is looked at.)
         """
         if not self._servers.repeat(event.key):
-            self._counts["stateless_answers"] += 1
-            self._out.append((event.reply_flow, response.render()))
+            self._send_unproven(event, response)
 
     # spec S-UAS-4
     def to_tag(self, request: Request) -> str:
@@ -235,6 +253,7 @@ class Stack:
             "requests_failed": clients.failed,
             "requests_abandoned": clients.abandoned,
             "timers": len(self._wheel),
+            **({} if self.sources is None else self.sources.statistics()),
         }
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -244,7 +263,7 @@ class Stack:
         self._events.clear()
         return events
 
-    def _receive_request(self, request: Request, flow: Flow) -> None:
+    def _receive_request(self, request: Request, flow: Flow, size: int) -> None:
         via = request.via
         key = transaction_key(request, via)
         if self._servers.repeat(key):
@@ -252,56 +271,64 @@ class Stack:
         reply_flow = self._stamp(request, via, flow)
         if reply_flow is None:
             self._counts["unanswerable"] += 1
+            self._waste(flow)
             return
+        event = RequestReceived(request, flow, reply_flow, key, merge_key(request), size)
         # spec S-READ-6
         if len(request.body) > self._config.max_body:
-            self._send_stateless(request, reply_flow, 413)
-        elif not self._is_refused(request, reply_flow):
-            same = merge_key(request)
-            if self._servers.is_merged(same):
-                self._send_merged(request, reply_flow)
+            self._send_stateless(event, 413)
+        elif not self._is_refused(event):
+            if self._servers.is_merged(event.merge_key):
+                self._send_merged(event)
             else:
-                self._events.append(RequestReceived(request, flow, reply_flow, key, same))
+                self._events.append(event)
 
-    def _is_refused(self, request: Request, reply_flow: Flow) -> bool:
+    def _is_refused(self, event: RequestReceived) -> bool:
         if self._policy is None:
             return False
         try:
-            refusal = self._policy.check(request)
+            refusal = self._policy.check(event.request)
         except BadMessage as fault:
-            self._send_stateless(request, reply_flow, fault.status, fault.reason)
+            self._send_stateless(event, fault.status, fault.reason)
             return True
         if refusal is None:
             return False
-        self._send_stateless(request, reply_flow, refusal.status, headers=refusal.headers)
+        self._send_stateless(event, refusal.status, headers=refusal.headers)
         return True
 
     # spec S-READ-5
-    def _refuse_bad(self, fault: BadMessage, flow: Flow) -> None:
+    def _refuse_bad(self, fault: BadMessage, flow: Flow, size: int) -> None:
         self._counts["bad_messages"] += 1
         request: Request | None = fault.request
         if request is None or request.method in _NEVER_ANSWERED:
+            self._waste(flow)
             return
         reply_flow = self._stamp(request, request.via, flow)
         if reply_flow is None:
             self._counts["unanswerable"] += 1
+            self._waste(flow)
         else:
-            self._send_stateless(request, reply_flow, fault.status, fault.reason)
+            self._send_stateless(RequestReceived(request, flow, reply_flow, "", "", size), fault.status, fault.reason)
 
-    def _send_merged(self, request: Request, reply_flow: Flow) -> None:
+    def _send_merged(self, event: RequestReceived) -> None:
         self._counts["merged"] += 1
-        self._send_stateless(request, reply_flow, 482)
+        self._send_stateless(event, 482)
 
     def _send_stateless(
-        self,
-        request: Request,
-        reply_flow: Flow,
-        status: int,
-        reason: str | None = None,
-        headers: Iterable[tuple[str, str]] = (),
+        self, event: RequestReceived, status: int, reason: str | None = None, headers: Iterable[tuple[str, str]] = ()
     ) -> None:
-        self._counts["stateless_answers"] += 1
-        self._out.append((reply_flow, self.build(request, status, reason, headers=headers).render()))
+        self._send_unproven(event, self.build(event.request, status, reason, headers=headers))
+
+    def _send_unproven(self, event: RequestReceived, response: Response) -> None:
+        """An answer that rests on no transaction, where its source may still have one (`imc.sip.sources`)."""
+        data = response.render()
+        if self.sources is None or self.sources.may_answer(event.flow, event.size, len(data), self._now):
+            self._counts["stateless_answers"] += 1
+            self._out.append((event.reply_flow, data))
+
+    def _waste(self, flow: Flow) -> None:
+        if self.sources is not None:
+            self.sources.waste(flow, self._now)
 
     # spec S-VIA-3
     def _stamp(self, request: Request, via: Via, flow: Flow) -> Flow | None:

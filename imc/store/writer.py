@@ -195,7 +195,7 @@ class Writer:
         self._something.set()
 
     def statistics(self) -> dict[str, int]:
-        return {**self._counts, "waiting": len(self._waiting), "in_flight": self._in_flight}
+        return {**self._counts, "writes_waiting": len(self._waiting), "in_flight": self._in_flight}
 
     def _next_batch(self) -> list[_Submission]:
         batch: list[_Submission] = []

@@ -30,11 +30,13 @@ import trio
 from imc.errors import BadMessage
 from imc.sip.flow import Flow
 from imc.sip.framing import PONG, Ping, StreamFramer
-from imc.transport.guard import Guard
+from imc.transport.guard import Guard, Receive
 from imc.transport.tls import TlsLayer, why_no_tls
 from imc.transport.websocket import WebSocketFramer, WebSocketOptions
 
 _READ_SIZE = 65536
+_READ_SIZE_HELD = 4096  # of who is new, or was held: a flood costs the others no more than this at a time
+HELD = 0.25  # seconds
 _WRITE_SIZE = 65536
 
 
@@ -88,9 +90,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_buffer", "_due", "_end", "_flushed", "_framer", "_guard", "_is_accepted", "_is_mid_message", "_may_send",
-        "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_web", "flow", "last_heard",
-        "received", "sent", "why",
+        "_buffer", "_due", "_end", "_flushed", "_framer", "_guard", "_is_accepted", "_is_held", "_is_mid_message",
+        "_may_send", "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_web", "flow",
+        "last_heard", "received", "sent", "why",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +126,7 @@ class Connection:
         self._end: End | None = None
         self._may_send = True
         self._is_mid_message = False
+        self._is_held = False
         self._due = _Due.SILENCE
         self._scope = trio.CancelScope()
         self._set_first_deadline()
@@ -234,8 +237,11 @@ class Connection:
 
     # Receiving
 
-    async def run(self, receive: Callable[[bytes, Flow], None], batch_end: Callable[[], None]) -> End:
-        """Read until it ends. ``receive`` gets each message, ``batch_end`` follows the messages of one read."""
+    async def run(self, receive: Receive, batch_end: Callable[[], None]) -> End:
+        """Read until it ends. ``receive`` gets each message, ``batch_end`` follows the messages of one read.
+
+        Where ``receive`` says so, nothing is read for a moment: whoever floods is held up by their own kernel.
+        """
         try:
             if self._tls is not None and not self._is_accepted:
                 self._write_raw(self._tls.start())
@@ -249,11 +255,13 @@ class Connection:
             if self._ready is not None:
                 self._ready.set()
 
-    async def _read_all(self, receive: Callable[[bytes, Flow], None], batch_end: Callable[[], None]) -> None:
+    async def _read_all(self, receive: Receive, batch_end: Callable[[], None]) -> None:
         try:
             while self._end is None:
                 await trio.lowlevel.wait_readable(self._sock)
                 self._read_once(receive, batch_end)
+                if self._is_held:
+                    await trio.sleep(HELD)
         except BadMessage as error:
             self.why = error.reason
             self.stop(End.BAD_STREAM)  # RFC 3261 §18.3: where a message ends cannot be known any more
@@ -269,11 +277,12 @@ class Connection:
             self._guard.failed("stream", self.flow)
             self._abort(End.BAD_STREAM)
 
-    def _read_once(self, receive: Callable[[bytes, Flow], None], batch_end: Callable[[], None]) -> None:
+    def _read_once(self, receive: Receive, batch_end: Callable[[], None]) -> None:
         try:
-            data = self._sock.recv(_READ_SIZE)
+            data = self._sock.recv(_READ_SIZE if self.received and not self._is_held else _READ_SIZE_HELD)
         except BlockingIOError:
             return
+        self._is_held = False
         if not data:
             self._end = End.EOF
             return
@@ -293,7 +302,8 @@ class Connection:
                     continue
                 messages += 1
                 try:
-                    receive(item, self.flow)
+                    if receive(item, self.flow):
+                        self._is_held = True
                 except Exception:
                     self._guard.failed("receive", self.flow)
         finally:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 import structlog
 
+from imc.sip.flow import Flow
+
 _log = structlog.get_logger("imc.transport")
+Receive: TypeAlias = Callable[[bytes, Flow], bool | None]
+"""Takes one message. True: nothing more is wanted of this flow for a moment."""
 _INTERVAL = 1.0
 
 

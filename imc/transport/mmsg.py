@@ -136,6 +136,11 @@ class Batches:
                     found[index] = small[at : at + _SMALL] + self._large[further : further + length - _SMALL]
         return found
 
+    def name(self, index: int) -> bytes:
+        """Of the datagram of this index: the octets of its source address, as the kernel has them."""
+        at = index * _NAME
+        return self._names[at : at + self._namelen]
+
     def source(self, index: int) -> tuple[tuple[object, ...], bytes]:
         """Of the datagram of this index: its source as `recvfrom` has it, and the bytes of its ``pktinfo``."""
         at = index * _CONTROL

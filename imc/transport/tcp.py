@@ -36,7 +36,7 @@ from imc.transport.addresses import (
     source_for,
 )
 from imc.transport.connection import Connection, End, TcpOptions
-from imc.transport.guard import Guard
+from imc.transport.guard import Guard, Receive
 from imc.transport.sockets import connected, holder_of, ip_and_port, listen_tcp, tune_stream
 from imc.transport.tls import TlsContexts, TlsLayer, TlsOptions
 from imc.transport.websocket import WebSocketFramer
@@ -79,7 +79,7 @@ class Tcp:
         listen: Sequence[ListenAddress],
         options: TcpOptions,
         *,
-        receive: Callable[[bytes, Flow], None],
+        receive: Receive,
         batch_end: Callable[[], None],
         flow_closed: Callable[[Flow], None],
         guard: Guard,

@@ -33,7 +33,7 @@ from imc.transport.addresses import (
     source_for,
 )
 from imc.transport.connection import TcpOptions
-from imc.transport.guard import Guard
+from imc.transport.guard import Guard, Receive
 from imc.transport.sockets import raise_file_limit
 from imc.transport.tcp import Tcp
 from imc.transport.tls import TlsContexts, TlsOptions
@@ -71,7 +71,7 @@ class Transports:
     def __init__(
         self,
         options: TransportOptions,
-        receive: Callable[[bytes, Flow], None],
+        receive: Receive,
         batch_end: Callable[[], None],
         flow_closed: Callable[[Flow], None],
         *,
@@ -311,6 +311,7 @@ class Transports:
         figures = {
             "udp_received": sum(each.received for each in udp),
             "udp_keep_alives": sum(each.keep_alives for each in udp),
+            "udp_held": sum(each.held for each in udp),
             "udp_sent": sum(each.sent for each in udp),
             "udp_send_failures": sum(each.send_failures for each in udp),
             "udp_queue_drops": sum(each.queue_drops for each in udp),

@@ -8,6 +8,8 @@ Invariants
   ``batch_end``, lets other tasks run, and goes on.
 - Many are read and sent in one system call where that is possible (`imc.transport.mmsg`), else one by one, to the same
   effect.
+- A source of which ``receive`` wants nothing more for a moment is held: what comes from it meanwhile is dropped by its
+  address alone, and does not use up the wake-up.
 - Nothing that a peer does, and no exception of a callback, ends the task.
 - `send` never waits. A datagram that the kernel cannot take now is queued, in order, up to ``queue_bytes``; beyond
   that `send` is False, and so it is for what the kernel refuses (too large, no route): the caller's retransmission,
@@ -33,10 +35,13 @@ import trio
 from imc.sip.flow import Flow
 from imc.transport import stun
 from imc.transport.addresses import ListenAddress, ip_family, socket_address
-from imc.transport.guard import Guard
+from imc.transport.guard import Guard, Receive
 from imc.transport.mmsg import BATCH, Batches, Target
 from imc.transport.sockets import IP_PKTINFO, buffer_sizes, listen_udp
 
+HELD = 0.1  # seconds
+_MAX_HELD = 1024
+_MAX_DRAINED = 16  # batches of nothing but held datagrams that are read in one wake-up
 _FEW = 3  # fewer are sent at less cost one by one
 BATCHES = 8
 BATCH_TIME = 0.01  # what timers and signals may have to wait for the work that datagrams make
@@ -72,7 +77,7 @@ class UdpListener:
         address: ListenAddress,
         options: UdpOptions,
         *,
-        receive: Callable[[bytes, Flow], None],
+        receive: Receive,
         batch_end: Callable[[], None],
         guard: Guard,
         take_answers: Callable[[Sequence[bytes]], Iterable[int]] = none_taken,
@@ -92,7 +97,8 @@ class UdpListener:
         self._is_plain = address.family == 4 and not address.is_wildcard
         self._batches = Batches.of(self._sock) if options.is_batched else None
         self._sources: list[tuple[tuple[object, ...], bytes]] = []  # of what was read one by one
-        self._left: deque[tuple[bytes, Flow]] = deque()  # what was read and not handed on yet
+        self._left: deque[tuple[bytes, Flow, bytes]] = deque()  # what was read and not handed on yet, and from whom
+        self._held: dict[bytes, float] = {}  # until when
         self._flows: dict[tuple[object, ...], Flow] = {}
         self._targets: dict[Flow, Target] = {}
         self._queue: deque[tuple[Flow, bytes]] = deque()
@@ -105,6 +111,7 @@ class UdpListener:
         self.sent = 0
         self.send_failures = 0
         self.queue_drops = 0
+        self.held = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read until `close`, or until cancelled."""
@@ -147,7 +154,13 @@ class UdpListener:
     def _read_batch(self) -> int:
         """How many there were; what is no usual answer is left to be handed on."""
         batches = self._batches
-        data = self._read_one_by_one() if batches is None else self._read_many(batches)
+        places: Sequence[int] = range(BATCH)  # of the data in what was read
+        if batches is None:
+            data = self._read_one_by_one()
+        elif self._held:
+            data, places = self._read_not_held(batches)
+        else:
+            data = self._read_many(batches)
         if not data:
             return 0
         self.received += len(data)
@@ -161,12 +174,12 @@ class UdpListener:
                 self.keep_alives += 1
                 continue
             is_stun = stun.is_stun(data[index])
-            key = address, info = self._sources[index] if batches is None else batches.source(index)
+            key = address, info = self._sources[index] if batches is None else batches.source(places[index])
             flow = self._flows.get(key) or self._remember(key, address, _local_ip(info) or self.address.ip)
             if is_stun:
                 self._answer_stun(data[index], flow)
             else:
-                self._left.append((data[index], flow))
+                self._left.append((data[index], flow, b"" if batches is None else batches.name(places[index])))
         return len(data)
 
     def _answer_stun(self, data: bytes, flow: Flow) -> None:
@@ -184,6 +197,23 @@ class UdpListener:
             except OSError:  # what an ICMP error left behind (ECONNREFUSED): of no use without its datagram
                 continue
         return []
+
+    # spec S-SRC-2
+    def _read_not_held(self, batches: Batches) -> tuple[list[bytes], Sequence[int]]:
+        """A batch without what comes from sources that are held, and where in the batch each datagram was."""
+        now = self._clock()
+        held = self._held = {name: until for name, until in self._held.items() if now < until}
+        for _ in range(_MAX_DRAINED):
+            data = self._read_many(batches)
+            places = [index for index in range(len(data)) if batches.name(index) not in held]
+            self.held += len(data) - len(places)
+            if places or len(data) < BATCH:
+                return [data[index] for index in places], places
+        return [], ()
+
+    def _hold(self, name: bytes) -> None:
+        if len(self._held) < _MAX_HELD and name:
+            self._held[name] = self._clock() + HELD
 
     def _read_one_by_one(self) -> list[bytes]:
         data: list[bytes] = []
@@ -207,9 +237,10 @@ class UdpListener:
         left, receive, clock = self._left, self._receive, self._clock
         end = clock() + BATCH_TIME
         while left:
-            data, flow = left.popleft()
+            data, flow, name = left.popleft()
             try:
-                receive(data, flow)
+                if receive(data, flow):
+                    self._hold(name)
             except Exception:
                 self._guard.failed("receive", flow)
             if clock() >= end:

@@ -261,7 +261,7 @@ async def test_what_was_built_on_a_failure_fails_too(tmp_path: Path, monkeypatch
 
 async def wait_judged(on: Stage, count: int) -> None:
     """Until so many decisions wait for the writer beside the one that it holds."""
-    while on.daemon.statistics()["waiting"] < count:
+    while on.daemon.statistics()["writes_waiting"] < count:
         await trio.lowlevel.checkpoint()
 
 

@@ -104,7 +104,15 @@ class Bench:
         daemon._carrier._transports = self.wires  # type: ignore[assignment]
         daemon._carrier._resolver = Known(5070)  # type: ignore[assignment]
         loop = daemon._loop
-        loop.attach(self.wires, daemon._engine, daemon._sip, daemon._outbox, daemon._spawn, begin=daemon._writer.begin)  # type: ignore[arg-type]
+        loop.attach(
+            self.wires,  # type: ignore[arg-type]
+            daemon._engine,
+            daemon._sip,
+            daemon._outbox,
+            rosters=daemon._rosters,
+            spawn=daemon._spawn,
+            begin=daemon._writer.begin,
+        )
 
     def collect(self) -> None:
         """Look at what was sent."""

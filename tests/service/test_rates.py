@@ -21,6 +21,7 @@ def rates(now: list[float], **changes: Rate | float) -> Rates:
         "per_invitation": Rate(10, 0.1),
         "max_rejections": 3,
         "rejections_last": 100.0,
+        "per_founder": Rate(5, 1),
         **changes,
     }
     return Rates(RateOptions(**options), lambda: now[0])  # type: ignore[arg-type]
@@ -34,6 +35,13 @@ def test_a_burst_then_the_rate() -> None:
     now[0] = 2.0
     assert [some.may_send(ALICE) for _ in range(3)] == [True, True, False]
     assert [some.may_speak(ALICE) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_create_and_join_have_a_rate_of_their_own() -> None:
+    some = rates([0.0], per_founder=Rate(3, 0.001))
+    assert [some.may_found(ALICE) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert some.may_found(BOB)
+    assert some.may_send(ALICE)
 
 
 def test_an_invitation_pays_in_all_buckets_or_in_none() -> None:

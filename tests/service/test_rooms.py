@@ -21,7 +21,7 @@ from imc.errors import StoreConflict, StoreError, StoreUnavailable
 from imc.rooms.commands import WithdrawInvitation
 from imc.rooms.model import Role, Room
 from imc.rooms.outcome import RoomRow
-from imc.rooms.policy import Policy
+from imc.rooms.policy import Limits, Policy
 from imc.rooms.settings import NEW_ROOM
 from imc.service.access import RoomOptions
 from imc.service.circumstances import Circumstances
@@ -798,3 +798,24 @@ async def test_failure_that_cannot_be_written() -> None:
         await on.writer.drain()
         assert on.log == []
         assert on.roles() == {"alice": "owner", "carol": "invited"}
+
+
+async def test_rooms_on_their_way_to_the_disk_count_for_the_quota() -> None:
+    """Twenty rooms founded at once by one who may own five: the database knows of none while they are judged."""
+    async with play() as on:
+        on.rooms.policy = replace(POLICY, limits=Limits(max_rooms_per_owner=5))
+        on.base.gate = trio.Event()
+        names = [on.post("alice", "#create", Aor(f"chat-{number}", "example.com")) for number in range(20)]
+        others = on.post("bob", "#create", Aor("chat-bob", "example.com"))
+        await trio.testing.wait_all_tasks_blocked()
+        on.base.gate.set()
+        statuses = [(await on.wait(name)).status for name in names]
+        assert (statuses.count(200), statuses.count(403)) == (5, 15)
+        assert (await on.wait(others)).status == 200
+        # one that fails is counted no more
+        on.base.errors = [None, StoreUnavailable("gone")]
+        assert (await on.send("alice", "#destroy", Aor(f"chat-{statuses.index(200)}", "example.com"))).status == 200
+        late = Aor("chat-late", "example.com")
+        assert (await on.send("alice", "#create", late)).status == 503
+        assert (await on.send("alice", "#create", late)).status == 200
+        assert (await on.send("alice", "#create", Aor("chat-later", "example.com"))).status == 403

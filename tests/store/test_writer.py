@@ -92,7 +92,7 @@ async def test_what_comes_during_a_commit_is_the_next_one(
     for name in "abc":
         writer.submit(op(name), outcomes.of(name))
     assert writer.statistics()["in_flight"] == 1
-    assert writer.statistics()["waiting"] == 3
+    assert writer.statistics()["writes_waiting"] == 3
     fake.gate.set()
     await writer.drain()
     assert fake.batches == [["first"], ["a", "b", "c"]]
@@ -102,7 +102,7 @@ async def test_what_comes_during_a_commit_is_the_next_one(
         "failures": 0,
         "refused": 0,
         "largest_batch": 3,
-        "waiting": 0,
+        "writes_waiting": 0,
         "in_flight": 0,
     }
 

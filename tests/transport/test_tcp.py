@@ -707,3 +707,37 @@ async def test_aclose_of_idle_connections_takes_no_time(
         for peer in peers:
             assert peer.has_ended()
             assert not peer.is_reset
+
+
+# Floods
+
+
+async def test_a_flow_of_which_no_more_is_wanted_is_not_read_for_a_moment(
+    connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock
+) -> None:
+    """Spec S-SRC-2: a small read, then nothing until the moment is over; nothing is lost, and others are read."""
+    async with tcp() as server:
+
+        def receive(data: bytes, flow: Flow) -> bool:
+            recorder.receive(data, flow)
+            return True
+
+        server._receive = receive
+        flood, other = connect(at(server)), connect(at(server))
+        whole = 300
+        flood.send(sip() * whole)
+        await until(lambda: only_busy(server) == 1)
+        first = len(recorder.received)
+        assert 0 < first <= 4096 // len(sip())
+        other.send(sip())
+        await until(lambda: len(recorder.received) == first + 1)
+        while len(recorder.received) < whole:
+            before = len(recorder.received)
+            mock_clock.jump(0.25)
+            await until(lambda before=before: len(recorder.received) > before)  # type: ignore[misc]
+            assert len(recorder.received) - before <= 1 + 4096 // len(sip())
+
+
+def only_busy(server: Tcp) -> int:
+    """How many connections are held."""
+    return sum(each._is_held for each in server._connections.values())

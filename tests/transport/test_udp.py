@@ -143,6 +143,39 @@ async def test_a_batch_ends_when_its_time_is_over(
     nursery.cancel_scope.cancel()
 
 
+async def test_a_source_that_is_held_is_dropped_for_a_moment(
+    listen: MakeListener, nursery: trio.Nursery, peer: UdpPeer
+) -> None:
+    """Spec S-SRC-2: what comes from it costs no wake-up, what comes from others is handed on."""
+    listener = listen()
+    if listener._batches is None:
+        pytest.skip("one by one, nothing is dropped before it was looked at")
+    now, heard, came = [0.0], [], trio.Event()
+
+    def receive(data: bytes, flow: Flow) -> bool:
+        heard.append(data)
+        if data.startswith(b"last"):
+            came.set()
+        return data.startswith(b"flood")
+
+    listener._receive = receive
+    listener._clock = lambda: now[0]
+    nursery.start_soon(listener.run)
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        for round_, (held, until) in enumerate(((b"last 0", 0.05), (b"last 1", 0.2), (b"last 2", 0.2))):
+            came = trio.Event()
+            for _ in range(100 if round_ else 1):
+                peer.send(b"flood", at(listener))
+            other.sendto(held, at(listener))
+            await came.wait()
+            now[0] = until
+    assert heard[:3] == [b"flood", b"last 0", b"last 1"]  # all of the second round's flood is dropped
+    assert heard.count(b"flood") < 101  # in the third it has its turn again, and is held again
+    assert b"last 2" in heard
+    assert listener.held >= 100
+    nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("ip", ["127.0.0.1", "0.0.0.0"])
 async def test_keep_alives_are_no_messages(
     listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer, ip: str

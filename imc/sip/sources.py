@@ -1,0 +1,130 @@
+"""What is spent on an address that has shown no password: answers in bytes, requests in number (spec S-SRC-1, S-SRC-2).
+
+Invariants
+
+- Over UDP a source address may be forged. So an answer that rests on no password is sent only where its bytes are paid
+  for: by the bytes that came from that address, and by an allowance (``byte_burst`` at once, ``byte_rate`` a second).
+  Whoever reflects traffic through us sends at least as much as arrives at the victim, but for that allowance.
+- Each request that comes to nothing takes a token of its address. Without tokens the address is muted: what comes
+  from it is dropped unread, for `_MUTED` seconds at a time.
+- A flow on which a password was shown has an account of its own: its owner goes on while others of the same address
+  (a NAT) are muted, and is muted alone.
+- An address is an IPv4 address or an IPv6 /64. The table is bounded: what was unused for longest is forgotten, and is
+  as one never seen when it comes back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from imc.sip.flow import Flow
+from imc.sip.hosts import block_of
+
+_MUTED = 0.25  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """``burst`` and ``rate`` in requests, ``byte_burst`` and ``byte_rate`` in bytes; rates are per second."""
+
+    burst: float = 2_000
+    rate: float = 200.0
+    byte_burst: float = 65_536
+    byte_rate: float = 8_192.0
+    max_sources: int = 100_000
+
+
+class _Account:
+    __slots__ = ("credit", "muted_until", "since", "tokens")
+
+    def __init__(self, options: SourceOptions, now: float) -> None:
+        self.tokens = options.burst
+        self.credit = options.byte_burst
+        self.since = now
+        self.muted_until = 0.0
+
+
+class Sources:
+    """``is_exempt`` tells of an IP address whether nothing is counted for it: that of a trusted peer."""
+
+    __slots__ = ("_accounts", "_any_until", "_is_exempt", "_options", "_proven", "muted", "withheld")
+
+    def __init__(self, options: SourceOptions, is_exempt: Callable[[str], bool] = lambda _ip: False) -> None:
+        self._options = options
+        self._is_exempt = is_exempt
+        self._accounts: OrderedDict[Hashable, _Account] = OrderedDict()
+        self._proven: OrderedDict[Flow, None] = OrderedDict()
+        self._any_until = 0.0  # until when anybody is muted
+        self.muted = 0
+        self.withheld = 0
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def statistics(self) -> dict[str, int]:
+        return {"sources_known": len(self._accounts), "messages_muted": self.muted, "answers_withheld": self.withheld}
+
+    # spec S-SRC-2
+    def is_muted(self, flow: Flow, now: float) -> bool:
+        """Whether what has just come on ``flow`` is to be dropped unread."""
+        if now >= self._any_until:
+            return False
+        account = self._accounts.get(self._key(flow))
+        return account is not None and now < account.muted_until
+
+    def prove(self, flow: Flow) -> None:
+        """A request on ``flow`` showed a password, or needed none."""
+        proven = self._proven
+        proven[flow] = None
+        proven.move_to_end(flow)
+        if len(proven) > self._options.max_sources:
+            proven.popitem(last=False)
+
+    def waste(self, flow: Flow, now: float) -> None:
+        """What came on ``flow`` comes to nothing, and is not answered."""
+        if not self._is_exempt(flow.remote[0]):
+            self._charge(self._account(flow, now), now)
+
+    # spec S-SRC-1
+    def may_answer(self, flow: Flow, came: int, goes: int, now: float) -> bool:
+        """Whether ``goes`` bytes may be sent for the ``came`` bytes of a request that rests on no password."""
+        if self._is_exempt(flow.remote[0]):
+            return True
+        account = self._account(flow, now)
+        self._charge(account, now)
+        if flow.is_reliable:
+            return True  # nobody forges the source of a connection
+        account.credit = min(self._options.byte_burst, account.credit) + came
+        if goes > account.credit:
+            self.withheld += 1
+            return False
+        account.credit -= goes
+        return True
+
+    def _key(self, flow: Flow) -> Hashable:
+        return flow if flow in self._proven else block_of(flow.remote[0])
+
+    def _account(self, flow: Flow, now: float) -> _Account:
+        key = self._key(flow)
+        options, accounts = self._options, self._accounts
+        account = accounts.get(key)
+        if account is None:
+            account = accounts[key] = _Account(options, now)
+            if len(accounts) > options.max_sources:
+                accounts.popitem(last=False)
+            return account
+        accounts.move_to_end(key)
+        passed = max(0.0, now - account.since)
+        account.since = now
+        account.tokens = min(options.burst, account.tokens + passed * options.rate)
+        account.credit = min(options.byte_burst, account.credit + passed * options.byte_rate)
+        return account
+
+    def _charge(self, account: _Account, now: float) -> None:
+        account.tokens -= 1
+        if account.tokens < 1:
+            account.tokens = max(0.0, account.tokens)
+            account.muted_until = now + _MUTED
+            self._any_until = max(self._any_until, account.muted_until)
