@@ -238,6 +238,9 @@ class UdpListener:
         end = clock() + BATCH_TIME
         while left:
             data, flow, name = left.popleft()
+            if name in self._held and clock() < self._held[name]:
+                self.held += 1
+                continue
             try:
                 if receive(data, flow):
                     self._hold(name)
