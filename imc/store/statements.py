@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    and_,
     bindparam,
     delete,
     exists,
@@ -15,14 +14,15 @@ from sqlalchemy import (
     insert,
     literal_column,
     null,
-    or_,
     select,
     union_all,
 )
 from sqlalchemy import update as update_
 
-from imc.store.schema import DEAD, MEMBER_DELETED, MEMBER_INVITED, MEMBER_OWNER, ROOM_DELETED, WAITING, Tables
-from imc.store.sql import AGAIN, Builder, KeyDelete, Statement, after, lacks
+from imc.store import statements_log as log
+from imc.store import statements_waiting as waiting
+from imc.store.schema import MEMBER_DELETED, MEMBER_INVITED, MEMBER_OWNER, ROOM_DELETED, Tables
+from imc.store.sql import Builder, KeyDelete, Statement, after, lacks
 
 BINDING_COLUMNS = (
     "username", "domain", "contact", "q", "expires", "call_id", "cseq", "path", "received", "flow", "instance",
@@ -101,12 +101,13 @@ class Statements:
 def statements(build: Builder, tables: Tables) -> Statements:
     return Statements(
         **_room_writes(build, tables),
-        **_log_writes(build, tables),
-        **_log_reads(build, tables),
+        **log.writes(build, tables),
+        **log.reads(build, tables),
         **_other_writes(build, tables),
         **_room_reads(build, tables),
         **_other_reads(build, tables),
-        **_waiting(build, tables),
+        **waiting.writes(build, tables),
+        **waiting.reads(build, tables),
         **_accounts(build, tables),
     )
 
@@ -130,149 +131,6 @@ def _room_writes(build: Builder, tables: Tables) -> dict[str, Any]:
             ("room_user", "room_domain", "username", "domain"),
         ),
         "delete_invitation": build.key_delete(invitations, "room_user", "room_domain", "username", "domain"),
-    }
-
-
-def _log_writes(build: Builder, tables: Tables) -> dict[str, Any]:
-    messages, settings, rooms = tables.messages, tables.room_settings, tables.rooms
-    is_live = exists().where(build.has(rooms, name="name", domain="domain"), lacks(rooms.c.flag, ROOM_DELETED))
-    of_room = {"room_user": "name", "room_domain": "domain"}
-    nothing: ColumnElement[str] = literal_column("''")
-    erase = (
-        update_(messages)
-        .where(
-            messages.c.room_user == bindparam("name"),
-            messages.c.room_domain == bindparam("host"),
-            messages.c.seq == bindparam("number"),
-            messages.c.username == bindparam("who"),
-            messages.c.domain == bindparam("where"),
-            messages.c.created <= bindparam("until"),
-        )
-        .values(username=nothing, domain=nothing, type=nothing, body=bindparam("nothing"))
-    )
-    return {
-        "put_settings": build.upsert(
-            settings, ("room_user", "room_domain", "replay", "keep_messages", "keep_days"), ("room_user", "room_domain")
-        ),
-        # The same row again does no harm: a transaction may be tried twice.
-        "put_message": build.upsert(
-            messages,
-            ("room_user", "room_domain", "seq", "username", "domain", "type", "body", "created"),
-            ("room_user", "room_domain", "seq"),
-        ),
-        "trim_log": build.compile(
-            delete(messages).where(
-                build.has(messages, **of_room),
-                messages.c.seq <= bindparam("upto"),
-                messages.c.created <= bindparam("until"),
-            ),
-            "name",
-            "domain",
-            "upto",
-            "until",
-        ),
-        "erase_message": build.compile(erase, "name", "host", "number", "who", "where", "until", "nothing"),
-        "delete_room_messages": build.key_delete(messages, "room_user", "room_domain"),
-        "delete_room_settings": build.key_delete(settings, "room_user", "room_domain"),
-        "clear_old_messages": build.compile(
-            delete(messages).where(build.has(messages, **of_room), ~is_live), "name", "domain"
-        ),
-        "clear_old_settings": build.compile(
-            delete(settings).where(build.has(settings, **of_room), ~is_live), "name", "domain"
-        ),
-    }
-
-
-def _log_reads(build: Builder, tables: Tables) -> dict[str, Any]:
-    messages, settings = tables.messages, tables.room_settings
-    of_room = build.has(messages, room_user="name", room_domain="domain")
-    is_whole = messages.c.username != literal_column("''")
-    head = [messages.c[column] for column in ("seq", "username", "domain", "type")]
-    size = func.length(messages.c.body)  # bytes, on all three
-    whole = select(*head, messages.c.body, messages.c.created, size)
-    cut = select(*head, func.substr(messages.c.body, literal_column("1"), bindparam("most")), messages.c.created, size)
-    names = select(messages.c.room_user, messages.c.room_domain)
-    limit: ColumnElement[int] = bindparam("limit")
-    return {
-        "room_settings": build.compile(
-            select(settings.c.replay, settings.c.keep_messages, settings.c.keep_days).where(
-                build.has(settings, room_user="name", room_domain="domain")
-            ),
-            "name",
-            "domain",
-        ),
-        "last_message": build.compile(select(func.max(messages.c.seq)).where(of_room), "name", "domain"),
-        "newest_messages": build.compile(
-            cut.where(of_room, messages.c.seq < bindparam("before"), messages.c.created >= bindparam("since"), is_whole)
-            .order_by(messages.c.seq.desc())
-            .limit(limit)
-            .offset(_ZERO),
-            "name",
-            "domain",
-            "before",
-            "since",
-            "most",
-            "limit",
-        ),
-        "messages_after": build.compile(
-            whole.where(
-                of_room,
-                messages.c.seq > bindparam("after"),
-                messages.c.created >= bindparam("since"),
-                messages.c.created < bindparam("until"),
-                is_whole,
-            )
-            .order_by(messages.c.seq)
-            .limit(limit)
-            .offset(_ZERO),
-            "name",
-            "domain",
-            "after",
-            "since",
-            "until",
-            "limit",
-        ),
-        "next_log_host": build.compile(
-            names.where(messages.c.room_user == bindparam("name"), messages.c.room_domain > bindparam("domain"))
-            .order_by(messages.c.room_domain)
-            .limit(limit)
-            .offset(_ZERO),
-            "name",
-            "domain",
-            "limit",
-        ),
-        "next_log_name": build.compile(
-            names.where(messages.c.room_user > bindparam("name"))
-            .order_by(messages.c.room_user, messages.c.room_domain)
-            .limit(limit)
-            .offset(_ZERO),
-            "name",
-            "limit",
-        ),
-        "oldest_messages": build.compile(
-            select(messages.c.seq, messages.c.username, messages.c.domain, messages.c.created)
-            .where(of_room)
-            .order_by(messages.c.seq)
-            .limit(limit)
-            .offset(_ZERO),
-            "name",
-            "domain",
-            "limit",
-        ),
-        "said_by": build.compile(
-            select(messages.c.room_user, messages.c.room_domain, messages.c.seq, messages.c.created)
-            .where(build.has(messages, username="name", domain="domain"))
-            .limit(limit)
-            .offset(_ZERO),
-            "name",
-            "domain",
-            "limit",
-        ),
-        "count_said_by": build.compile(
-            select(func.count()).select_from(messages).where(build.has(messages, username="name", domain="domain")),
-            "name",
-            "domain",
-        ),
     }
 
 
@@ -368,103 +226,6 @@ def _other_reads(build: Builder, tables: Tables) -> dict[str, Any]:
             "limit",
         ),
         "get_meta": build.compile(select(meta.c.value).where(build.has(meta, key="name")), "name"),
-    }
-
-
-def _waiting(build: Builder, tables: Tables) -> dict[str, Any]:
-    waiting, outbox = tables.waiting, tables.outbox
-    key = ("username", "domain", "seq", "part")
-    rest = ("state", "created", "expires", "tries", "status", "changed")
-    is_one = waiting.c.state == literal_column(str(WAITING))
-    is_dead = waiting.c.state == literal_column(str(DEAD))
-    has_none = ~exists().where(waiting.c.seq == outbox.c.seq)
-    whole = (
-        select(*(waiting.c[name] for name in (*key, *rest)), outbox.c.id, outbox.c.payload)
-        .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
-        .limit(bindparam("limit"))
-        .offset(_ZERO)
-    )
-    in_order = (waiting.c.seq, waiting.c.part)
-    user, host, seq, part = (waiting.c[name] for name in key)
-    # Row values in a comparison would keep MySQL from using an index.
-    is_after = or_(
-        user > bindparam("user"),
-        and_(
-            user == bindparam("user" + AGAIN),
-            or_(
-                host > bindparam("host"),
-                and_(
-                    host == bindparam("host" + AGAIN),
-                    or_(seq > bindparam("seq"), and_(seq == bindparam("seq" + AGAIN), part > bindparam("part"))),
-                ),
-            ),
-        ),
-    )
-    return {
-        "close_outbox": build.compile(
-            update_(outbox).where(outbox.c.seq == bindparam("key")).values(recipients=bindparam("recipients")),
-            "key",
-            "recipients",
-        ),
-        "delete_done_outbox": build.compile(
-            delete(outbox).where(outbox.c.seq == bindparam("seq"), func.length(outbox.c.recipients) == _ZERO, has_none),
-            "seq",
-        ),
-        "put_waiting": build.upsert(waiting, (*key, *rest), key),
-        "delete_waiting": build.key_delete(waiting, *key),
-        "outbox_end": build.compile(
-            select(func.coalesce(func.max(outbox.c.seq), _ZERO)).union_all(
-                select(func.coalesce(func.max(waiting.c.seq), _ZERO))
-            )
-        ),
-        "count_waiting": build.compile(select(user, host, func.count()).where(is_one).group_by(user, host)),
-        "twice_listed": build.compile(
-            select(*(waiting.c[name] for name in key))
-            .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
-            .where(func.length(outbox.c.recipients) > _ZERO)
-        ),
-        "load_waiting": build.compile(
-            whole.where(build.has(waiting, username="username", domain="domain"), is_one).order_by(*in_order),
-            "username",
-            "domain",
-            "limit",
-        ),
-        "list_waiting": build.compile(
-            whole.where(user >= bindparam("user_from"), is_after).order_by(user, host, *in_order),
-            "user_from",
-            "user",
-            "host",
-            "seq",
-            "part",
-            "limit",
-        ),
-        "old_waiting": build.compile(
-            whole.where(is_one, waiting.c.created <= bindparam("before")).order_by(waiting.c.created),
-            "before",
-            "limit",
-        ),
-        "old_dead": build.compile(
-            whole.where(is_dead, waiting.c.changed <= bindparam("before")).order_by(waiting.c.changed),
-            "before",
-            "limit",
-        ),
-        "expired_waiting": build.compile(
-            whole.where(is_one, waiting.c.expires > _ZERO, waiting.c.expires <= bindparam("before")).order_by(
-                waiting.c.expires
-            ),
-            "before",
-            "limit",
-        ),
-        "surplus_dead": build.compile(
-            select(*(waiting.c[name] for name in (*key, *rest)), outbox.c.id, outbox.c.payload)
-            .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
-            .where(is_dead)
-            .order_by(waiting.c.changed.desc(), waiting.c.created.desc())
-            .limit(bindparam("limit"))
-            .offset(bindparam("skip")),
-            "limit",
-            "skip",
-        ),
     }
 
 
