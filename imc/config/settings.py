@@ -377,7 +377,12 @@ class Delivery(Section):
         "From a try in vain to the next one; doubled each time. Who registers gets everything at once.", 30.0, ge=1
     )
     retry_longest: float = setting("The longest time from try to try, and of a Retry-After.", 3_600.0, ge=1)
-    max_waiting: int = setting("Copies that wait for one recipient; more are dead letters at once.", 1_000, ge=1)
+    max_waiting: int = setting(
+        "Copies that wait for one recipient; more are dead letters at once. Where more than half of max_waiting_total is "
+        "used, it shrinks with what is left.",
+        1_000,
+        ge=1,
+    )
     max_waiting_total: int = setting("Copies that wait in all; more are dead letters at once.", 1_000_000, ge=1)
     max_dead_letters: int = setting("Dead letters; of more the oldest are deleted.", 100_000, ge=0)
     dead_letters_for: float = setting("How long a dead letter stays.", 2_592_000.0, ge=0)

@@ -143,7 +143,7 @@ class Backlogs:
 
     def _add(self, backlog: Backlog, dispatch: Dispatch, kept: Kept) -> bool:
         # spec S-LANE-14
-        if backlog.rows + backlog.held >= self.options.per_recipient or self._total >= self.options.total:
+        if backlog.rows + backlog.held >= self._fair_share():
             self.bury(dispatch, kept)
             self._end_if_empty(backlog)
             return False
@@ -153,6 +153,13 @@ class Backlogs:
         self._counts["kept"] += 1
         self._keeper.keep(kept)
         return True
+
+    def _fair_share(self) -> int:
+        """How many rows one recipient may have: the fewer, the less is left of what all may have."""
+        options = self.options
+        if 2 * self._total <= options.total:
+            return options.per_recipient
+        return options.per_recipient * 2 * max(0, options.total - self._total) // options.total
 
     def hold(self, kept: Kept) -> None:
         """A copy that stays in flight gets its row: its lane is slow. What comes later goes behind it."""

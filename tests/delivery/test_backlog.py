@@ -325,8 +325,9 @@ async def test_beyond_the_bounds_there_are_dead_letters_and_who_asked_is_told() 
     assert on.settled == [("message", BOB, 480)] * 2
     for number in range(7, 11):
         say(on, number, ALICE)
-    assert len(on.keeper.rows) == 8  # of all
-    assert on.engine.statistics()["dead_letters"] == 3
+    # the more there are of all, the fewer may be one recipient's, so that whoever fills it leaves something to others
+    assert len(on.keeper.rows) == 7
+    assert on.engine.statistics()["dead_letters"] == 4
 
 
 async def test_too_old_is_a_dead_letter_and_expired_is_gone() -> None:
