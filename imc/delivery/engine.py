@@ -193,6 +193,7 @@ class Engine:
     def contacts_changed(self, aor: Aor) -> None:
         """The recipient registered, unregistered or expired: what waits for a lost contact goes to the others."""
         old = self._recipients.lanes(aor)
+        is_asked = False
         if aor in self._recipients:
             for lane in old:
                 lane.is_gone = True
@@ -201,7 +202,10 @@ class Engine:
                 if lane.is_gone:
                     for copy in self._empty(lane):
                         self._move(copy, aor)
-        self.backlogs.contacts_changed(aor)
+                else:
+                    is_asked = self._ask_others(lane) or is_asked
+        if not is_asked:
+            self.backlogs.contacts_changed(aor)
         if self._ready:
             self._wake()
 
@@ -230,6 +234,23 @@ class Engine:
         again.kept, again.is_answered, again.retry_after = fork.kept, fork.is_answered, fork.retry_after
         for lane in rest[0]:
             self._push(lane, Copy(copy.dispatch, again))
+
+    # spec S-HOP-9
+    def _ask_others(self, lane: Lane) -> bool:
+        """Where one contact has long been silent on a copy, the recipient's others of now are asked as well, if any."""
+        copy = lane.current
+        if copy is None or copy.fork is not None or copy.dispatch.kept is None:
+            return False
+        recipient = self._recipients.get(lane.aor)
+        others = [other for other in recipient.lanes() if other is not lane] if recipient is not None else []
+        if not others:
+            return False
+        fork = Fork([[lane, *others]])
+        fork.kept = copy.dispatch
+        lane.current = Copy(copy.dispatch, fork)
+        for other in others:
+            self._push(other, lane.current)
+        return True
 
     def _empty(self, lane: Lane) -> list[Copy]:
         """Take everything out of a lane, what is in flight first."""
@@ -300,6 +321,7 @@ class Engine:
         self._got_row(dispatch)
         if fork is None:
             self._unload(lane.aor)
+            self._ask_others(lane)
         return fork is None
 
     def _unload(self, aor: Aor) -> None:
