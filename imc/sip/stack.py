@@ -32,16 +32,18 @@ from imc.errors import BadMessage
 from imc.sip.client import ClientTransactions, Waiting
 from imc.sip.events import Event, RequestReceived
 from imc.sip.flow import Flow
-from imc.sip.grammar import split_outside
+from imc.sip.grammar import WSP, split_outside
 from imc.sip.headers import Via
 from imc.sip.ids import Ids
 from imc.sip.message import Request, Response, parse_message
 from imc.sip.server import ServerTransaction, ServerTransactions, merge_key, transaction_key
+from imc.sip.shapes import Known, Shapes
 from imc.sip.timers import TimerWheel
 from imc.sip.uas import UasPolicy, build_response, render_plain
 from imc.sip.uri import find_param
 
 _SIP_PORT = 5060
+_SHAPES_A_SECOND = 20  # forms of requests that are learned
 # What ends where the transport says: one datagram, or one WebSocket message, is one SIP message, and needs no
 # Content-Length (RFC 3261 §18.3, RFC 7118 §4.2).
 _WHOLE = frozenset({"udp", "ws", "wss"})  # spec S-WS-3
@@ -75,6 +77,7 @@ class Stack:
         self.start = self._clients.start  # called for each delivery: no method around it
         self._servers = ServerTransactions(self._wheel.schedule, self._out, config.max_server_transactions)
         self._overload = _Allowance(config.overload_answers)
+        self._shapes = Shapes(_Allowance(_SHAPES_A_SECOND).take)
         self._counts = dict.fromkeys(_COUNTED, 0)
 
     # -- in -----------------------------------------------------------------------------------------------------------
@@ -84,6 +87,11 @@ class Stack:
         """One whole message: a datagram, or what `imc.sip.framing` cut out of a stream."""
         counts = self._counts
         counts["received"] += 1
+        if flow.transport == "udp" and len(data) <= self._config.max_head:
+            known = self._shapes.read(data, flow)
+            if known is not None:
+                self._receive_known(known, flow)
+                return self._take_events()
         try:
             message = parse_message(data, is_datagram=flow.transport in _WHOLE, max_head=self._config.max_head)
         except BadMessage as fault:
@@ -96,6 +104,8 @@ class Stack:
             counts["stray_requests"] += 1
         else:
             self._receive_request(message, flow)
+            if self._events and flow.transport == "udp":  # it was understood
+                self._shapes.learn(data, flow, now)
         return self._take_events()
 
     def receive_usual(self, datagrams: Sequence[bytes], now: float) -> tuple[list[int], list[Event]]:
@@ -263,6 +273,21 @@ class Stack:
             else:
                 self._events.append(RequestReceived(request, flow, reply_flow, key, same))
 
+    def _receive_known(self, known: Known, flow: Flow) -> None:
+        """`_receive_request` for a request that the policy, asked once for all of its form, does not refuse."""
+        request, via, key, same = known
+        if self._servers.repeat(key):
+            return
+        reply_flow = self._stamp(request, via, flow)
+        if reply_flow is None:
+            self._counts["unanswerable"] += 1
+        elif len(request.body) > self._config.max_body:
+            self._send_stateless(request, reply_flow, 413)
+        elif self._servers.is_merged(same):
+            self._send_merged(request, reply_flow)
+        else:
+            self._events.append(RequestReceived(request, flow, reply_flow, key, same))
+
     def _is_refused(self, request: Request, reply_flow: Flow) -> bool:
         if self._policy is None:
             return False
@@ -310,9 +335,8 @@ class Stack:
         # spec S-VIA-1
         is_rport_asked = find_param(via.params, "rport") == ""
         if is_rport_asked or via.host.strip("[]") != address:
-            lines = request.headers.all("Via")
-            lines[0] = _stamped(lines[0], via, address, port if is_rport_asked else None)
-            request.headers.set("Via", *lines)
+            lines = request.headers._fields["Via"]
+            lines[0] = _stamped(lines[0], via, address, port if is_rport_asked else None).strip(WSP)
         if flow.transport != "udp":
             return flow
         # spec S-VIA-2
