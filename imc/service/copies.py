@@ -18,7 +18,6 @@ from imc.service.inbound import Inbound
 from imc.sip.fields import Headers
 from imc.sip.values import MediaType, parse_media_type, render_date
 
-PLAIN = "text/plain"
 MAX_TYPE = 1_000  # characters of a Content-Type: as much as the log holds (`imc.store.ops`)
 PLAIN_UTF8 = "text/plain;charset=utf-8"
 COMPOSING = "application/im-iscomposing+xml"  # RFC 3994 §4
@@ -57,7 +56,7 @@ def command_text(inbound: Inbound) -> str | None:
 
 
 def is_plain(kind: MediaType | None) -> bool:
-    return kind is None or kind.essence == PLAIN
+    return kind is None or (kind.type == "text" and kind.subtype == "plain")
 
 
 def is_momentary(inbound: Inbound) -> bool:

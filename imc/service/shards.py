@@ -140,6 +140,8 @@ class Shards:
         weight = 0 if slot.room is None else len(slot.room.members)
         self._members += weight - slot.weight
         slot.weight = weight
+        if self._members <= self._max_members:
+            return
         for _ in range(min(len(self._shards), _LOOKED_AT)):
             if self._members <= self._max_members:
                 return

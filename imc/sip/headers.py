@@ -76,6 +76,7 @@ __all__ = [
     "parse_name_addrs",
     "parse_qvalue",
     "parse_retry_after",
+    "parse_sent",
     "parse_tokens",
     "parse_via",
     "parse_vias",
@@ -299,7 +300,7 @@ def parse_contacts(values: Iterable[str]) -> list[NameAddr] | None:
 def parse_via(text: str) -> Via:
     """One via-parm."""
     head, semicolon, tail = text.partition(";")
-    sent = _parse_sent_cached(head) if len(head) <= 80 else _parse_sent(head)
+    sent = parse_sent(head) if len(head) <= 80 else _parse_sent(head)
     return Via(*sent, parse_params(semicolon + tail))
 
 
@@ -312,8 +313,8 @@ def _parse_sent(head: str) -> tuple[str, str, str, int | None]:
     return f"{match[1].upper()}/{match[2]}", match[3].upper(), host, port
 
 
-# One peer sends from one address for long.
-_parse_sent_cached = lru_cache(maxsize=1024)(_parse_sent)
+# One peer sends from one address for long. For short texts only.
+parse_sent = lru_cache(maxsize=1024)(_parse_sent)
 
 
 def parse_vias(values: Sequence[str]) -> list[Via]:

@@ -107,13 +107,18 @@ class ServerTransactions:
         if event.merge_key:
             self._merge_keys.add(event.merge_key)
         self.accepted += 1
-        self._step(transaction, ServerEvent.REQUEST, now)
+        transaction.state = ServerState.TRYING  # the row of NEW and REQUEST, in short
+        self._schedule(transaction, now + TIMER_100)
 
     def respond(self, key: str, data: bytes, now: float) -> None:
         """A final answer, as bytes. It is dropped where the transaction is over (RFC 4320 §4.2) or has one."""
         transaction = self._by_key.get(key)
         if transaction is None:
             self.discarded += 1
+        elif transaction.state is ServerState.TRYING:  # the row of TRYING and FINAL, in short
+            transaction.state = ServerState.COMPLETED
+            self._send_final(transaction, now, data)
+            self._schedule(transaction, now + TIMER_J)
         else:
             self._step(transaction, ServerEvent.FINAL, now, data)
 

@@ -32,17 +32,19 @@ from imc.errors import BadMessage
 from imc.sip.client import ClientTransactions, Waiting
 from imc.sip.events import Event, RequestReceived
 from imc.sip.flow import Flow
-from imc.sip.grammar import split_outside
+from imc.sip.grammar import WSP, split_outside
 from imc.sip.headers import Via
 from imc.sip.ids import Ids
 from imc.sip.message import Request, Response, parse_message
 from imc.sip.server import ServerTransaction, ServerTransactions, merge_key, transaction_key
+from imc.sip.shapes import Known, Shapes
 from imc.sip.sources import Sources
 from imc.sip.timers import TimerWheel
 from imc.sip.uas import UasPolicy, build_response, render_plain
 from imc.sip.uri import find_param
 
 _SIP_PORT = 5060
+_SHAPES_A_SECOND = 20  # forms of requests that are learned
 # What ends where the transport says: one datagram, or one WebSocket message, is one SIP message, and needs no
 # Content-Length (RFC 3261 §18.3, RFC 7118 §4.2).
 _WHOLE = frozenset({"udp", "ws", "wss"})  # spec S-WS-3
@@ -79,6 +81,7 @@ class Stack:
         self.start = self._clients.start  # called for each delivery: no method around it
         self._servers = ServerTransactions(self._wheel.schedule, self._out, config.max_server_transactions)
         self._overload = _Allowance(config.overload_answers)
+        self._shapes = Shapes(_Allowance(_SHAPES_A_SECOND).take)
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._now = 0.0  # of the last call that told the time
 
@@ -93,6 +96,11 @@ class Stack:
         if self.sources is not None and self.sources.is_muted(flow, now):
             self.sources.muted += 1
             return []
+        if flow.transport == "udp" and len(data) <= self._config.max_head:
+            known = self._shapes.read(data, flow)
+            if known is not None:
+                self._receive_known(known, flow, len(data))
+                return self._take_events()
         try:
             message = parse_message(data, is_datagram=flow.transport in _WHOLE, max_head=self._config.max_head)
         except BadMessage as fault:
@@ -107,6 +115,8 @@ class Stack:
             self._waste(flow)
         else:
             self._receive_request(message, flow, len(data))
+            if self._events and flow.transport == "udp":  # it was understood
+                self._shapes.learn(data, flow, now)
         return self._take_events()
 
     # spec S-SRC-2
@@ -283,6 +293,24 @@ class Stack:
             else:
                 self._events.append(event)
 
+    def _receive_known(self, known: Known, flow: Flow, size: int) -> None:
+        """`_receive_request` for a request that the policy, asked once for all of its form, does not refuse."""
+        request, via, key, same = known
+        if self._servers.repeat(key):
+            return
+        reply_flow = self._stamp(request, via, flow)
+        if reply_flow is None:
+            self._counts["unanswerable"] += 1
+            self._waste(flow)
+            return
+        event = RequestReceived(request, flow, reply_flow, key, same, size)
+        if len(request.body) > self._config.max_body:
+            self._send_stateless(event, 413)
+        elif self._servers.is_merged(same):
+            self._send_merged(event)
+        else:
+            self._events.append(event)
+
     def _is_refused(self, event: RequestReceived) -> bool:
         if self._policy is None:
             return False
@@ -337,9 +365,8 @@ class Stack:
         # spec S-VIA-1
         is_rport_asked = find_param(via.params, "rport") == ""
         if is_rport_asked or via.host.strip("[]") != address:
-            lines = request.headers.all("Via")
-            lines[0] = _stamped(lines[0], via, address, port if is_rport_asked else None)
-            request.headers.set("Via", *lines)
+            lines = request.headers._fields["Via"]
+            lines[0] = _stamped(lines[0], via, address, port if is_rport_asked else None).strip(WSP)
         if flow.transport != "udp":
             return flow
         # spec S-VIA-2

@@ -11,7 +11,7 @@ from imc.sip.events import RequestReceived
 from imc.sip.flow import Flow
 from imc.sip.ids import Ids
 from imc.sip.stack import Stack, StackConfig
-from imc.sip.transactions import SERVER, ServerEvent, ServerState
+from imc.sip.transactions import SERVER, ServerAction, ServerEvent, ServerState
 from tests.sip.wire import TCP, UDP, read_response, request
 
 
@@ -330,3 +330,9 @@ def test_an_answered_transaction_keeps_bytes_only() -> None:
     (transaction,) = scene.stack._servers._by_key.values()
     assert transaction.request is None
     assert isinstance(transaction.answer, bytes)
+
+
+def test_the_rows_that_have_a_short_way_say_what_it_does() -> None:
+    action, state = ServerAction, ServerState
+    assert SERVER[state.NEW][ServerEvent.REQUEST] == ((action.SET_100,), state.TRYING)
+    assert SERVER[state.TRYING][ServerEvent.FINAL] == ((action.SEND_FINAL, action.SET_J), state.COMPLETED)
