@@ -212,6 +212,11 @@ class WaitingCopies:
                 return count
             after = (page[-1].aor, page[-1].seq, page[-1].part)
 
+    async def count_for(self, recipient: Aor) -> int:
+        """Copies for somebody, dead letters among them."""
+        await self._written()
+        return len(await self._rows_of(recipient))
+
     async def drop_said_by(self, user: Aor) -> int:
         """Delete them, whatever is being sent: of what is in flight at this moment nothing is tried again. How many
         had rows."""
