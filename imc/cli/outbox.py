@@ -61,6 +61,8 @@ def retry(recipient: Whose, id_: Which = "", path: ConfigPath = None) -> None:
     """Send dead letters again: now where their recipient can be reached, else when they can be."""
     count = _call(path, "imc.outbox_retry", {"recipient": recipient, "id": id_})
     print(f"{count} put back")
+    if not count:
+        print("An invitation is not: its inviter was told that it failed. Nor is what its sender had expire.")
 
 
 @app.command()
