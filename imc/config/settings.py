@@ -378,8 +378,8 @@ class Delivery(Section):
     )
     retry_longest: float = setting("The longest time from try to try, and of a Retry-After.", 3_600.0, ge=1)
     max_waiting: int = setting(
-        "Copies that wait for one recipient; more are dead letters at once. Where more than half of max_waiting_total is "
-        "used, it shrinks with what is left.",
+        "Copies that wait for one recipient; more are dead letters at once. Where more than half of max_waiting_total "
+        "is used, it shrinks with what is left.",
         1_000,
         ge=1,
     )
