@@ -62,7 +62,8 @@ def retry(recipient: Whose, id_: Which = "", path: ConfigPath = None) -> None:
     count = _call(path, "imc.outbox_retry", {"recipient": recipient, "id": id_})
     print(f"{count} put back")
     if not count:
-        print("An invitation is not: its inviter was told that it failed. Nor is what its sender had expire.")
+        why = "an invitation is not: its inviter was told that it failed; nor is what its sender had expire"
+        print(f"imc: {why}", file=sys.stderr)
 
 
 @app.command()

@@ -79,8 +79,8 @@ def test_retry_and_drop(imc: Imc, asked: Asked) -> None:
 
 def test_why_nothing_was_put_back(imc: Imc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "call", lambda *_, **__: 0)
-    out = imc("outbox", "retry", "all").out.splitlines()
-    assert (out[0], "its inviter was told that it failed" in out[1]) == ("0 put back", True)
+    outcome = imc("outbox", "retry", "all")
+    assert (outcome.out, "its inviter was told that it failed" in outcome.err) == ("0 put back\n", True)
 
 
 @pytest.mark.parametrize(
