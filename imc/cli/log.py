@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -88,6 +88,10 @@ def forget(
         print(json.dumps(result, indent=2))
     else:
         print("\n".join(_report(result)))
+    if yes and account and cast(dict[str, Any], result)["refused"]:
+        raise ImcError(
+            f"the account of {aor} is kept: they are the last owner of a room; give it another owner, then do it again"
+        )
 
 
 def _forget_here(settings: Settings, user: Aor, *, is_done: bool, with_account: bool) -> object:
@@ -100,10 +104,16 @@ def _forget_here(settings: Settings, user: Aor, *, is_done: bool, with_account: 
 
     async def work() -> object:
         async with Daemon(settings, store).offline() as manager:
-            return (await manager.forget(user, is_done=is_done, with_account=with_account)).as_json()
+            try:
+                return (await manager.forget(user, is_done=is_done, with_account=with_account)).as_json()
+            except ImcError as error:  # a nursery would wrap it
+                return error
 
     with Store.open(replace(store_options(settings, is_exclusive=True), lock_wait=0.0)) as store:
-        return trio.run(work)
+        result = trio.run(work)
+    if isinstance(result, ImcError):
+        raise result
+    return result
 
 
 def _report(found: Any) -> Iterator[str]:
@@ -123,6 +133,7 @@ def _report(found: Any) -> Iterator[str]:
             yield f"  {room}: {what}"
     yield f"  messages {'taken back' if is_done else 'to take back'}: {found['messages']}"
     yield f"  copies of them that wait for others {'deleted' if is_done else 'to delete'}: {found['waiting']}"
+    yield f"  copies for them that wait {'deleted' if is_done else 'to delete'}: {found['addressed']}"
     yield f"  registrations {'ended' if is_done else 'to end'}: {found['registrations']}"
     yield f"  account: {found['account']}"
 

@@ -61,6 +61,9 @@ def retry(recipient: Whose, id_: Which = "", path: ConfigPath = None) -> None:
     """Send dead letters again: now where their recipient can be reached, else when they can be."""
     count = _call(path, "imc.outbox_retry", {"recipient": recipient, "id": id_})
     print(f"{count} put back")
+    if not count:
+        why = "an invitation is not: its inviter was told that it failed; nor is what its sender had expire"
+        print(f"imc: {why}", file=sys.stderr)
 
 
 @app.command()

@@ -264,10 +264,24 @@ class Engine:
             lane.current = None
         return copies
 
+    # spec R-HISTORY-9
+    def withdraw(self, is_meant: Callable[[Dispatch], bool]) -> None:
+        """Of what is meant nothing is sent any more but what is in flight, and of that nothing is tried again.
+
+        What is queued ends at its turn, as if it had expired.
+        """
+        jobs = [dispatch for job in self._jobs.values() for dispatch in job.dispatches]
+        for dispatch in [*jobs, *self._recipients.dispatches()]:
+            if not dispatch.is_withdrawn and is_meant(dispatch):
+                dispatch.is_withdrawn = True
+                dispatch.expires = 0.0
+
     # --- kept -------------------------------------------------------------------------------------------------------
 
     def _is_promised(self, dispatch: Dispatch) -> bool:
         """Whether a copy is kept until its recipient has it (spec S-LANE-16)."""
+        if dispatch.is_withdrawn:
+            return False
         if dispatch.kept is not None:
             return True
         return dispatch.job is not None and dispatch.job.is_durable and self.backlogs.is_keeping

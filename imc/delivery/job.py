@@ -48,6 +48,7 @@ class Dispatch:
     whoever receives it. ``is_answer``: it is for the sender of the request that caused it. ``expires``: after that it
     is of no use any more (RFC 3428 §4), in unix seconds. ``by``: the address of who said it, of a room message.
     ``is_plain``: nobody but its job has to be told of an end. ``kept``: it is one recipient's, with a row of its own.
+    ``is_withdrawn``: it is not promised any more, and what is not in flight is not sent (`Engine.withdraw`).
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Dispatch:
     by: str = ""
     kept: Kept | None = None
     is_plain: bool = True
+    is_withdrawn: bool = False
     part: int = 0
     call_base: bytes = b""
     shared: bytes = b""

@@ -123,6 +123,13 @@ class Recipients(dict[Aor, Recipient]):
         taken.sort(key=lambda dispatch: (dispatch.job.seq if dispatch.job is not None else 0, dispatch.part))
         return taken, held, count
 
+    def dispatches(self) -> list[Dispatch]:
+        """What is in the lanes: of copies that other contacts are asked for, those with rows as well."""
+        lanes = [lane for recipient in self.values() for lane in recipient.lanes()]
+        copies = [copy for lane in lanes for copy in (lane.current, *lane.queue) if copy is not None]
+        kept = [copy.fork.kept for copy in copies if copy.fork is not None and copy.fork.kept is not None]
+        return [copy.dispatch for copy in copies] + kept
+
     def left_of(self, jobs: Iterable[Job]) -> dict[str, list[list[Aor]]]:
         """Who has not been reached, by the id of the job: a list for each of its dispatches."""
         left: dict[str, list[list[Aor]]] = {job.id: [[] for _ in job.dispatches] for job in jobs}
@@ -136,7 +143,12 @@ class Recipients(dict[Aor, Recipient]):
 
 def _note_left(left: dict[str, list[list[Aor]]], copy: Copy, aor: Aor) -> None:
     job, fork = copy.dispatch.job, copy.fork
-    if job is None or job.id not in left or (fork is not None and (fork.is_settled or fork.kept is not None)):
+    if (
+        copy.dispatch.is_withdrawn
+        or job is None
+        or job.id not in left
+        or (fork is not None and (fork.is_settled or fork.kept is not None))
+    ):
         return
     row = left[job.id][copy.dispatch.part]
     if aor not in row:

@@ -185,11 +185,11 @@ def members_table(rows: Any) -> Table:
 
 def outbox_table(rows: Any) -> Table:
     """From the copies of ``imc.outbox``."""
-    table = _table("Id", "Recipient", "From", "Event", "State", "Since", "Tries", "Status")
+    table = _table("Id", "Recipient", "From", "Event", "State", "Since", "Status")
     for row in rows:
         since = datetime.fromtimestamp(row["created"], UTC).strftime("%Y-%m-%d %H:%M:%S")
         who = (_text(row["recipient"]), _text(row["from"]), _text(row["event"]))
-        table.add_row(row["id"], *who, row["state"], since, str(row["tries"]), str(row["status"] or ""))
+        table.add_row(row["id"], *who, row["state"], since, str(row["status"] or ""))
     return table
 
 

@@ -154,11 +154,12 @@ class Methods(OutboxMethods):
         Param("account", Kind.TEXT, "`remove` or `keep` the account.", default="keep"),
         returns=(
             '`{"user": uri, "done": boolean, "left": [uri, …], "ended": [uri, …], "refused": [uri, …], '
-            '"declined": [uri, …], "registrations": number, "messages": number, "waiting": number, "account": '
-            '"none"|"kept"|"removed"}`: rooms left, rooms that ended with their last owner, rooms whose last owner '
-            "may not leave, invitations declined"
+            '"declined": [uri, …], "registrations": number, "messages": number, "waiting": number, '
+            '"addressed": number, "account": "none"|"kept"|"removed"}`: rooms left, rooms that ended with their '
+            "last owner, rooms whose last owner may not leave, invitations declined; `waiting`: copies of what they "
+            "said, `addressed`: copies for them that go with the account, which is kept while `refused` has a room"
         ),
-        errors=((500, "the user's address cannot be read"),),
+        errors=((500, "the user's address cannot be read, is a room's, or is unknown"),),
         is_reading=False,
     )
     async def _forget(self, user: Aor, do: str, account: str) -> object:

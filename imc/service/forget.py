@@ -4,6 +4,7 @@ Invariants
 - Rooms are left and invitations declined as if the user had asked for it, by commands that are judged in turn:
   so a room is never without an owner behind the back of those in it, and whoever is concerned is told.
 - Nothing is undone where it cannot be finished. Asked again, it goes on where it ended.
+- The figures of `look` and `run` are of the same moment: before anything is done.
 - Each commit takes back at most `BATCH` messages.
 """
 
@@ -36,7 +37,8 @@ class Forgotten:
 
     ``left`` are rooms that go on without the user, ``ended`` those that ended with their last owner, ``refused`` those
     whose last owner may not leave, ``declined`` those with an invitation. ``waiting``: copies of what the user said
-    that wait for somebody. ``account``: none, kept or removed.
+    that wait for somebody; ``addressed``: copies for the user that wait, which go with the account. ``account``: none,
+    kept or removed. It is kept, whatever is asked for, while the user is a last owner who may not leave.
     """
 
     user: Aor
@@ -48,6 +50,7 @@ class Forgotten:
     registrations: int = 0
     messages: int = 0
     waiting: int = 0
+    addressed: int = 0
     account: str = "none"
 
     def as_json(self) -> dict[str, object]:
@@ -60,6 +63,7 @@ class Forgotten:
             "registrations": self.registrations,
             "messages": self.messages,
             "waiting": self.waiting,
+            "addressed": self.addressed,
             "account": self.account,
         }
 
@@ -91,7 +95,7 @@ class Forget:
         self._unbind = unbind
 
     async def look(self, user: Aor, *, with_account: bool) -> Forgotten:
-        """What `run` would do. StoreError, Overloaded."""
+        """What `run` would do. AccountError for a room, and for somebody unknown; StoreError, Overloaded."""
         found = Forgotten(user=user, is_done=False)
         keeps_last = self._rooms.policy.owner_leave == "refuse"
         for room, role in await self._parts(user):
@@ -105,20 +109,34 @@ class Forget:
         found.registrations = self._count_bindings(user)
         found.messages = await self._reader.run(self._store.count_said_by, user)
         found.waiting = await self._waiting.count_said_by(user)
+        addressed = await self._waiting.count_for(user)
         if await self._reader.run(self._store.get_account, user) is not None:
-            found.account = "removed" if with_account else "kept"
+            found.account = "removed" if with_account and not found.refused else "kept"
+        if await self._reader.run(self._store.load_room, user) is not None:
+            raise AccountError(f"{user} is a room, not a user")
+        lists = found.left or found.ended or found.refused or found.declined
+        if (
+            not (lists or found.registrations or found.messages or found.waiting or addressed)
+            and found.account == "none"
+        ):
+            raise AccountError(f"{user} is unknown: no account, no room, no registration, nothing said")
+        found.addressed = addressed if with_account and not found.refused else 0
         return found
 
     async def run(self, user: Aor, *, with_account: bool) -> Forgotten:
-        """Forget the user. StoreError, Overloaded; what was done until then is done."""
+        """Forget the user. As `look` it raises; what was done until then is done."""
+        before = await self.look(user, with_account=with_account)
         done = Forgotten(user=user, is_done=True)
         for room, role in await self._parts(user):
             await self._leave(done, room, role)
-        done.registrations = self._count_bindings(user)
+        done.registrations, done.messages = before.registrations, before.messages
         await self._unbind(user)
-        done.messages = await self._erase(user)
+        await self._erase(user)
         done.waiting = await self._waiting.drop_said_by(user)
-        done.account = await self._account(user, with_account)
+        done.account = await self._account(user, with_account and not done.refused)
+        if with_account and not done.refused:  # nobody will fetch it
+            await self._waiting.drop(user, lambda _: True)
+            done.addressed = before.addressed
         return done
 
     async def _parts(self, user: Aor) -> list[tuple[Aor, Role]]:
@@ -170,15 +188,10 @@ class Forget:
         await answered.wait()
         return outcomes[0]
 
-    async def _erase(self, user: Aor) -> int:
+    async def _erase(self, user: Aor) -> None:
         """Take what the user said out of every log: the numbers of the messages stay (spec R-HISTORY-2)."""
-        count = 0
-        while True:
-            found = await self._reader.run(self._store.said_by, user, BATCH)
-            if not found:
-                return count
+        while found := await self._reader.run(self._store.said_by, user, BATCH):
             await self._writer.commit([EraseMessage(one.room, one.seq, user, one.created) for one in found])
-            count += len(found)
 
     async def _account(self, user: Aor, with_account: bool) -> str:
         if await self._reader.run(self._store.get_account, user) is None:

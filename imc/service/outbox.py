@@ -25,7 +25,7 @@ from imc.delivery.job import Dispatch, Job, Kept, pack_recipients, restore, rest
 from imc.errors import ImcError, Overloaded, StoreConflict, StoreUnavailable
 from imc.sip.ids import Ids
 from imc.store.ops import CloseOutbox, DeleteOutbox, DeleteWaiting, Op, PutOutbox, PutWaiting, UpdateOutbox
-from imc.store.outbox import WaitingRow
+from imc.store.outbox import OutboxRow, WaitingRow
 from imc.store.writer import Writer
 
 _log = structlog.get_logger("imc.service")
@@ -80,6 +80,7 @@ class Outbox:
         self._due: float | None = None
         self._is_failing = False
         self._is_leaving = False
+        self._withdrawals = 0
         self.is_held = False  # nothing is delivered now: what is durable is at the next start
         self._to_stay_open: set[int] = set()
 
@@ -110,6 +111,30 @@ class Outbox:
         """Its decision was not committed, as far as is known: should its row be there all the same, it goes."""
         if job is not None and len(self._ops) < _MAX_WITHDRAWN:
             self._ops.append(DeleteOutbox(job.id))
+
+    # spec R-HISTORY-9
+    def take_back(self, is_meant: Callable[[Dispatch], bool]) -> None:
+        """Send nothing more of what is meant and in memory, but what is in flight; what is being read is read anew."""
+        self._withdrawals += 1
+        self._engine.withdraw(is_meant)
+
+    def strike(self, row: OutboxRow, is_meant: Callable[[Dispatch], bool]) -> bool:
+        """Take what is meant out of an entry, so that no start delivers it. False where nothing is."""
+        try:
+            job = restore(row.id, row.created, row.payload, row.recipients, row.seq)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.error("outbox-row-unreadable", id=row.id, error=str(error))
+            return False
+        meant = [dispatch for dispatch in job.dispatches if is_meant(dispatch)]
+        if not any(dispatch.recipients for dispatch in meant):
+            return False
+        for dispatch in meant:
+            dispatch.recipients = ()
+        if len(meant) == len(job.dispatches):
+            self._ops.append(DeleteOutbox(row.id))
+        else:
+            self._ops.append(UpdateOutbox(row.id, job.recipients()))
+        return True
 
     def job_done(self, job: Job) -> None:
         """Its last copy is settled, or has a row of its own."""
@@ -143,6 +168,7 @@ class Outbox:
         self._wait(lambda _: self._spawn(lambda: self._read(aor, limit, then)), is_patient=True)
 
     async def _read(self, aor: Aor, limit: int, then: Taken) -> None:
+        withdrawals = self._withdrawals
         try:
             rows = await self._load(aor, limit)
             page = self._page_of(rows)
@@ -153,8 +179,8 @@ class Outbox:
             _log.error("waiting-not-read", recipient=str(aor), exc_info=error)
             then(None)
         else:
-            if rows and not page:
-                self.read(aor, limit, then)  # what is behind those
+            if (rows and not page) or withdrawals != self._withdrawals:
+                self.read(aor, limit, then)  # what is behind those, or is left
             else:
                 then(page)
 

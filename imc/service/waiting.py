@@ -4,6 +4,7 @@ Invariants
 - A row is changed only while its recipient's backlog is frozen, and as it is then: what was seen of it before may be
   over (spec S-LANE-18). Where anything of a backlog is in memory it is left alone: there the delivery itself sees to
   age and expiry (`imc.delivery.backlog`).
+- But for what a forgotten user said: those rows go whatever is in memory, and what is in memory is withdrawn.
 - All changes go the way of the outbox's own, so nothing overtakes them.
 """
 
@@ -211,9 +212,64 @@ class WaitingCopies:
                 return count
             after = (page[-1].aor, page[-1].seq, page[-1].part)
 
+    async def count_for(self, recipient: Aor) -> int:
+        """Copies for somebody, dead letters among them."""
+        await self._written()
+        return len(await self._rows_of(recipient))
+
     async def drop_said_by(self, user: Aor) -> int:
-        """Delete them, as `drop` does."""
-        return await self.drop(None, partial(_is_said_by, user))
+        """Delete them, whatever is being sent: of what is in flight at this moment nothing is tried again. How many
+        had rows."""
+
+        def is_meant(dispatch: Dispatch) -> bool:
+            return dispatch.by == str(user)
+
+        count = 0
+        while True:  # what was read meanwhile, or has come back to a row, is met by another round
+            self._outbox.take_back(is_meant)
+            found, is_whole = await self._strike(is_meant), True
+            after = None
+            while True:
+                page = await self.page(_PAGE, after)
+                meant = [row for row in page if _is_said_by(user, row)]
+                done, is_left = await self._delete(meant)
+                count, found, is_whole = count + done, found or bool(meant), is_whole and not is_left
+                if len(page) < _PAGE:
+                    break
+                after = (page[-1].aor, page[-1].seq, page[-1].part)
+            await self._written()
+            if not found and is_whole:
+                return count
+
+    async def _delete(self, rows: list[WaitingRow]) -> tuple[int, bool]:
+        """How many went, and whether some are left because others are changing them. Of a recipient of whom something
+        is in memory the rows go unseen: what is held ends by itself, and a backlog makes up for rows that are not
+        there when it is read."""
+        by_recipient: dict[Aor, list[WaitingRow]] = {}
+        for row in rows:
+            by_recipient.setdefault(row.aor, []).append(row)
+        count, is_left = 0, False
+        for aor, own in by_recipient.items():
+            backlog = self._backlogs.of.get(aor)
+            if backlog is not None and backlog.is_frozen:
+                is_left = True
+            elif self._backlogs.freeze(aor):
+                count += await self._change(aor, {(row.seq, row.part) for row in own}, lambda _: Fate.GONE)
+            else:
+                for row in own:
+                    self._outbox.remove(aor, row.seq, row.part)
+                count += len(own)
+        return count, is_left
+
+    async def _strike(self, is_meant: Callable[[Dispatch], bool]) -> bool:
+        """Out of all entries that list recipients still; whether there was anything."""
+        await self._written()
+        found, after = False, 0
+        while rows := await self._reader.run(self._store.load_outbox, _PAGE, after):
+            for row in rows:
+                found = self._outbox.strike(row, is_meant) or found
+            after = rows[-1].seq
+        return found
 
     async def _written(self) -> None:
         """Until all that was told is on the disk; else what kept it from there is raised."""

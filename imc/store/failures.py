@@ -5,7 +5,9 @@ Drivers share the exception tree of PEP 249, but not what they put where; so cod
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import URL
@@ -14,6 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from imc.errors import StoreConflict, StoreError, StoreUnavailable
 
 MAX_TEXT = 300
+_FULL = "database or disk is full"
+_ROOM = 65_536  # bytes; SQLite's index of its log (-shm) grows by 32 KiB
 # MySQL manual, "Server Error Message Reference": a row that no repeat makes fit, whatever class PyMySQL gives it.
 # 1048 ER_BAD_NULL_ERROR is how the upsert of `imc.store.sql` refuses a key that differs in case only.
 _MYSQL_CASE = 1048
@@ -60,7 +64,7 @@ def translate(error: BaseException, dbapi: Any, place: str) -> StoreError:
             f"{place}: a row that differs only in upper and lower case is there already, "
             "and the table's collation takes both for the same"
         )
-    return _kind(error, dbapi, code)(f"{place}: {describe(error)}")
+    return _kind(error, dbapi, code)(f"{place}: {_text(error, place)}")
 
 
 def _kind(error: BaseException, dbapi: Any, code: str | int | None) -> type[StoreError]:
@@ -86,7 +90,26 @@ def unreachable(error: BaseException, url: URL) -> StoreUnavailable:
     text = describe(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
     if url.password and url.password in text:
         text = text.replace(url.password, "***")
-    return StoreUnavailable(f"{place_of(url)}: {text}")
+    place = place_of(url)
+    return StoreUnavailable(f"{place}: {_FULL if _is_full(error, place) else text}")
+
+
+def _text(error: BaseException, place: str) -> str:
+    return _FULL if _is_full(error, place) else describe(error)
+
+
+def _is_full(error: BaseException, place: str) -> bool:
+    """Whether it is for want of space that SQLite could not write: of its files beside the database it says "disk I/O
+    error" then."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    code = code_of(cause)
+    if not isinstance(code, str) or not code.startswith("SQLITE_IOERR"):
+        return False
+    try:
+        found = os.statvfs(Path(place.removeprefix("database ")).parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _ROOM
 
 
 def place_of(url: URL) -> str:

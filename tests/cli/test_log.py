@@ -9,13 +9,15 @@ from collections.abc import Iterator
 import pytest
 
 from imc.aor import Aor
+from imc.delivery.job import Job
 from imc.rooms.model import Member, Role, member
 from imc.store.accounts import Account
 from imc.store.locks import FileLock
-from imc.store.ops import Op, PutBinding, PutMember, PutMessage, PutRoom
+from imc.store.ops import Op, PutBinding, PutMember, PutMessage, PutOutbox, PutRoom, PutWaiting
 from imc.store.options import StoreOptions
 from imc.store.store import Store
 from tests.cli.harness import Imc
+from tests.delivery.fakes import message
 from tests.store.samples import binding
 
 HOST = "example.com"
@@ -113,6 +115,7 @@ def test_forget_says_what_it_would_do(imc: Imc, store: Store) -> None:
         "  sip:chat-asked@example.com: would decline the invitation",
         "  messages to take back: 252",
         "  copies of them that wait for others to delete: 0",
+        "  copies for them that wait to delete: 0",
         "  registrations to end: 1",
         "  account: kept",
     ]
@@ -125,7 +128,7 @@ def test_forget_does_it_by_the_rules(imc: Imc, store: Store) -> None:
     result = json.loads(imc("forget", "sip:alice@example.com", "--yes", "--json").out)
     assert result == {
         "user": "sip:alice@example.com", "done": True, "left": [str(SHARED)], "ended": [str(ROOM)], "refused": [],
-        "declined": [str(ASKED)], "registrations": 1, "messages": 250, "waiting": 0, "account": "kept",
+        "declined": [str(ASKED)], "registrations": 1, "messages": 252, "waiting": 0, "addressed": 0, "account": "kept",
     }  # fmt: skip
     assert store.load_room(ROOM) is None
     shared, asked = store.load_room(SHARED), store.load_room(ASKED)
@@ -158,6 +161,9 @@ def test_forget_where_last_owners_stay(imc: Imc, store: Store) -> None:
     live = store.load_room(ROOM)
     assert live is not None
     assert set(live.members) == {ALICE, BOB}
+    kept = imc("forget", "sip:alice@example.com", "--yes", "--account")
+    assert (kept.status, "give it another owner" in kept.err, "account: kept" in kept.out) == (1, True, True)
+    assert store.get_account(ALICE) is not None
 
 
 def test_forget_never_writes_behind_a_daemons_back(imc: Imc, store: Store) -> None:
@@ -174,6 +180,24 @@ def test_forget_never_writes_behind_a_daemons_back(imc: Imc, store: Store) -> No
 
 
 def test_forget_nobody(imc: Imc, store: Store) -> None:
-    del store
-    assert json.loads(imc("forget", "sip:zoe@example.com", "--yes", "--json").out)["messages"] == 0
+    store.commit(room(ROOM, alice=Role.OWNER))
+    for words in ((), ("--yes",)):
+        unknown = imc("forget", "sip:zoe@example.com", *words)
+        assert (unknown.status, "sip:zoe@example.com is unknown" in unknown.err) == (1, True)
+        room_ = imc("forget", str(ROOM), *words)
+        assert (room_.status, "is a room, not a user" in room_.err) == (1, True)
     assert imc("forget", "zoe").status == 1
+
+
+def test_what_waits_for_them_goes_with_the_account(imc: Imc, store: Store) -> None:
+    store.add_account(Account.from_password(ALICE, "secret"))
+    job = Job("0" * 16, NOON, (message(b"x", ALICE),), is_durable=True, seq=1)
+    store.commit([
+        PutOutbox(job.id, NOON, job.payload(), b"", 1), PutWaiting(ALICE, 1, 0, True, NOON, 0.0, 1, 480, 4e9),
+    ])  # fmt: skip
+    assert json.loads(imc("forget", "sip:alice@example.com", "--yes", "--json").out)["addressed"] == 0
+    assert len(store.list_waiting(9)) == 1
+    for words in ((), ("--yes",)):
+        outcome = imc("forget", "sip:alice@example.com", "--account", "--json", *words)
+        assert json.loads(outcome.out)["addressed"] == 1, outcome.err
+    assert store.list_waiting(9) == []

@@ -46,7 +46,7 @@ def test_all_pages_are_listed(imc: Imc, asked: Asked) -> None:
     outcome = imc("outbox", "list")
     assert outcome.status == 0, outcome.err
     lines = outcome.out.splitlines()
-    assert lines[0].split() == ["Id", "Recipient", "From", "Event", "State", "Since", "Tries", "Status"]
+    assert lines[0].split() == ["Id", "Recipient", "From", "Event", "State", "Since", "Status"]
     assert [line.split()[0] for line in lines[1:]] == ["7.0", "8.0"]
     assert "1970-01-01 00:00:00" in lines[1]
     assert [(params["recipient"], params["state"], params["after"]) for _, params in asked] == [
@@ -75,6 +75,12 @@ def test_retry_and_drop(imc: Imc, asked: Asked) -> None:
         ("imc.outbox_retry", {"recipient": "bob", "id": "7.0"}),
         ("imc.outbox_drop", {"recipient": "all", "state": "dead", "id": ""}),
     ]
+
+
+def test_why_nothing_was_put_back(imc: Imc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "call", lambda *_, **__: 0)
+    outcome = imc("outbox", "retry", "all")
+    assert (outcome.out, "its inviter was told that it failed" in outcome.err) == ("0 put back\n", True)
 
 
 @pytest.mark.parametrize(

@@ -310,3 +310,76 @@ async def test_pages_for_operators(database: Database) -> None:
         assert await manager.outbox_retry("all", "") == 0
         assert await manager.outbox_drop("all", "all", rows[0].id) == 1
         assert on.rows(is_dead=False) == ["a0", "a1"]
+
+
+async def said_by_alice(on: Post, text: str) -> None:
+    dispatch = message(text.encode(), BOB, wants_result=False)
+    dispatch.by = str(ALICE)
+    job = on.outbox.job([dispatch], is_durable=True)
+    assert job is not None
+    await on.writer.commit([on.outbox.put(job)])
+    on.outbox.release(job)
+    await on.written()
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+async def test_of_who_is_forgotten_only_what_is_in_flight_arrives(database: Database, is_slow: bool) -> None:
+    # spec R-HISTORY-9
+    async with post(database) as on:
+        await on.register()
+        await said_by_alice(on, "in flight")
+        while not on.stack.open:
+            on.engine.pump(64)
+            await trio.lowlevel.checkpoint()
+        (sent,) = on.stack.open.values()
+        await said_by_alice(on, "queued")
+        await on.say("another's")
+        if is_slow:
+            on.engine.on_slow(sent.token)
+            await on.written()
+            assert await on.copies.count_said_by(ALICE) == 2
+        assert await on.copies.drop_said_by(ALICE) == (2 if is_slow else 0)
+        # neither a row nor an entry is left that a start could hand over, nor does a shutdown write one
+        on.outbox.leave()
+        await on.written()
+        payloads = [row.payload for row in on.store.load_outbox(9)] + [row.payload for row in on.store.list_waiting(9)]
+        assert {payload.rpartition(b"\n")[2] for payload in payloads} == {b"another's"}
+        # the phone stays silent: what was in flight is not tried again
+        on.engine.on_timeout(sent.token)
+        del on.stack.open[sent.branch]
+        on.engine.pump(64)
+        await on.written()
+        on.wall += 40
+        on.engine.tick(on.wall)
+        await on.register()
+        assert await on.deliver(1) == ["another's"]
+        while on.engine.backlogs.of:  # it looks once more for rows that are gone
+            await trio.lowlevel.checkpoint()
+        assert (on.store.outbox_end(), on.stack.open, on.engine.is_idle) == (0, {}, True)
+
+
+async def test_an_entry_that_others_share_keeps_what_is_theirs(database: Database) -> None:
+    # spec R-HISTORY-9
+    async with post(database) as on:
+        mine, others = message(b"mine", BOB, wants_result=False), message(b"others", BOB, wants_result=False)
+        mine.by = str(ALICE)
+        on.outbox.is_held = True  # as after a crash: nothing of it is in memory
+        job = on.outbox.job([mine, others], is_durable=True)
+        assert job is not None
+        await on.writer.commit([on.outbox.put(job)])
+        assert await on.copies.drop_said_by(ALICE) == 0
+        (row,) = on.store.load_outbox(9)
+        assert row.recipients == b"\nbob@example.com"
+
+
+async def test_a_page_that_was_read_before_is_read_anew(database: Database) -> None:
+    # spec R-HISTORY-9
+    async with post(database) as on:
+        await said_by_alice(on, "secret")
+        await on.say("another's")
+        await on.register()  # the reading has begun
+        assert await on.copies.drop_said_by(ALICE) == 1
+        assert await on.deliver(1) == ["another's"]
+        while on.engine.backlogs.of:
+            await trio.lowlevel.checkpoint()
+        assert on.store.outbox_end() == 0

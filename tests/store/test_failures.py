@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from types import SimpleNamespace
 
 import psycopg
 import pymysql
@@ -137,3 +139,19 @@ def test_places() -> None:
 def test_a_case_conflict_is_explained() -> None:
     error = translate(pymysql.err.IntegrityError(1048, "Column 'flag' cannot be null"), pymysql.err, "db")
     assert "upper and lower case" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "free", "text"),
+    [
+        ("SQLITE_IOERR_SHMSIZE", 8, "database or disk is full"),
+        ("SQLITE_IOERR_WRITE", 1000, "what it says"),
+        ("SQLITE_BUSY", 0, "what it says"),
+    ],
+)
+def test_an_io_error_on_a_full_disk_says_so(monkeypatch: pytest.MonkeyPatch, name: str, free: int, text: str) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free, f_frsize=4096))
+    url = engine_url("sqlite:////srv/imc.db")
+    error = translate(sqlite_error(name), sqlite3, place_of(url))
+    assert (type(error), str(error)) == (StoreUnavailable, f"database /srv/imc.db: {text}")
+    assert str(unreachable(sqlite_error(name), url)) == f"database /srv/imc.db: {text}"
