@@ -156,6 +156,7 @@ class Daemon:
             on_waiting=self._has_to_wait,
             on_done=self._outbox.job_done,
             wake=loop.wake,
+            is_ours=self._location.is_ours,
         )
         self._outbox.attach(self._engine)
         self._copies = Copies(hop=self._ids.tag(), extra=settings.imc.extra_headers, wall=wall)

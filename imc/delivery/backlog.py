@@ -89,8 +89,9 @@ class Backlog:
 
 class Backlogs:
     """``push`` puts a copy into its recipient's lanes, ``settled`` tells of a final status whoever asked for it,
-    ``is_reachable`` whether there is any way to somebody; ``clock`` is the engine's, ``wall`` gives unix seconds;
-    ``wake`` asks for `tick`; ``changed`` is told who has a backlog now, or has none any more."""
+    ``is_reachable`` whether there is any way to somebody, ``is_ours`` whether we would hear if they registered;
+    ``clock`` is the engine's, ``wall`` gives unix seconds; ``wake`` asks for `tick`; ``changed`` is told who has a
+    backlog now, or has none any more."""
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class Backlogs:
         push: Callable[[Dispatch], None],
         settled: Callable[[Dispatch, Aor, int], None],
         is_reachable: Callable[[Aor], bool],
+        is_ours: Callable[[Aor], bool],
         clock: Callable[[], float],
         wall: Callable[[], float],
         wake: Callable[[], None],
@@ -110,6 +112,7 @@ class Backlogs:
         self._push = push
         self._settled = settled
         self._is_reachable = is_reachable
+        self._is_ours = is_ours
         self._clock = clock
         self._wall = wall
         self._wake = wake
@@ -139,6 +142,8 @@ class Backlogs:
         is_waiting = self._add(backlog, dispatch, kept)
         if backlog.rows == 1 and not backlog.is_awake and backlog.due == math.inf:
             self._rest(backlog, None)
+        elif not backlog.is_awake and not self._is_ours(kept.aor):
+            self.seen(kept.aor)  # nobody tells when they are back: what is new is a reason to look
         return is_waiting
 
     def _add(self, backlog: Backlog, dispatch: Dispatch, kept: Kept) -> bool:

@@ -57,10 +57,11 @@ class Starter(Protocol):
 class Engine:
     """See the module. All methods are called on the event loop's thread.
 
-    ``locate`` gives a recipient's contacts (none: cannot be reached now). For dispatches that want results
-    ``on_settled(dispatch, recipient, status)`` is called, and ``on_waiting(dispatch, recipient)`` once where that takes
-    longer. ``on_done(job)``: a job's last copy is settled or has a row of its own. ``wake`` asks for `pump`; ``keeper``
-    writes and reads rows; ``clock`` is monotonic, in seconds, ``wall`` gives unix seconds.
+    ``locate`` gives a recipient's contacts (none: cannot be reached now); ``is_ours`` tells whether their registrations
+    are seen here. For dispatches that want results ``on_settled(dispatch, recipient, status)`` is called, and
+    ``on_waiting(dispatch, recipient)`` once where that takes longer. ``on_done(job)``: a job's last copy is settled,
+    or has a row of its own. ``wake`` asks for `pump`; ``keeper`` writes and reads rows; ``clock`` is monotonic, in
+    seconds, ``wall`` gives unix seconds.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Engine:
         on_waiting: Callable[[Dispatch, Aor], None],
         on_done: Callable[[Job], None],
         wake: Callable[[], None],
+        is_ours: Callable[[Aor], bool] = lambda _aor: True,
     ) -> None:
         self._options = options
         self._stack = stack
@@ -96,6 +98,7 @@ class Engine:
             push=self._push_kept,
             settled=on_settled,
             is_reachable=lambda aor: bool(locate(aor)),
+            is_ours=is_ours,
             clock=clock,
             wall=wall,
             wake=wake,

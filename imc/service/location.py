@@ -83,5 +83,9 @@ class Location:
     def _has_flow(self, binding: Binding) -> bool:
         return binding.flow is not None and self._is_open(binding.flow)
 
+    def is_ours(self, recipient: Aor) -> bool:
+        """Whether it is heard of here when somebody registers."""
+        return self._proxy is None and recipient.host in self._domains()
+
     def is_registered(self, user: Aor) -> bool:
         return bool(self._with_way(user))

@@ -170,6 +170,7 @@ class Bench:
             on_waiting=lambda dispatch, aor: self.waiting.append((dispatch.kind, aor)),
             on_done=lambda job: self.done.append(job.id),
             wake=lambda: None,
+            is_ours=lambda aor: aor.host == "example.com",
         )
 
     def register(self, aor: Aor, *contacts: Contact) -> None:

@@ -560,6 +560,27 @@ async def test_who_had_no_backlog_does_not_wait_for_one_that_was_frozen() -> Non
     assert on.engine.statistics()["waiting"] == 0
 
 
+async def test_where_registrations_are_not_seen_what_is_new_is_a_reason_to_look() -> None:
+    # spec S-LANE-13
+    on = bench()
+    dave = Aor("dave", "example.org")
+    on.register(dave, contact("dave"))
+    say(on, 0, dave)
+    await on.run()
+    on.answer(last(on), 404)
+    say(on, 1, dave)
+    await on.run()
+    assert bodies(on) == ["0", "0"]
+    on.answer(last(on), 404)
+    say(on, 2, dave)
+    await on.run()
+    assert bodies(on) == ["0", "0"]  # once in the first back-off
+    await on.pass_time(10)
+    say(on, 3, dave)
+    await deliver_all(on)
+    assert bodies(on)[2:] == ["0", "1", "2", "3"]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("say"), st.sampled_from([BOB, ALICE])),

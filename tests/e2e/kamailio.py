@@ -77,6 +77,9 @@ class Kamailio:
             "IMC_IMC__OUTBOUND_PROXY": f"sip:{self.address[0]}:{self.address[1]}",
             "IMC_IMC__DB_URL": "sqlite:///imc.db",
             "IMC_MANAGE__SOCKET": "imc.sock",
+            # The tests share people: who was away in one of them is not to be waited for in the next.
+            "IMC_DELIVERY__RETRY_FIRST": "1",
+            "IMC_DELIVERY__RETRY_LONGEST": "1",
         }
 
     def local(self, text: str) -> str:

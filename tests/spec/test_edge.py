@@ -31,7 +31,7 @@ async def test_options_are_for_the_server_and_its_domains(tmp_path: Path) -> Non
         for uri in ("sip:example.com", "sip:127.0.0.1", "sip:anyone@example.com"):
             response = await alice.request("OPTIONS", uri)
             assert response.status == 200
-            assert response.headers.get("Allow") == "MESSAGE, OPTIONS, REGISTER"
+            assert response.headers.get("Allow") == "MESSAGE, OPTIONS, REGISTER, SUBSCRIBE"
             assert {"Accept", "Accept-Encoding", "Accept-Language", "Supported"} <= {
                 name for name, _ in response.headers.items()
             }

@@ -87,7 +87,7 @@ def test_what_the_accounts_of_the_page_are_enough_for() -> None:
 def test_what_it_counts_of_kamailio() -> None:
     profile = load_profile("kamailio-5.6")
     text = PAGE.read_text()
-    assert len(profile.lacks) == 11
-    assert "lacks eleven features" in text
+    assert len(profile.lacks) == 15
+    assert "lacks fifteen features" in text
     assert f"words for {len(profile.events)} events" in text
     assert imc.DOMAIN in text
