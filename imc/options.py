@@ -36,14 +36,16 @@ from imc.transport.websocket import WebSocketOptions
 _UNLIMITED_LIST = 10_000
 
 
-def store_options(settings: Settings, *, is_exclusive: bool = False) -> StoreOptions:
-    """``is_exclusive`` is for the one daemon of a database; commands beside it do without."""
+def store_options(settings: Settings, *, is_exclusive: bool = False, may_create: bool = True) -> StoreOptions:
+    """``is_exclusive`` is for the one daemon of a database; commands beside it do without. Without ``may_create`` a
+    SQLite file must be there."""
     imc = settings.imc
     return StoreOptions(
         url=imc.db_url,
         rooms_table=imc.rooms_table,
         members_table=imc.members_table,
         is_exclusive=is_exclusive,
+        may_create=may_create,
         timeout=imc.db_timeout,
         connect_timeout=imc.db_connect_timeout,
         readers=imc.db_readers,

@@ -29,7 +29,7 @@ def upgrade(path: ConfigPath = None) -> None:
     """Create the tables that are missing and bring the others up to date. The daemon does it too, at its start."""
     from imc.cli.users import open_store
 
-    with open_store(load_settings(path)) as store:
+    with open_store(load_settings(path), may_create=True) as store:
         for warning in store.warnings:
             print(f"note: {warning}")
         print(f"{store.place}: up to date")

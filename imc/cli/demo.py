@@ -170,7 +170,7 @@ def _set_accounts(config: Path, passwords: dict[str, str]) -> None:
     from imc.config import load
     from imc.store.accounts import Account
 
-    with open_store(load(config)) as store:
+    with open_store(load(config), may_create=True) as store:
         for user, password in passwords.items():
             account = Account.from_password(Aor(user, DOMAIN), password)
             change = store.add_account if store.get_account(account.aor) is None else store.set_account

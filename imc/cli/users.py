@@ -78,12 +78,13 @@ def list_(path: ConfigPath = None, is_json: AsJson = False) -> None:
 
 
 @contextmanager
-def open_store(settings: Settings) -> Iterator[Store]:
-    """The database of these settings, brought up to date. StoreError."""
+def open_store(settings: Settings, *, may_create: bool = False) -> Iterator[Store]:
+    """The database of these settings, brought up to date. StoreError, also where a SQLite file is missing: a command
+    that only reads would else tell of an empty one, in whichever folder it is called."""
     from imc.options import store_options
     from imc.store.store import Store
 
-    with Store.open(store_options(settings)) as store:
+    with Store.open(store_options(settings, may_create=may_create)) as store:
         yield store
 
 
@@ -101,7 +102,7 @@ def add_account(settings: Settings, aor: Aor, password: str) -> None:
     from imc.store.accounts import Account
 
     account = Account.from_password(aor, password)
-    with open_store(settings) as store:
+    with open_store(settings, may_create=True) as store:
         store.add_account(account)
 
 

@@ -68,7 +68,7 @@ class Database:
         StoreUnavailable where it cannot be reached, StoreLocked where another daemon has it.
         """
         if self.kind == "sqlite":
-            path = _prepare_file(self.url)
+            path = _prepare_file(self.url, may_create=self.options.may_create)
             if self.options.is_exclusive:
                 self._file_lock = locks.FileLock(path.with_name(path.name + ".lock"))
                 self._file_lock.acquire(self.options.lock_wait)
@@ -328,11 +328,14 @@ def _rows(cursor: Cursor, text: str) -> Any:
     return cursor.fetchall()
 
 
-def _prepare_file(url: URL) -> Path:
-    """The SQLite file, made for its owner alone where it is missing: it will hold password hashes."""
+def _prepare_file(url: URL, *, may_create: bool) -> Path:
+    """The SQLite file, made for its owner alone where it is missing and may be made: it will hold password hashes."""
     path = Path(str(url.database)).resolve()
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if may_create else 0), 0o600))
+    except FileNotFoundError as error:
+        hint = "" if may_create else "; imc serve, imc user add and imc db upgrade make it"
+        raise StoreUnavailable(f"database {path}: {error.strerror}{hint}") from error
     except OSError as error:
         raise StoreUnavailable(f"database {path}: {error.strerror}") from error
     return path

@@ -26,7 +26,8 @@ class StoreOptions:
     """Times are in seconds.
 
     ``url`` is a database URL in Kamailio's or SQLAlchemy's form; ``base`` is the directory that a relative SQLite path
-    starts from. ``is_exclusive`` takes the lock that only one daemon can have, and waits ``lock_wait`` for it.
+    starts from. A SQLite file that is missing is made with ``may_create`` only. ``is_exclusive`` takes the lock that
+    only one daemon can have, and waits ``lock_wait`` for it.
     ``timeout`` bounds one statement and the wait for a row lock, ``connect_timeout`` the way to the server.
     ``readers`` bounds the connections for reading; one more is for writing. ``wall`` gives unix seconds.
 
@@ -38,6 +39,7 @@ class StoreOptions:
     members_table: str = "imc_members"
     base: Path | None = None
     is_exclusive: bool = False
+    may_create: bool = True
     lock_wait: float = 2.0
     timeout: float = 10.0
     connect_timeout: float = 5.0

@@ -105,7 +105,17 @@ def test_restore_of_what_is_none_makes_no_database(imc: Imc) -> None:
     assert not (imc.folder / "imc.db").exists()
 
 
+@pytest.mark.parametrize("words", [("db", "backup", "kept"), ("user", "list"), ("export", "chat-1")])
+def test_what_reads_makes_no_database(imc: Imc, words: tuple[str, ...]) -> None:
+    """In another folder than the daemon's it would else tell of an empty one."""
+    refused = imc(*words)
+    assert refused.status == 1
+    assert "imc.db: No such file or directory; imc serve" in refused.err
+    assert not (imc.folder / "imc.db").exists()
+
+
 def test_restore_beside_a_daemon_is_refused(imc: Imc) -> None:
+    assert imc("db", "upgrade").status == 0
     assert imc("db", "backup", "kept").status == 0
     with Store.open(StoreOptions(url="sqlite:///imc.db", base=imc.folder, is_exclusive=True)):
         refused = imc("db", "restore", "kept")
