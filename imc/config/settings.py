@@ -434,6 +434,8 @@ class Settings(Section):
         registrar = self.registrar
         if not registrar.min_expires <= registrar.default_expires <= registrar.max_expires:
             raise _wrong("registrar.default_expires", "must be between min_expires and max_expires")
+        if self.delivery.retry_first > self.delivery.retry_longest:
+            raise _wrong("delivery.retry_first", "must not be longer than retry_longest")
         if self.roster.min_expires > self.roster.max_expires:
             raise _wrong("roster.min_expires", "must be at most max_expires")
         if not (self.manage.token or checks.is_loopback_listen(self.manage.listen)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from imc.errors import RpcError
@@ -59,6 +60,7 @@ class OutboxMethods:
 
         An invitation is not, since its inviter was told that it had failed; nor what its sender had expire.
         """
+        _check_id(id)
         return await self._manager.outbox_retry(recipient, id)
 
     @method(
@@ -74,7 +76,14 @@ class OutboxMethods:
         """Delete copies, unread. What is being sent at the moment is left. An invitation's inviter is told."""
         if state not in _STATES:
             raise RpcError("Invalid params: state is dead, waiting or all", status=400)
+        _check_id(id)
         return await self._manager.outbox_drop(recipient, state, id)
+
+
+def _check_id(id_: str) -> None:
+    """RpcError for what is no `id` of `imc.outbox`."""
+    if id_ and not re.fullmatch(r"[0-9]{1,19}\.[0-9]{1,9}", id_, re.ASCII):
+        raise RpcError(f"Invalid params: {id_[:40]!r} is no id: 12.0 is one, as imc.outbox gives it", status=400)
 
 
 def _row(row: WaitingSummary, *, has_body: bool) -> dict[str, Any]:

@@ -199,6 +199,10 @@ def test_the_default_expiry_follows_the_bounds_of_it() -> None:
     assert wrong(registrar={"max_expires": 600, "min_expires": 601})
 
 
+def test_a_back_off_does_not_begin_beyond_its_end() -> None:
+    assert wrong(delivery={"retry_first": 7200, "retry_longest": 3600}) == "must not be longer than retry_longest"
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         load().imc.hash_size = 5  # type: ignore[misc]

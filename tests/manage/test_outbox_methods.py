@@ -94,6 +94,8 @@ async def test_a_page_is_bounded(limit: str, meant: int) -> None:
         ("imc.outbox_drop", {"recipient": "bob", "state": "gone"}),
         ("imc.outbox_drop", {}),
         ("imc.outbox_retry", {}),
+        ("imc.outbox_retry", {"recipient": "bob", "id": "xyz"}),
+        ("imc.outbox_drop", {"recipient": "bob", "id": "-1.0"}),
     ],
 )
 async def test_what_is_asked_wrongly_is_refused(method: str, params: Params) -> None:
