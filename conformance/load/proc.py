@@ -54,9 +54,10 @@ def memory(pids: list[int]) -> Memory:
     """PSS is 0 where the kernel does not let us see it."""
     peak, pss, rss = 0, 0, 0
     for pid in pids:
-        peak += _kilobytes(pid, "status", "VmHWM")
+        now = _kilobytes(pid, "status", "VmRSS")
+        peak += max(now, _kilobytes(pid, "status", "VmHWM"))  # the kernel counts roughly: the latter can lag
         pss += _kilobytes(pid, "smaps_rollup", "Pss")
-        rss += _kilobytes(pid, "status", "VmRSS")
+        rss += now
     return Memory(peak / 1024, pss / 1024, rss / 1024)
 
 
