@@ -77,6 +77,7 @@ class Database:
 
     def close(self) -> None:
         with self._write_lock:
+            self._release_daemon_lock()
             self._drop_writer()
         self.engine.dispose()
         if self._file_lock is not None:
@@ -262,6 +263,14 @@ class Database:
             self._set_autocommit(connection, is_on=False)
         except self.dbapi.Error as error:
             raise unreachable(error, self.url) from error
+
+    def _release_daemon_lock(self) -> None:
+        """At once: a server ends a session, and the locks of it, only some time after its client has left."""
+        if self._writer is None or self.kind == "sqlite" or not self.options.is_exclusive:
+            return
+        with contextlib.suppress(self.dbapi.Error), open_cursor(self._writer) as cursor:
+            self._writer.rollback()
+            locks.release_daemon(self.kind, cursor)
 
     def _drop_writer(self) -> None:
         if self._writer is not None:

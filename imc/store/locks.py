@@ -70,12 +70,21 @@ def acquire_upgrade(kind: str, cursor: Cursor, wait: float) -> None:
         raise StoreUnavailable("the schema of the database is being upgraded by somebody else")
 
 
+def release_daemon(kind: str, cursor: Cursor) -> None:
+    """Give the daemon's lock back, for whoever opens the database next."""
+    _release(kind, cursor, _DAEMON_KEY)
+
+
 def release_upgrade(kind: str, cursor: Cursor) -> None:
+    _release(kind, cursor, _UPGRADE_KEY)
+
+
+def _release(kind: str, cursor: Cursor, key: int) -> None:
     if kind == "mysql":
-        cursor.execute(f"SELECT RELEASE_LOCK({_MYSQL_NAME})", (_UPGRADE_KEY,))
+        cursor.execute(f"SELECT RELEASE_LOCK({_MYSQL_NAME})", (key,))
         cursor.fetchall()
     elif kind == "postgresql":
-        cursor.execute("SELECT pg_advisory_unlock(%s)", (_UPGRADE_KEY,))
+        cursor.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
 def _acquire(kind: str, cursor: Cursor, key: int, wait: float) -> bool:
