@@ -73,7 +73,7 @@ reference: .venv/run.stamp
 
 # Warnings are errors: a link that leads nowhere is one.
 docs: .venv/dev.stamp
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/docs
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/docs
 	@echo "file://$(CURDIR)/build/docs/index.html"
 
 clean:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 from sphinx.util.nodes import make_refnode
 
@@ -115,6 +116,7 @@ def _begin_here(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", _prepare)
     app.connect("doctree-resolved", _link_clauses)
     app.connect("build-finished", _begin_here)
