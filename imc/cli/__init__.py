@@ -79,12 +79,8 @@ def _serve(
 
 @app.command("demo")
 def _demo(
-    folder: Annotated[
-        Path, typer.Option("--dir", metavar="FOLDER", help="Where all of it is kept; run, where none is named.")
-    ] = Path("run"),
-    port: Annotated[
-        int, typer.Option(min=1, max=65_535, metavar="PORT", help="The port on 127.0.0.1; 5060, where none is named.")
-    ] = 5060,
+    folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where all of it is kept.")] = Path("run"),
+    port: Annotated[int, typer.Option(min=1, max=65_535, metavar="PORT", help="The port on 127.0.0.1.")] = 5060,
 ) -> None:
     """Run a daemon to try things with: two accounts, on this machine only. Says how to log in."""
     from imc.cli.demo import run

@@ -103,6 +103,7 @@ def run(folder: Path, port: int) -> None:
     _check_port(port)
     folder.mkdir(parents=True, exist_ok=True)
     place = folder.resolve()
+    _check_not_running(place / "imc.db")
     config = place / "imc.toml"
     config.write_text(
         _CONFIG.format(
@@ -152,6 +153,15 @@ def _check_port(port: int) -> None:
             except OSError as error:
                 hint = "; try another: make run PORT=5070" if error.errno == errno.EADDRINUSE else ""
                 raise ListenError(f"port {port} on {DOMAIN}: {error.strerror}{hint}") from None
+
+
+def _check_not_running(database: Path) -> None:
+    """Before a file is written: those of a demo that runs in this folder are not to change. StoreLocked."""
+    from imc.store.locks import FileLock
+
+    lock = FileLock(database.with_name(database.name + ".lock"))
+    lock.acquire(0.0)
+    lock.release()
 
 
 def _passwords(file: Path) -> dict[str, str]:

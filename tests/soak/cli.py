@@ -34,6 +34,10 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="print the table for a page as well")
     parser.add_argument("--small", action="store_true", help="as little as shows that it works")
     options = parser.parse_args()
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds: 1 at least")
+    if options.seconds is not None and not options.seconds > 0:
+        parser.error("--seconds: more than 0")
     try:
         names = list(named(options.faults))
     except KeyError as error:
