@@ -29,6 +29,7 @@ from imc.errors import ConfigError, ImcError, ListenError
 from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
+from imc.measures import Measures
 from imc.options import (
     dead_letter_options,
     delivery_options,
@@ -126,7 +127,8 @@ class Daemon:
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
         )
         self._reader = StoreReader(threads=settings.imc.db_readers)
-        self._writer = Writer(store)
+        self.measures = measures = Measures()
+        self._writer = Writer(store, measures=measures)
         self._bindings = Bindings()
         self._location = Location(
             self._bindings,
@@ -142,6 +144,7 @@ class Daemon:
             load=partial(self._reader.run, store.load_waiting),
             spawn=self._spawn,
             wake=loop.wake,
+            measures=measures,
         )
         self._engine = Engine(
             delivery_options(settings),
@@ -201,6 +204,7 @@ class Daemon:
             rates=self._make_rates(),
             reports=self._reports,
             trace=trace,
+            measures=measures,
         )
         self._rosters = Rosters(
             roster_options(settings),
@@ -252,6 +256,8 @@ class Daemon:
             ids=self._ids,
             waiting=self._waiting,
             statistics=self.statistics,
+            measures=measures,
+            complaints=self._complaints,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
         )
@@ -342,6 +348,7 @@ class Daemon:
             clock=trio.current_time,
             spawn=self._spawn,
             wake=self._loop.wake,
+            measures=self.measures,
         )
         self._loop.attach(
             self._transports,
@@ -500,6 +507,19 @@ class Daemon:
 
     def _count_rooms(self, change: int) -> None:
         self._facts.active += change
+
+    async def _complaints(self) -> tuple[str, ...]:
+        """Why requests cannot be served now (`imc.manage.metrics.web`)."""
+        found = []
+        if self._sip.is_draining:
+            found.append("the daemon is about to end")
+        if self._writer.is_failing:
+            found.append("the database did not take the last transaction")
+        try:
+            await self._reader.run(self._store.accounts_version)
+        except ImcError:  # its text may tell of the database's address
+            found.append("the database cannot be read")
+        return tuple(found)
 
     def statistics(self) -> dict[str, int]:
         """The figures of all parts; ``active_rooms`` is the source document's."""

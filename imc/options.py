@@ -223,6 +223,7 @@ def manage_options(settings: Settings) -> ManageOptions:
     return ManageOptions(
         listen=manage.listen,
         token=manage.token,
+        metrics_token=manage.metrics_token,
         allowed_origins=manage.allowed_origins,
         socket=manage.socket,
         fifos=manage.fifos,

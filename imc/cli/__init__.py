@@ -42,6 +42,7 @@ class Page(StrEnum):
     RPC = "rpc"
     IMC = "imc"
     PERMISSIONS = "permissions"
+    METRICS = "metrics"
     ROOM = "diagram-room"
     MEMBERSHIP = "diagram-membership"
     TRANSACTIONS = "diagram-transactions"
@@ -112,6 +113,7 @@ def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None
         Page.RPC: pages.rpc,
         Page.IMC: lambda: pages.imc(app),
         Page.PERMISSIONS: diagrams.permissions,
+        Page.METRICS: pages.metrics,
         Page.ROOM: diagrams.room,
         Page.MEMBERSHIP: diagrams.membership,
         Page.TRANSACTIONS: diagrams.transactions,

@@ -44,6 +44,13 @@ def rpc() -> str:
     return "".join(parts)
 
 
+def metrics() -> str:
+    """docs/reference/metrics.md."""
+    from imc.manage.metrics.table import page
+
+    return page()
+
+
 def imc(app: typer.Typer) -> str:
     """docs/reference/imc.md."""
     group = typer.main.get_command(app)

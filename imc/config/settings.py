@@ -337,6 +337,9 @@ class Manage(Section):
     token: str | None = setting(
         "Bearer token that HTTP callers must show. Without it HTTP is served on loopback only.", None, secret=True
     )
+    metrics_token: str | None = setting(
+        "Bearer token that is good for GET /metrics alone, where `token` is set as well.", None, secret=True
+    )
     allowed_origins: Texts = setting(
         "Web origins (https://chat.example.com) whose pages may call; a request with another Origin is refused.", ()
     )

@@ -35,11 +35,21 @@ class Methods(OutboxMethods):
     """The registry bound to the running server. `call` is all that the listeners use."""
 
     def __init__(self, manager: Manager, options: ManageOptions) -> None:
-        self._manager = manager
+        self.manager = self._manager = manager
         self._options = options
 
     async def call(self, name: str, params: Params) -> object:
         """The method's result, ready for JSON. RpcError for everything that can go wrong."""
+        calls, shown = self._manager.measures.calls, METHODS[name].name if name in METHODS else "unknown"
+        try:
+            result = await self._call(name, params)
+        except RpcError:
+            calls.add(shown, "error")
+            raise
+        calls.add(shown, "ok")
+        return result
+
+    async def _call(self, name: str, params: Params) -> object:
         entry = METHODS.get(name)
         if entry is None:
             raise RpcError("Method not found", code=METHOD_NOT_FOUND)

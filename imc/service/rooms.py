@@ -21,6 +21,7 @@ from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
 from imc.errors import Overloaded, StoreUnavailable
+from imc.measures import Measures
 from imc.rooms.commands import (
     Add,
     Command,
@@ -80,7 +81,9 @@ class Rooms:
         rates: Rates | None,
         reports: Reports,
         trace: SpecTrace | None = None,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self.policy = policy
         self._writer = writer
         self._outbox = outbox
@@ -249,6 +252,7 @@ class Rooms:
 
     def _carry_out(self, judged: Judged, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
         answers, others = _split(dispatches)
+        self._tally(judged)
         # spec S-LANE-16
         job = self._outbox.job(others, is_durable=not is_momentary(inbound))
         entry = None
@@ -263,6 +267,12 @@ class Rooms:
             self._outbox.release(job)
 
         self._commit(judged, job, slot, release, lambda error: inbound.answer(failed(error)), entry=entry)
+
+    def _tally(self, judged: Judged) -> None:
+        decision, refusal = judged.decision, judged.decision.refusal
+        self._measures.judged.add("message" if judged.command is None else judged.command.name, str(decision.status))
+        if refusal is not None:
+            self._measures.refusals.add(refusal.clause, refusal.event)
 
     def _commit(
         self,

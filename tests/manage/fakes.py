@@ -12,6 +12,7 @@ from imc.aor import Aor
 from imc.manage.options import ManageOptions
 from imc.manage.ports import WaitingSummary
 from imc.manage.server import Bound, run
+from imc.measures import Measures, Snapshot
 
 
 class Room(NamedTuple):
@@ -44,9 +45,12 @@ class Forgotten(NamedTuple):
 
 
 class FakeManager:
-    """Two rooms. ``failure``: raised by every call that reads. ``hold``: waited for by ``list_rooms``."""
+    """Two rooms. ``wrong``: what is complained of. ``failure``: raised by every call that reads. ``hold``: waited for
+    by ``list_rooms``."""
 
     def __init__(self) -> None:
+        self.measures = Measures()
+        self.wrong: tuple[str, ...] = ()
         self.rooms: dict[Aor, list[Member]] = {
             CHAT: [
                 Member(aor("mary"), "member"),
@@ -101,6 +105,13 @@ class FakeManager:
 
     async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
         return 0
+
+    def snapshot(self) -> Snapshot:
+        measures = self.measures
+        return Snapshot(figures=self.statistics(), tallies=measures.tallies(), histograms=measures.histograms())
+
+    async def complaints(self) -> tuple[str, ...]:
+        return self.wrong
 
     def statistics(self) -> Mapping[str, int]:
         return {"active_rooms": len(self.rooms), "sip:requests": 7}

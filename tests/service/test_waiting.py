@@ -16,6 +16,7 @@ from imc.delivery.engine import DeliveryOptions, Engine
 from imc.delivery.hops import Contact
 from imc.delivery.job import Dispatch
 from imc.errors import RpcError, StoreUnavailable
+from imc.measures import Measures
 from imc.service.forget import Forget
 from imc.service.manager import Manager
 from imc.service.outbox import Outbox
@@ -284,6 +285,8 @@ async def test_pages_for_operators(database: Database) -> None:
             waiting=on.copies,
             forget=cast(Forget, None),
             statistics=dict,
+            measures=Measures(),
+            complaints=cast(Callable[[], Awaitable[tuple[str, ...]]], None),
             wake=lambda: None,
             default_domain=lambda: "example.com",
         )
