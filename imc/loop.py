@@ -146,6 +146,10 @@ class Loop:
         self._sip.on_events(self._stack.receive(data, flow, now))
         return self._stack.is_muted(flow, now)
 
+    def may_answer(self, flow: Flow, came: int, goes: int) -> bool:
+        """Whether a keep-alive of ``came`` bytes may be answered with ``goes``."""
+        return self._stack.may_answer(flow, came, goes, trio.current_time())
+
     def take_answers(self, datagrams: Sequence[bytes]) -> list[int]:
         """The datagrams of one wake-up. Returns the indices of those that are for `receive`."""
         self._is_in_turn = True

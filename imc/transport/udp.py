@@ -69,6 +69,11 @@ def none_taken(datagrams: Sequence[bytes]) -> Iterable[int]:
     return range(len(datagrams))
 
 
+def always(_flow: Flow, _came: int, _goes: int) -> bool:
+    """Nothing is counted."""
+    return True
+
+
 class UdpListener:
     """One UDP socket. ``receive`` gets each datagram, ``batch_end`` follows each batch; both are sync."""
 
@@ -81,15 +86,20 @@ class UdpListener:
         batch_end: Callable[[], None],
         guard: Guard,
         take_answers: Callable[[Sequence[bytes]], Iterable[int]] = none_taken,
+        may_answer: Callable[[Flow, int, int], bool] = always,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Binds. ``take_answers`` returns the indices of what it leaves for ``receive``. ListenError."""
+        """Binds. ``take_answers`` returns the indices of what it leaves for ``receive``. ListenError.
+
+        ``may_answer`` says whether the second number of bytes may go out for the first, to whoever is no user yet.
+        """
         self._sock = listen_udp(address, options.receive_buffer, options.send_buffer)
         self.address = address._replace(port=self._sock.getsockname()[1])
         self.buffers = buffer_sizes(self._sock)
         self._options = options
         self._receive = receive
         self._take_answers = take_answers
+        self._may_answer = may_answer
         self._batch_end = batch_end
         self._guard = guard
         self._clock = clock
@@ -183,9 +193,10 @@ class UdpListener:
         return len(data)
 
     def _answer_stun(self, data: bytes, flow: Flow) -> None:
-        """A keep-alive of another kind."""
+        """A keep-alive of another kind. Its source may be forged as any other."""
         self.keep_alives += 1
-        if (answer := stun.answer(data, flow.remote)) is not None:
+        # spec S-SRC-1
+        if (answer := stun.answer(data, flow.remote)) and self._may_answer(flow, len(data), len(answer)):
             self.send(flow, answer)
 
     def _read_many(self, batches: Batches) -> list[bytes]:
