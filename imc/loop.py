@@ -214,7 +214,7 @@ class Loop:
             name = response.via.host.strip("[]")
             again = await self._transports.open_stream(flow.transport, flow.remote[0], port, 5.0, name)
             self._transports.send(again, data)
-        except Unreachable as error:
+        except (Unreachable, BadMessage) as error:  # a 400 repeats what could not be read
             _log.debug("answer-lost", remote=f"{flow.remote[0]}:{flow.remote[1]}", error=str(error))
         finally:
             self._reopening -= 1

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -47,11 +48,11 @@ trusted_peers = ["{TRUSTED}"]
 min_expires = 1
 [roster]
 min_expires = 1
+[delivery]
+retry_first = 1.0
 [limits]
 sender_burst = 500
 sender_rate = 50.0
-[log]
-level = "warning"
 [manage]
 listen = ""
 socket = "imc.sock"
@@ -117,7 +118,7 @@ class Site:
         self.crowd: Crowd
 
     async def client(self, nursery: trio.Nursery, user: str, transport: str, password: str | None) -> SipClient:
-        more = {"tls": self.context} if transport in ("tls", "wss") else {}
+        more: dict[str, Any] = {"tls": self.context} if transport in ("tls", "wss") else {}
         return await SipClient.open(
             nursery, f"sip:{user}@{DOMAIN}", self.addresses[transport], password=password, transport=transport, **more
         )
@@ -164,5 +165,4 @@ def _open(daemon: Daemon, users: int) -> None:
     daemon.imc("db", "init")
     for name in (*(f"user{number}" for number in range(users)), *MALLORIES):
         daemon.add_user(f"sip:{name}@{DOMAIN}", PASSWORD)
-    # The log says where it listens at the level info only, and everything of a flood at that level too.
-    daemon.start("--set", "log.level=info")
+    daemon.start()
