@@ -126,6 +126,7 @@ class Daemon:
             loop.flow_closed,
             take_answers=loop.take_answers,
             may_answer=loop.may_answer,
+            is_muted=loop.is_muted,
         )
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout

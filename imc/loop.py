@@ -146,6 +146,10 @@ class Loop:
         self._sip.on_events(self._stack.receive(data, flow, now))
         return self._stack.is_muted(flow, now)
 
+    def is_muted(self, flow: Flow) -> bool:
+        """Whether what comes on a flow is dropped unread for now."""
+        return self._stack.is_muted(flow, trio.current_time())
+
     def may_answer(self, flow: Flow, came: int, goes: int) -> bool:
         """Whether a keep-alive of ``came`` bytes may be answered with ``goes``."""
         return self._stack.may_answer(flow, came, goes, trio.current_time())

@@ -38,6 +38,7 @@ _READ_SIZE = 65536
 _READ_SIZE_HELD = 4096  # of who is new, or was held: a flood costs the others no more than this at a time
 HELD = 0.25  # seconds
 _WRITE_SIZE = 65536
+_DROPPED = 262_144  # bytes of who was cut off, beyond which they get a reset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,8 +389,8 @@ class Connection:
         """After `run`: what courtesy is left, for at most ``linger`` seconds.
 
         A peer that only closed its own direction still gets the answers that are under way. One that is cut off gets
-        what is buffered, and its further bytes are read and dropped: closing with bytes unread would be a reset, and
-        a reset takes back answers that the peer has not read.
+        what is buffered, and its further bytes, up to a bound, are read and dropped: closing with bytes unread would
+        be a reset, and a reset takes back answers that the peer has not read.
         """
         if not self._may_send:
             return
@@ -402,7 +403,9 @@ class Connection:
                 await self._flushed.wait()
             self._may_send = False
             self._sock.shutdown(socket.SHUT_WR)
-            while self._sock.recv(_READ_SIZE):
+            dropped = 0
+            while dropped < _DROPPED and (data := self._sock.recv(_READ_SIZE)):
+                dropped += len(data)
                 await trio.lowlevel.wait_readable(self._sock)
         if self._may_send:  # the answers had their time
             self._say_goodbye()
