@@ -37,6 +37,7 @@ from imc.transport.websocket import WebSocketFramer, WebSocketOptions
 _READ_SIZE = 65536
 _READ_SIZE_HELD = 4096  # of who is new, or was held: a flood costs the others no more than this at a time
 HELD = 0.25  # seconds
+_HELD_LATELY = 10.0  # seconds
 _WRITE_SIZE = 65536
 _DROPPED = 262_144  # bytes of who was cut off, beyond which they get a reset
 
@@ -92,8 +93,8 @@ class Connection:
 
     __slots__ = (
         "_buffer", "_due", "_end", "_flushed", "_framer", "_guard", "_is_accepted", "_is_held", "_is_mid_message",
-        "_may_send", "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_web", "flow",
-        "last_heard", "received", "sent", "why",
+        "_may_send", "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_wary_until", "_web",
+        "flow", "last_heard", "received", "sent", "why",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +129,7 @@ class Connection:
         self._may_send = True
         self._is_mid_message = False
         self._is_held = False
+        self._wary_until = 0.0
         self._due = _Due.SILENCE
         self._scope = trio.CancelScope()
         self._set_first_deadline()
@@ -262,6 +264,7 @@ class Connection:
                 await trio.lowlevel.wait_readable(self._sock)
                 self._read_once(receive, batch_end)
                 if self._is_held:
+                    self._wary_until = trio.current_time() + _HELD_LATELY
                     await trio.sleep(HELD)
         except BadMessage as error:
             self.why = error.reason
@@ -280,7 +283,8 @@ class Connection:
 
     def _read_once(self, receive: Receive, batch_end: Callable[[], None]) -> None:
         try:
-            data = self._sock.recv(_READ_SIZE if self.received and not self._is_held else _READ_SIZE_HELD)
+            is_calm = self.received and trio.current_time() >= self._wary_until
+            data = self._sock.recv(_READ_SIZE if is_calm else _READ_SIZE_HELD)
         except BlockingIOError:
             return
         self._is_held = False
