@@ -121,7 +121,13 @@ class Daemon:
         self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
         self._loop = loop = Loop(self._stack)
         self._transports = Transports(
-            transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed, take_answers=loop.take_answers
+            transport_options(settings),
+            loop.receive,
+            loop.batch_end,
+            loop.flow_closed,
+            take_answers=loop.take_answers,
+            may_answer=loop.may_answer,
+            is_muted=loop.is_muted,
         )
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout

@@ -213,6 +213,8 @@ def source_options(settings: Settings) -> SourceOptions | None:
     return SourceOptions(
         burst=limits.unproven_burst,
         rate=limits.unproven_rate,
+        strangers_burst=limits.strangers_burst,
+        strangers_rate=limits.strangers_rate,
         byte_burst=limits.unproven_byte_burst,
         byte_rate=limits.unproven_byte_rate,
     )

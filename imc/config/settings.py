@@ -305,6 +305,12 @@ class Limits(Section):
         reload=True,
     )
     unproven_rate: float = setting("Such requests a second, in the long run.", 200.0, gt=0, reload=True)
+    strangers_burst: int = setting(
+        "The same for all addresses together that have shown no password, over UDP, where they can be forged: what "
+        "comes beyond from such is dropped unread; users who have shown theirs go on.",
+        5_000, ge=1, reload=True,
+    )  # fmt: skip
+    strangers_rate: float = setting("Such requests a second, in the long run.", 1_000.0, gt=0, reload=True)
     unproven_byte_burst: int = setting(
         "Bytes of answers over UDP that one address gets at once, beyond the bytes that came from it, for requests "
         "without a password.",
