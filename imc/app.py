@@ -587,12 +587,21 @@ async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], 
                 addresses = " ".join(str(address) for address in bound)
                 _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
                 systemd.ready(f"serving on {addresses}")
+                nursery.start_soon(_show_life)
                 nursery.start_soon(_obey, signals, daemon, path, flags)
                 await daemon.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(store.close)
+
+
+async def _show_life() -> None:
+    """For a service manager that watches: while the event loop turns it hears of it, twice as often as it has to."""
+    limit = systemd.watchdog_seconds()
+    while limit is not None:
+        systemd.alive()
+        await trio.sleep(limit / 2)
 
 
 def _calm_collector() -> None:

@@ -23,7 +23,7 @@ app = typer.Typer(
     name="imc",
     help="Chat rooms over SIP.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     # A traceback with local variables could show a password.
     pretty_exceptions_enable=False,
 )

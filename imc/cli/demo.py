@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -138,8 +139,15 @@ def greeting(folder: Path, port: int, passwords: dict[str, str]) -> str:
         lobby=f"sip:chat-lobby@{at}",
         at=at,
         password=passwords["alice"],
-        imc=Path(sys.argv[0]) if Path(sys.argv[0]).name == "imc" else "imc",
+        imc=_called_as(sys.argv[0]),
     )
+
+
+def _called_as(program: str) -> str:
+    """What to type to run ``imc`` again, in the folder of this call: its name, where the shell finds it by that."""
+    path = Path(program)
+    found = shutil.which("imc")
+    return "imc" if path.name != "imc" or (found is not None and Path(found).resolve() == path.resolve()) else program
 
 
 def _check_port(port: int) -> None:
@@ -151,7 +159,7 @@ def _check_port(port: int) -> None:
             try:
                 probe.bind((DOMAIN, port))
             except OSError as error:
-                hint = "; try another: make run PORT=5070" if error.errno == errno.EADDRINUSE else ""
+                hint = "; try another: imc demo --port 5070, or make run PORT=5070" if error.errno == errno.EADDRINUSE else ""
                 raise ListenError(f"port {port} on {DOMAIN}: {error.strerror}{hint}") from None
 
 

@@ -263,6 +263,7 @@ def test_a_port_in_use_is_said_before_anything_else(imc: Imc, served: list[Path]
         port = other.getsockname()[1]
         outcome = imc("demo", "--port", str(port))
     assert (outcome.status, outcome.out) == (1, "")
-    assert outcome.err == f"imc: port {port} on 127.0.0.1: Address already in use; try another: make run PORT=5070\n"
+    hint = "try another: imc demo --port 5070, or make run PORT=5070"
+    assert outcome.err == f"imc: port {port} on 127.0.0.1: Address already in use; {hint}\n"
     assert not (imc.folder / "run").exists()
     assert served == []
