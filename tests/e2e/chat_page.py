@@ -7,6 +7,7 @@ Content-Security-Policy fails the test.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
@@ -19,7 +20,6 @@ from tests.e2e.program import Program, home_of, need
 
 _FOLDER = Path(__file__).parent / "browser"
 _WITHIN = 30.0
-DISCONNECTED = "ERR_CONNECTION_REFUSED"  # what Chromium logs of a WebSocket to a server that is down
 
 
 class Chromium:
@@ -121,6 +121,11 @@ class Tab:
     async def talk(self) -> list[str]:
         """What was said, as it is shown."""
         return await self.texts("#log .talk .text")
+
+    async def shot(self, name: str) -> None:
+        """A picture for the documentation, where `make screenshots` asks for them."""
+        if folder := os.environ.get("IMC_SCREENSHOTS"):
+            await self.do("shot", value=str(Path(folder) / f"{name}.png"))
 
     async def problems(self) -> list[str]:
         found: list[str] = await self.do("problems")

@@ -13,12 +13,18 @@ const CHANGES = new Set([
   'invitation-rejected', 'invitation-withdrawn', 'invitation-sent', 'role-changed',
 ]);
 
+// Whether it is the answer to the user's own leave, or to their refusal of an invitation.
+const isLeaving = (asked, event) =>
+  !!asked && (event === 'invitation-rejected' || (event === 'member-left' && ['leave', 'exit'].includes(asked.verb)));
+
+const verbOf = (words) => words.trim().split(/\s+/)[0].toLowerCase();
+
 export class Chat {
   // `told(text, isError)` shows a short word to the user, `isLooking()` says whether they see the page.
   constructor({ config, state, told, isLooking }) {
     Object.assign(this, { config, state, told, isLooking });
     this.session = null;
-    this.asked = new Map(); // Call-ID → { what, room, done }
+    this.asked = new Map(); // Call-ID → { verb, refusal } of a command, { done } of the page's own question
     this.queues = new Map(); // room → the promise of what goes out there last
     this.typing = null; // { room, idle, again }
     this.refreshing = null;
@@ -103,7 +109,7 @@ export class Chat {
 
   // The user sees the room that is open.
   looked() {
-    if (!this.isLooking()) return;
+    if (!this.isLooking() || !this.session) return;
     const room = this.state.current && this.state.room(this.state.current);
     if (room && room.unread) {
       room.unread = 0;
@@ -155,7 +161,7 @@ export class Chat {
       room.inviter = protocol.readInviter(text);
       room.isPrivate = /\bprivate\b/.test(text);
     }
-    if (event === 'you-were-removed' || event === 'room-destroyed' || (asked && this.hasLeft(event))) {
+    if (event === 'you-were-removed' || event === 'room-destroyed' || isLeaving(asked, event)) {
       room.role = '';
       room.members.clear();
       this.session.unwatch(room.aor);
@@ -169,16 +175,12 @@ export class Chat {
     if (room.aor === this.state.current) this.follow(room);
   }
 
-  hasLeft(event) {
-    return event === 'member-left' || event === 'invitation-rejected';
-  }
-
   // Asking the server
 
   // Send a command that the page wants to know the answer of. `done(text)` for each MESSAGE of the answer.
-  async ask(to, words, what, done) {
+  async ask(to, words, done) {
     let callId = '';
-    const began = (id) => this.expect((callId = id), { what, room: to, done });
+    const began = (id) => this.expect((callId = id), { done });
     const result = await this.session.send(to, this.command(words), { began });
     if (result.status >= 300) this.asked.delete(callId);
     return result;
@@ -201,11 +203,11 @@ export class Chat {
   }
 
   refreshRooms() {
-    if (this.refreshing) return;
+    if (this.refreshing || !this.session.isOnline) return;
     this.refreshing = setTimeout(() => {
       this.refreshing = null;
       const pages = [];
-      this.ask(this.config.manager, 'rooms', 'rooms', (text) => {
+      this.ask(this.config.manager, 'rooms', (text) => {
         pages.push(text);
         this.tookRooms(pages);
       });
@@ -240,7 +242,7 @@ export class Chat {
   follow(room) {
     if (!this.state.isIn(room) || !this.session.isOnline) return;
     if (this.hasNoRosters) {
-      this.ask(room.aor, 'members', 'members', (text) => this.tookMembers(room, text));
+      this.ask(room.aor, 'members', (text) => this.tookMembers(room, text));
       return;
     }
     const changed = ({ isFull, members }) => {
@@ -281,7 +283,7 @@ export class Chat {
         clearTimeout(timer);
         resolve();
       };
-      this.ask(room.aor, `history ${HISTORY}`, 'history', took).then(({ status }) => {
+      this.ask(room.aor, `history ${HISTORY}`, took).then(({ status }) => {
         if (status < 200 || status >= 300) resolve();
       });
     });
@@ -319,11 +321,12 @@ export class Chat {
   // A command of a button; true where it was done. Why not is told.
   async run(aor, words) {
     let callId = '';
-    const asked = { what: 'command', room: aor, refusal: '' };
+    const asked = { verb: verbOf(words), refusal: '' };
     const began = (id) => this.expect((callId = id), asked);
     const result = await this.session.send(aor, this.command(words), { began });
     if (result.status >= 200 && result.status < 300) return true;
     asked.refusal = result.event;
+    this.refreshRooms();
     const why = /"([^"]*)"/.exec(result.reason);
     this.told(result.status ? (why ? why[1] : result.reason) : 'There is no connection now. Try again.', true);
     setTimeout(() => this.asked.delete(callId), 10_000);
@@ -373,7 +376,7 @@ export class Chat {
   // A command by hand: it and its answer are shown in the room.
   async type(room, text) {
     this.state.add(room, { kind: 'notice', event: 'typed', text, time: Date.now(), isOwn: true, label: '' });
-    const began = (id) => this.expect(id, { what: 'command', room: room.aor });
+    const began = (id) => this.expect(id, { verb: verbOf(text.slice(this.config.start.length)) });
     const { status, reason } = await this.session.send(room.aor, text, { began });
     if (status === 0) this.told('The command was not sent: there is no connection now.', true);
     else if (status >= 300 && this.config.server) this.told(`${status} ${reason}`, true);

@@ -138,9 +138,15 @@ byId('logout').onclick = () => {
   stored(sessionStorage, LOGIN, null);
   leave(true);
 };
-for (const name of ['focus', 'visibilitychange']) {
-  (name === 'focus' ? window : document).addEventListener(name, () => current && current.chat.looked());
+// Who comes back to the page sees what is new; which public rooms there are nobody tells, so they are asked for.
+function lookedAgain() {
+  if (!current || !isLooking()) return;
+  current.chat.looked();
+  current.chat.refreshRooms();
 }
+window.addEventListener('focus', lookedAgain);
+document.addEventListener('visibilitychange', lookedAgain);
+setInterval(lookedAgain, 60_000);
 window.addEventListener('pagehide', () => current && current.state.save());
 
 showLogin();

@@ -111,7 +111,9 @@ export class LogView {
     return h('span', { class: 'mark', title: who || words }, parts);
   }
 
-  notice({ event, text, time }) {
+  // The room need not be named in the room.
+  notice({ event, text: whole, time }) {
+    const text = event === 'typed' ? whole : whole.replaceAll(` room ${this.room.aor}`, ' room');
     const isLong = text.includes('\n');
     return h(
       'div',
