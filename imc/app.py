@@ -31,6 +31,8 @@ from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
 from imc.measures import Measures
 from imc.options import (
+    chat_config,
+    chat_site,
     dead_letter_options,
     delivery_options,
     digest_options,
@@ -120,6 +122,7 @@ class Daemon:
         uas = uas_policy(settings)
         self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
         self._loop = loop = Loop(self._stack)
+        self._site = chat_site(settings)
         self._transports = Transports(
             transport_options(settings),
             loop.receive,
@@ -128,6 +131,7 @@ class Daemon:
             take_answers=loop.take_answers,
             may_answer=loop.may_answer,
             is_muted=loop.is_muted,
+            site=self._site,
         )
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
@@ -460,6 +464,8 @@ class Daemon:
             self._registration.reload(registrar_options(settings, self._bound))
         self._rooms.rates = self._make_rates()
         self._stack.sources = self._make_sources()
+        if self._site is not None:
+            self._site.put(chat_config(settings))
         self._reload_tls()
 
     # spec S-TLS-3

@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from imc.errors import Unreachable
+from imc.page.site import Site
 from imc.sip.flow import Flow
 from imc.transport.addresses import (
     OVER_TLS,
@@ -78,8 +79,10 @@ class Transports:
         take_answers: Callable[[Sequence[bytes]], Iterable[int]] = none_taken,
         may_answer: Callable[[Flow, int, int], bool] = always,
         is_muted: Callable[[Flow], bool] = never,
+        site: Site | None = None,
     ) -> None:
         """``take_answers``, ``may_answer``, ``is_muted``: see `UdpListener`; without them all goes to ``receive``.
+        ``site`` is the page to serve.
 
         ValueError where ``advertise`` is not HOST or HOST:PORT.
         """
@@ -90,6 +93,7 @@ class Transports:
         self._take_answers = take_answers
         self._may_answer = may_answer
         self._is_muted = is_muted
+        self._site = site
         self._guard = Guard()
         self._advertise = parse_advertise(options.advertise) if options.advertise else None
         self._udp: list[UdpListener] = []
@@ -152,6 +156,7 @@ class Transports:
             flow_closed=self._flow_closed,
             guard=self._guard,
             tls=self._tls,
+            site=self._site,
         )
 
     async def run(self, *, task_status: trio.TaskStatus[tuple[ListenAddress, ...]] = trio.TASK_STATUS_IGNORED) -> None:

@@ -15,6 +15,7 @@ import pytest
 from imc import __version__
 from imc.aor import Aor
 from imc.cli import Page
+from imc.cli.demo import page_port
 from imc.config import Settings, load
 from imc.store.accounts import Account
 from imc.store.locks import FileLock
@@ -215,7 +216,9 @@ def test_the_demo_can_be_logged_in_with_what_it_prints(imc: Imc, served: list[Pa
     assert "ends with exit status 0, where the password is right" in shown
     (config,) = served
     settings = load(config)
-    assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}")
+    page = page_port(port)
+    assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}", f"ws:127.0.0.1:{page}")
+    assert shown.startswith(f"Chat here, in a browser on this machine:\n\n    http://127.0.0.1:{page}/\n")
     assert settings.is_loopback_only
     for user in ("alice", "bob"):
         line = next(line for line in shown.splitlines() if line.strip().startswith(f"sip:{user}@127.0.0.1 "))
@@ -267,3 +270,18 @@ def test_a_port_in_use_is_said_before_anything_else(imc: Imc, served: list[Path]
     assert outcome.err == f"imc: port {port} on 127.0.0.1: Address already in use; {hint}\n"
     assert not (imc.folder / "run").exists()
     assert served == []
+
+
+def test_the_port_of_the_page_in_use_is_said_too(imc: Imc, served: list[Path]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        outcome = imc("demo", "--port", str(port - 20))
+    assert outcome.status == 1
+    assert f"port {port} on 127.0.0.1: Address already in use" in outcome.err
+    assert served == []
+
+
+def test_each_port_has_a_page_of_its_own() -> None:
+    assert [page_port(port) for port in (5060, 5070, 65_535)] == [5080, 5090, 65_515]
