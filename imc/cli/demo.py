@@ -158,7 +158,8 @@ def _check_port(port: int) -> None:
             try:
                 probe.bind((DOMAIN, port))
             except OSError as error:
-                hint = "; try another: imc demo --port 5070, or make run PORT=5070" if error.errno == errno.EADDRINUSE else ""
+                is_taken = error.errno == errno.EADDRINUSE
+                hint = "; try another: imc demo --port 5070, or make run PORT=5070" if is_taken else ""
                 raise ListenError(f"port {port} on {DOMAIN}: {error.strerror}{hint}") from None
 
 
