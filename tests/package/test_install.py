@@ -48,7 +48,8 @@ async def test_pipx(wheel: Path, tmp_path: Path) -> None:
     pipx = need("pipx")
     homes = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
     pip_args = f"--quiet --constraint {constraints(tmp_path)}"
-    await trio.to_thread.run_sync(install, [pipx, "install", "--pip-args", pip_args, wheel], tmp_path, homes)
+    command: list[str | Path] = [pipx, "install", "--pip-args", pip_args, wheel]
+    await trio.to_thread.run_sync(install, command, tmp_path, homes)
     await _serves(tmp_path / "bin" / "imc", tmp_path)
     capture = tmp_path / "call.pcap"
     capture.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
@@ -61,7 +62,16 @@ def _pip_install(wheel: Path, folder: Path) -> None:
     """By the pip that runs the tests: one less to be unpacked. What is not imported need not be compiled."""
     venv = folder / "venv"
     run([sys.executable, "-m", "venv", "--without-pip", venv], folder)
-    pip = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "-q", "--no-compile"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        venv / "bin" / "python",
+        "install",
+        "-q",
+        "--no-compile",
+    ]
     install([*pip, "--constraint", constraints(folder), f"{wheel}[conformance]"], folder)
 
 
