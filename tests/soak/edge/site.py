@@ -50,6 +50,7 @@ min_expires = 1
 min_expires = 1
 [delivery]
 retry_first = 1.0
+retry_longest = 4.0
 [limits]
 sender_burst = 500
 sender_rate = 50.0
