@@ -7,7 +7,8 @@
 #   make lock               resolve requirements*.lock anew from pyproject.toml
 #   make browser            JsSIP for the tests in a browser, from npm; make test does it
 #   make tour               every transition of the model over real UDP; make test plays one of each class
-#   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers; 40 minutes; ARGS: some of them
+#   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers, attacks on the edge; 50 minutes; ARGS: some
+#                           of them: "edge --minutes 60" for an hour of floods, slow peers, churn and garbage
 #   make mutation           change every cell of the tables of rooms, and see which tests notice
 #   make spec               check the models of rooms, transactions and lanes, and the code against them
 #   make fuzz [SECONDS=600] fuzz what reads octets from outside, with atheris; `.fuzz/` keeps what it learns and finds
