@@ -55,6 +55,7 @@ def _named(names: Tables) -> dict[str, Table]:
         "waiting": names.waiting,
         "messages": names.messages,
         "room_settings": names.room_settings,
+        "operators": names.operators,
     }
 
 

@@ -80,6 +80,7 @@ class Tables:
     waiting: Table
     messages: Table
     room_settings: Table
+    operators: Table
 
 
 def tables(rooms_table: str = "imc_rooms", members_table: str = "imc_members") -> Tables:
@@ -91,6 +92,7 @@ def tables(rooms_table: str = "imc_rooms", members_table: str = "imc_members") -
         _subscriber(metadata),
         *_own(metadata),
         *_kept(metadata),
+        _operators(metadata),
     )
 
 
@@ -244,4 +246,17 @@ def _kept(metadata: MetaData) -> tuple[Table, Table, Table]:
             Column("keep_days", Integer, nullable=False),  # likewise
             **EXACT,
         ),
+    )
+
+
+def _operators(metadata: MetaData) -> Table:
+    """Who may log in on the operators' page: `imc.store.operators`."""
+    return Table(
+        "imc_operators",
+        metadata,
+        Column("name", String(64), primary_key=True),
+        Column("role", String(16), nullable=False),
+        Column("secret", String(255), nullable=False),  # of the password, by scrypt
+        Column("created", SECONDS, nullable=False),
+        **EXACT,
     )

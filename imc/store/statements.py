@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy import update as update_
 
 from imc.store import statements_log as log
+from imc.store import statements_operators as operators
 from imc.store import statements_waiting as waiting
 from imc.store.schema import MEMBER_DELETED, MEMBER_INVITED, MEMBER_OWNER, ROOM_DELETED, Tables
 from imc.store.sql import Builder, KeyDelete, Statement, after, lacks
@@ -96,6 +97,11 @@ class Statements:
     list_accounts: Statement
     get_meta: Statement
     put_meta: Statement
+    get_operator: Statement
+    list_operators: Statement
+    add_operator: Statement
+    set_operator: Statement
+    remove_operator: Statement
 
 
 def statements(build: Builder, tables: Tables) -> Statements:
@@ -109,6 +115,7 @@ def statements(build: Builder, tables: Tables) -> Statements:
         **waiting.writes(build, tables),
         **waiting.reads(build, tables),
         **_accounts(build, tables),
+        **operators.statements(build, tables),
     )
 
 

@@ -17,6 +17,7 @@ from imc.store.database import Database, Staged
 from imc.store.guard import Guard
 from imc.store.messages import MessageStore, apply_log
 from imc.store.migrations import inspect_tables, prepare
+from imc.store.operators import OperatorStore
 from imc.store.ops import Op, check
 from imc.store.options import StoreOptions
 from imc.store.outbox import OutboxStore, apply_outbox
@@ -26,7 +27,7 @@ from imc.store.sql import Builder, Cursor
 from imc.store.statements import Statements, statements
 
 
-class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore):
+class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore, OperatorStore):
     """An open database. Made by `open`; closed by `close`, or at the end of a ``with``."""
 
     def __init__(
