@@ -30,6 +30,8 @@ from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
 from imc.options import (
+    chat_config,
+    chat_site,
     dead_letter_options,
     delivery_options,
     digest_options,
@@ -119,8 +121,14 @@ class Daemon:
         uas = uas_policy(settings)
         self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
         self._loop = loop = Loop(self._stack)
+        self._site = chat_site(settings)
         self._transports = Transports(
-            transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed, take_answers=loop.take_answers
+            transport_options(settings),
+            loop.receive,
+            loop.batch_end,
+            loop.flow_closed,
+            take_answers=loop.take_answers,
+            site=self._site,
         )
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
@@ -447,6 +455,8 @@ class Daemon:
             self._registration.reload(registrar_options(settings, self._bound))
         self._rooms.rates = self._make_rates()
         self._stack.sources = self._make_sources()
+        if self._site is not None:
+            self._site.put(chat_config(settings))
         self._reload_tls()
 
     # spec S-TLS-3

@@ -5,6 +5,7 @@ Invariant: every setting is read here, or by `imc.app` or a command; `tests/test
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from imc import __version__
@@ -12,6 +13,9 @@ from imc.config import Settings
 from imc.delivery.backlog import BacklogOptions
 from imc.delivery.engine import DeliveryOptions
 from imc.manage.options import ManageOptions
+from imc.page.files import File
+from imc.page.files import load as load_page
+from imc.page.site import Site
 from imc.registrar.registrar import RegistrarOptions
 from imc.rooms.policy import UNLIMITED, Limits, Policy
 from imc.service.rates import Rate, RateOptions
@@ -88,6 +92,39 @@ def tls_options(settings: Settings) -> TlsOptions:
         client_certificates=tls.client_certificates,
         min_version=tls.min_version,
     )
+
+
+def chat_site(settings: Settings) -> Site | None:
+    """The chat page, None where there is none."""
+    page = settings.page
+    if not page.chat or not (page.server or (settings.registrar.enabled and settings.auth.mode != "trusted")):
+        return None
+    advertise = settings.sip.advertise
+    hosts = {*settings.imc.domains, *([parse_advertise(advertise)[0]] if advertise else [])}
+    site = Site(load_page("chat"), hosts=hosts, connect=[_origin(page.server)] if page.server else [])
+    site.put(chat_config(settings))
+    return site
+
+
+def chat_config(settings: Settings) -> File:
+    """What the chat page has to know of this server: nothing that a user may not know before they log in."""
+    imc = settings.imc
+    known = {
+        "version": __version__,
+        "server": settings.page.server,
+        "domains": imc.domains,
+        "manager": f"{imc.manager.user}@{imc.manager.host}",
+        "start": imc.imc_cmd_start_char,
+        "rooms": imc.room_pattern,
+        "longest": settings.limits.max_text,
+    }
+    return File.of("/config.json", json.dumps(known).encode(), "application/json")
+
+
+def _origin(url: str) -> str:
+    """``wss://host:port`` of a URL."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def stack_config(settings: Settings) -> StackConfig:

@@ -185,6 +185,21 @@ class Websocket(Section):
     ping_deadline: float = setting("For the answer to a ping; then the connection is closed.", 20.0, ge=1, le=600)
 
 
+class Page(Section):
+    """The chat page, which listeners ws and wss serve to browsers: docs/how-to/chat-page.md."""
+
+    chat: bool = setting(
+        "Whether there is one. There is none in any case where nobody could log in by it: [auth] mode trusted, or "
+        "[registrar] enabled false, and no server.",
+        True,
+    )
+    server: Annotated[str | None, AfterValidator(checks.page_server)] = setting(
+        "ws: or wss: URL of another SIP server (a Kamailio) that the page talks to, with the users and rooms of "
+        "domains; [imc] manager_uri and room_pattern are told to the page too. Without it: this daemon.",
+        None,
+    )
+
+
 class Auth(Section):
     """Who may speak as whom."""
 
@@ -408,6 +423,7 @@ class Settings(Section):
     sip: Sip = Sip()
     tls: Tls = Tls()
     websocket: Websocket = Websocket()
+    page: Page = Page()
     auth: Auth = Auth()
     registrar: Registrar = Registrar()
     log: Log = Log()

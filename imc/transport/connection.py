@@ -141,6 +141,11 @@ class Connection:
         """Whether all handshakes are over."""
         return (self._tls is None or self._tls.is_ready) and (self._web is None or self._web.is_ready)
 
+    @property
+    def _is_page(self) -> bool:
+        """Whether it was asked for a file, which is all that goes out, however large it is."""
+        return self._web is not None and self._web.has_replied
+
     async def wait_ready(self) -> None:
         """Until all handshakes are over, or the connection is."""
         if self._end is None and not self.is_ready:
@@ -192,7 +197,7 @@ class Connection:
                 return True
             data = data[taken:]
         # spec S-NET-4
-        if len(self._buffer) + len(data) > self._options.write_buffer:
+        if len(self._buffer) + len(data) > self._options.write_buffer and not self._is_page:
             self._abort(End.WRITE_OVERFLOW)
             return False
         self._buffer += data
@@ -393,7 +398,9 @@ class Connection:
         """
         if not self._may_send:
             return
-        self._scope = trio.CancelScope(deadline=trio.current_time() + self._options.linger)
+        # spec S-WS-7
+        within = self._options.write_deadline if self._is_page else self._options.linger
+        self._scope = trio.CancelScope(deadline=trio.current_time() + within)
         with self._scope, contextlib.suppress(OSError, trio.ClosedResourceError):
             if self._end is End.EOF and self._web is None:
                 await trio.sleep_forever()
@@ -401,6 +408,7 @@ class Connection:
             while self._flushed is not None:
                 await self._flushed.wait()
             self._may_send = False
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + self._options.linger)
             self._sock.shutdown(socket.SHUT_WR)
             while self._sock.recv(_READ_SIZE):
                 await trio.lowlevel.wait_readable(self._sock)

@@ -24,6 +24,7 @@ import structlog
 import trio
 
 from imc.errors import Unreachable
+from imc.page.site import Site
 from imc.sip.flow import Flow
 from imc.transport.addresses import (
     OVER_TLS,
@@ -84,8 +85,11 @@ class Tcp:
         flow_closed: Callable[[Flow], None],
         guard: Guard,
         tls: TlsContexts | None = None,
+        site: Site | None = None,
     ) -> None:
-        """Binds. ``tls`` is loaded where there are listeners that need it. ListenError."""
+        """Binds. ``tls`` is loaded where there are listeners that need it, ``site`` is for those of WebSocket.
+        ListenError."""
+        self._site = site
         self._options = options
         self._tls = tls or TlsContexts(TlsOptions())
         self._receive = receive
@@ -203,7 +207,8 @@ class Tcp:
         flow = Flow(peer.transport, local, (peer.ip, peer.port), self._next_conn)
         web = None
         if peer.transport in WEB:
-            web = WebSocketFramer(options.max_message, options.websocket.allowed_origins)
+            origins, is_secure = options.websocket.allowed_origins, peer.transport in OVER_TLS
+            web = WebSocketFramer(options.max_message, origins, self._site, is_secure=is_secure)
         connection = Connection(sock, flow, options, self._nursery, self._guard, accepted=accepted, tls=tls, web=web)
         self._next_conn += 1
         self._connections[flow.conn] = connection

@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from imc.errors import Unreachable
+from imc.page.site import Site
 from imc.sip.flow import Flow
 from imc.transport.addresses import (
     OVER_TLS,
@@ -76,8 +77,9 @@ class Transports:
         flow_closed: Callable[[Flow], None],
         *,
         take_answers: Callable[[Sequence[bytes]], Iterable[int]] = none_taken,
+        site: Site | None = None,
     ) -> None:
-        """``take_answers``: see `UdpListener`; without it all goes to ``receive``.
+        """``take_answers``: see `UdpListener`; without it all goes to ``receive``. ``site`` is the page to serve.
 
         ValueError where ``advertise`` is not HOST or HOST:PORT.
         """
@@ -86,6 +88,7 @@ class Transports:
         self._batch_end = batch_end
         self._flow_closed = flow_closed
         self._take_answers = take_answers
+        self._site = site
         self._guard = Guard()
         self._advertise = parse_advertise(options.advertise) if options.advertise else None
         self._udp: list[UdpListener] = []
@@ -146,6 +149,7 @@ class Transports:
             flow_closed=self._flow_closed,
             guard=self._guard,
             tls=self._tls,
+            site=self._site,
         )
 
     async def run(self, *, task_status: trio.TaskStatus[tuple[ListenAddress, ...]] = trio.TASK_STATUS_IGNORED) -> None:
