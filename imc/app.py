@@ -65,6 +65,7 @@ from imc.service.identity import Identity, IdentityOptions, Mode, Secrets, peer_
 from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
+from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rates import Rates
 from imc.service.registration import Registration
@@ -76,6 +77,7 @@ from imc.service.roster import Rosters
 from imc.service.shards import Shards
 from imc.service.sip import Sip
 from imc.service.spec_trace import SpecTrace, TraceOptions
+from imc.service.traffic import Traffic
 from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
 from imc.sip.flow import Flow
@@ -117,6 +119,7 @@ class Daemon:
         self._trace = trace
         self._store = store
         self._nursery: trio.Nursery
+        self._traffic = Traffic(wall)
         self._ids = Ids()
         uas = uas_policy(settings)
         self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
@@ -208,6 +211,7 @@ class Daemon:
             on_count=self._count_rooms,
             rates=self._make_rates(),
             reports=self._reports,
+            traffic=self._traffic,
             trace=trace,
         )
         self._rosters = Rosters(
@@ -259,6 +263,8 @@ class Daemon:
             ),
             ids=self._ids,
             waiting=self._waiting,
+            traffic=self._traffic,
+            operators=Operators(store, self._reader, wall),
             statistics=self.statistics,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
@@ -369,12 +375,12 @@ class Daemon:
 
     def _make_rates(self) -> Rates | None:
         options = rate_options(self.settings)
-        return None if options is None else Rates(options, trio.current_time)
+        return None if options is None else Rates(options, trio.current_time, self._traffic.hit)
 
     def _make_sources(self) -> Sources | None:
         options = source_options(self.settings)
         peers = tuple(ip_network(text) for text in self.settings.auth.trusted_peers)
-        return None if options is None else Sources(options, peer_finder(peers))
+        return None if options is None else Sources(options, peer_finder(peers), self._traffic.hit)
 
     def _make_identity(self) -> Identity:
         settings = self.settings
@@ -519,6 +525,7 @@ class Daemon:
             "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
+            **self._traffic.statistics(),
             **self._rosters.statistics(),
             **self._reports.statistics(),
             **self._stack.statistics(),

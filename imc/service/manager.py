@@ -17,8 +17,10 @@ from imc.errors import RpcError
 from imc.rooms.model import Role
 from imc.service.forget import Forget, Forgotten
 from imc.service.inbound import Inbound, Outcome
+from imc.service.operators import Operators
 from imc.service.outbox import copy_of
 from imc.service.rooms import Rooms
+from imc.service.traffic import Traffic
 from imc.service.waiting import WaitingCopies
 from imc.sip.ids import Ids
 from imc.store.outbox import WaitingRow
@@ -27,6 +29,7 @@ from imc.store.store import Store
 
 BAD_REQUEST = -1  # spec R-ANSWER-5
 _PAGE = 1_000
+_MOST_SEARCHED = 20_000
 _WAITING_PAGE = 200
 
 
@@ -75,6 +78,8 @@ class Manager:
         forget: Forget,
         ids: Ids,
         waiting: WaitingCopies,
+        traffic: Traffic,
+        operators: Operators,
         statistics: Callable[[], Mapping[str, int]],
         wake: Callable[[], None],
         default_domain: Callable[[], str],
@@ -85,6 +90,8 @@ class Manager:
         self._forget = forget
         self._ids = ids
         self._waiting = waiting
+        self.traffic = traffic
+        self.operators = operators
         self._statistics = statistics
         self._wake = wake
         self._default_domain = default_domain
@@ -100,6 +107,30 @@ class Manager:
             after = page.next
             if after is None:
                 return found
+
+    async def find_rooms(self, text: str, after: str, limit: int) -> tuple[list[RoomSummary], str]:
+        """Live rooms whose address has ``text``, by name, and what the next page begins after, "" after the last.
+
+        At most `_MOST_SEARCHED` are looked at for a page, which may be empty for that.
+        """
+        found: list[RoomSummary] = []
+        wanted = text.lower()
+        searched = 0
+        place = _position(after)
+        while True:
+            page = await self._reader.run(self._store.list_rooms, _PAGE, place)
+            for row in page.rows:
+                if wanted not in str(row.room).lower():
+                    continue
+                if len(found) == limit:
+                    return found, " ".join(found[-1].room)
+                owner = row.owners[0] if row.owners else None
+                found.append(RoomSummary(row.room, row.members, owner, row.is_private))
+            if page.next is None:
+                return found, ""
+            place, searched = page.next, searched + _PAGE
+            if searched >= _MOST_SEARCHED:
+                return found, " ".join(place)
 
     async def list_members(self, room: Aor) -> list[MemberSummary] | None:
         live = await self._reader.run(self._store.load_room, room)
@@ -237,6 +268,16 @@ def _summary(row: WaitingRow) -> WaitingSummary:
         content_type="" if dispatch is None else dispatch.content_type,
         body=b"" if dispatch is None else dispatch.body,
     )
+
+
+def _position(text: str) -> tuple[str, str] | None:
+    """Name and host that a page of rooms ended with. RpcError."""
+    if not text:
+        return None
+    name, space, host = text.partition(" ")
+    if not space:
+        raise RpcError("Invalid params: after is no page's next", status=400)
+    return name, host
 
 
 def _key(text: str) -> tuple[Aor, int, int] | None:

@@ -49,6 +49,7 @@ from imc.service.rates import Rates
 from imc.service.reports import Reports, is_report
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import Judged, SpecTrace
+from imc.service.traffic import Traffic
 from imc.store.ops import Op, PutMessage
 from imc.store.room_ops import ops_for
 from imc.store.writer import Writer
@@ -79,6 +80,7 @@ class Rooms:
         on_count: Callable[[int], None],
         rates: Rates | None,
         reports: Reports,
+        traffic: Traffic,
         trace: SpecTrace | None = None,
     ) -> None:
         self.policy = policy
@@ -92,6 +94,7 @@ class Rooms:
         self._on_count = on_count
         self.rates = rates
         self._reports = reports
+        self._traffic = traffic
         self._trace = trace
         self.on_change: Callable[[Aor, Room | None], None] = lambda _aor, _room: None
         self._access = Access(options, shards=shards, load=load, spawn=spawn, on_read=self._count)
@@ -208,6 +211,7 @@ class Rooms:
             return
         is_too_fast = self.rates is not None and not self.rates.may_speak(inbound.to)
         if is_too_fast or not self._engine.has_room_for(len(decision.recipients)):
+            self._traffic.limited(inbound.sender, inbound.to, len(inbound.body))
             inbound.answer(try_later())
         elif self._copies.is_large(copy):
             self._access.later(inbound.answer, lambda: self._large_message(inbound, copy))
@@ -248,14 +252,16 @@ class Rooms:
         return Judged(slot.room, inbound.sender, command, len(inbound.body), context, self.policy, decision)
 
     def _carry_out(self, judged: Judged, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
+        decision, is_command = judged.decision, judged.command is not None
+        self._traffic.judged(judged.sender, decision, len(inbound.body), is_command=is_command)
         answers, others = _split(dispatches)
         # spec S-LANE-16
         job = self._outbox.job(others, is_durable=not is_momentary(inbound))
         entry = None
-        if judged.command is None and judged.decision.refusal is None:
+        if not is_command and decision.refusal is None:
             entry = self._history.entry(inbound, slot, self.policy)
         reply = self._outbox.job(answers, is_durable=False) if answers else None
-        outcome = self._outcome(judged.decision)
+        outcome = self._outcome(decision)
 
         def release() -> None:
             inbound.answer(outcome)

@@ -47,12 +47,19 @@ class _Account:
 
 
 class Sources:
-    """``is_exempt`` tells of an IP address whether nothing is counted for it: that of a trusted peer."""
+    """``is_exempt`` tells of an IP address whether nothing is counted for it: that of a trusted peer. ``on_hit`` is told
+    which limit of [limits] has kept back something of which IP address; of what is muted, once each time it begins."""
 
-    __slots__ = ("_accounts", "_any_until", "_is_exempt", "_options", "_proven", "muted", "withheld")
+    __slots__ = ("_accounts", "_any_until", "_is_exempt", "_on_hit", "_options", "_proven", "muted", "withheld")
 
-    def __init__(self, options: SourceOptions, is_exempt: Callable[[str], bool] = lambda _ip: False) -> None:
+    def __init__(
+        self,
+        options: SourceOptions,
+        is_exempt: Callable[[str], bool] = lambda _ip: False,
+        on_hit: Callable[[str, str], None] = lambda _limit, _who: None,
+    ) -> None:
         self._options = options
+        self._on_hit = on_hit
         self._is_exempt = is_exempt
         self._accounts: OrderedDict[Hashable, _Account] = OrderedDict()
         self._proven: OrderedDict[Flow, None] = OrderedDict()
@@ -85,7 +92,7 @@ class Sources:
     def waste(self, flow: Flow, now: float) -> None:
         """What came on ``flow`` comes to nothing, and is not answered."""
         if not self._is_exempt(flow.remote[0]):
-            self._charge(self._account(flow, now), now)
+            self._charge(self._account(flow, now), flow, now)
 
     # spec S-SRC-1
     def may_answer(self, flow: Flow, came: int, goes: int, now: float) -> bool:
@@ -93,12 +100,13 @@ class Sources:
         if self._is_exempt(flow.remote[0]):
             return True
         account = self._account(flow, now)
-        self._charge(account, now)
+        self._charge(account, flow, now)
         if flow.is_reliable:
             return True  # nobody forges the source of a connection
         account.credit = min(self._options.byte_burst, account.credit) + came
         if goes > account.credit:
             self.withheld += 1
+            self._on_hit("unproven_byte_rate", flow.remote[0])
             return False
         account.credit -= goes
         return True
@@ -122,9 +130,11 @@ class Sources:
         account.credit = min(options.byte_burst, account.credit + passed * options.byte_rate)
         return account
 
-    def _charge(self, account: _Account, now: float) -> None:
+    def _charge(self, account: _Account, flow: Flow, now: float) -> None:
         account.tokens -= 1
         if account.tokens < 1:
+            if now >= account.muted_until:
+                self._on_hit("unproven_rate", flow.remote[0])
             account.tokens = max(0.0, account.tokens)
             account.muted_until = now + _MUTED
             self._any_until = max(self._any_until, account.muted_until)

@@ -33,6 +33,7 @@ from imc.service.reports import ReportOptions, Reports
 from imc.service.rooms import Rooms
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import SpecTrace, TraceOptions
+from imc.service.traffic import Traffic
 from imc.sip.ids import Ids
 from imc.store.guard import Guard
 from imc.store.messages import MessageRow
@@ -219,6 +220,7 @@ class Play:
             on_count=self._count,
             rates=None,
             reports=reports,
+            traffic=Traffic(lambda: WALL),
             trace=trace,
         )
         self._answered: dict[str, trio.Event] = {}

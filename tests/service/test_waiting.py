@@ -18,8 +18,10 @@ from imc.delivery.job import Dispatch
 from imc.errors import RpcError, StoreUnavailable
 from imc.service.forget import Forget
 from imc.service.manager import Manager
+from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rooms import Rooms
+from imc.service.traffic import Traffic
 from imc.service.waiting import DeadLetterOptions, WaitingCopies
 from imc.sip.ids import Ids
 from imc.store.options import StoreOptions
@@ -283,6 +285,8 @@ async def test_pages_for_operators(database: Database) -> None:
             ids=Ids(),
             waiting=on.copies,
             forget=cast(Forget, None),
+            traffic=cast(Traffic, None),
+            operators=cast(Operators, None),
             statistics=dict,
             wake=lambda: None,
             default_domain=lambda: "example.com",
