@@ -343,6 +343,14 @@ class History(Section):
     keep_days: int = setting("Days for which they are kept.", 30, ge=1, le=36_500, reload=True)
 
 
+class Audit(Section):
+    """The audit: who did what to which room, and what operators did (spec/room.md §22)."""
+
+    enabled: bool = setting("False: nothing is written down; what is there stays until it is too old.", True, reload=True)
+    keep_days: int = setting("Days after which a row is deleted.", 365, ge=1, le=36_500, reload=True)
+    max_rows: int = setting("Rows; of more the oldest are deleted.", 1_000_000, ge=1_000, reload=True)
+
+
 class Manage(Section):
     """Interfaces for programs and operators: JSON-RPC and the MI FIFO. Times are in seconds, sizes in bytes."""
 
@@ -429,6 +437,7 @@ class Settings(Section):
     log: Log = Log()
     limits: Limits = Limits()
     history: History = History()
+    audit: Audit = Audit()
     manage: Manage = Manage()
     delivery: Delivery = Delivery()
     roster: Roster = Roster()

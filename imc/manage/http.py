@@ -29,6 +29,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from imc.errors import ListenError
 from imc.manage import jsonrpc
+from imc.manage.caller import LOOPBACK, TOKEN
 from imc.manage.methods import Methods
 from imc.manage.options import ManageOptions, check_listen, parse_listen
 
@@ -197,7 +198,7 @@ class HttpListener:
 
     def __init__(self, sockets: list[socket.socket], methods: Methods, options: ManageOptions) -> None:
         self._sockets = sockets
-        self._methods = methods
+        self._call = methods.by(TOKEN if options.token else LOOPBACK)
         self._options = options
         self.server: uvicorn.Server | None = None
         """The one that runs now, if any."""
@@ -272,7 +273,7 @@ class HttpListener:
                 raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
 
         def call(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
-            return trio.from_thread.run(jsonrpc.execute, document, self._methods.call, trio_token=token)
+            return trio.from_thread.run(jsonrpc.execute, document, self._call, trio_token=token)
 
         return uvicorn.Config(
             make_app(self._options, execute),

@@ -30,6 +30,24 @@ class Outcome:
         return self.status < 300 and not (self.event or self.warning or self.accept) and self.retry_after is None
 
 
+@dataclass(slots=True, kw_only=True)
+class Act:
+    """One call of the management interfaces that is no mere look (spec R-AUDIT-2).
+
+    ``actor`` is who called, ``via`` by which way, ``method`` what was called; ``detail`` are its arguments as JSON,
+    without secrets. ``room`` and ``user`` are what it is about, "" for nothing. ``is_noted``: a change of a room that
+    it made has its row already.
+    """
+
+    actor: str
+    via: str
+    method: str
+    detail: str = ""
+    room: str = ""
+    user: str = ""
+    is_noted: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
     """One request of an authenticated ``sender`` to the address ``to`` (spec R-ADDR-3).
@@ -37,6 +55,9 @@ class Inbound:
     ``content_type`` is the header's value as it came, "" without one. ``headers`` are those of the sender's that copies
     keep. ``is_secure``: the Request-URI was a sips one. ``answer`` is called once, when everything that the outcome
     promises is committed.
+
+    ``act`` is set where it was a call of the management interfaces that caused this; ``is_operator``: it is done with
+    an operator's rights (spec R-ADMIN-1), and ``sender`` is the conference manager.
     """
 
     sender: Aor
@@ -48,3 +69,5 @@ class Inbound:
     headers: tuple[tuple[str, str], ...]
     answer: Callable[[Outcome], None]
     is_secure: bool = False
+    act: Act | None = None
+    is_operator: bool = False

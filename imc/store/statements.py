@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as update_
 
+from imc.store import statements_audit as audit
 from imc.store import statements_log as log
 from imc.store import statements_operators as operators
 from imc.store import statements_waiting as waiting
@@ -102,6 +103,11 @@ class Statements:
     add_operator: Statement
     set_operator: Statement
     remove_operator: Statement
+    put_audit: Statement
+    trim_audit: Statement
+    audit_cut: Statement
+    count_audit: Statement
+    count_audit_of: Statement
 
 
 def statements(build: Builder, tables: Tables) -> Statements:
@@ -116,6 +122,7 @@ def statements(build: Builder, tables: Tables) -> Statements:
         **waiting.reads(build, tables),
         **_accounts(build, tables),
         **operators.statements(build, tables),
+        **audit.statements(build, tables),
     )
 
 

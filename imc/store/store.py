@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from imc.errors import StoreConflict, StoreError, StoreUnavailable
 from imc.store.accounts import AccountStore
 from imc.store.addresses import Addresses
+from imc.store.audit import AuditStore, apply_audit
 from imc.store.batch import Batch, coalesce
 from imc.store.bindings import BindingStore, apply_bindings
 from imc.store.database import Database, Staged
@@ -27,7 +28,7 @@ from imc.store.sql import Builder, Cursor
 from imc.store.statements import Statements, statements
 
 
-class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore, OperatorStore):
+class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore, AuditStore, OperatorStore):
     """An open database. Made by `open`; closed by `close`, or at the end of a ``with``."""
 
     def __init__(
@@ -164,12 +165,16 @@ class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore, Op
                 apply_bindings(self.sql, cursor, batch)
             if batch.is_in_outbox:
                 apply_outbox(self.sql, cursor, batch)
+            if batch.is_in_audit:
+                apply_audit(self.sql, cursor, batch)
 
         return apply
 
 
 def _says_anything(batch: Batch) -> bool:
-    return batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox
+    return (
+        batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox or batch.is_in_audit
+    )
 
 
 class _Attempt:
