@@ -8,6 +8,7 @@ was not delivered, management; then ready. End: no new requests, what was begun 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ import trio
 from imc import __version__, log, systemd
 from imc.aor import Aor
 from imc.config import Settings, differences, load
+from imc.control import Control, with_settings
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch
 from imc.errors import ConfigError, ImcError, ListenError
@@ -30,8 +32,10 @@ from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
 from imc.options import (
+    audit_options,
     chat_config,
     chat_site,
+    check_account,
     dead_letter_options,
     delivery_options,
     digest_options,
@@ -56,6 +60,7 @@ from imc.registrar.registrar import Registrar
 from imc.rooms.commands import WithdrawInvitation
 from imc.service.access import RoomOptions
 from imc.service.accounts import Accounts, AccountsOptions
+from imc.service.audit import Audit
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
@@ -65,6 +70,7 @@ from imc.service.identity import Identity, IdentityOptions, Mode, Secrets, peer_
 from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
+from imc.service.operations import Operations
 from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rates import Rates
@@ -113,8 +119,10 @@ class Daemon:
         *,
         wall: Callable[[], float] = time.time,
         trace: SpecTrace | None = None,
+        read_settings: Callable[[], Settings] | None = None,
     ) -> None:
         self.settings = settings
+        self._read_settings = read_settings
         self._wall = wall
         self._trace = trace
         self._store = store
@@ -195,6 +203,14 @@ class Daemon:
             can_carry=self._can_carry,
             spawn=self._spawn,
         )
+        self._audit = Audit(
+            store,
+            self._reader,
+            self._writer,
+            options=lambda: audit_options(self.settings),
+            wall=wall,
+            tag=os.getpid(),
+        )
         self._rooms = Rooms(
             RoomOptions(),
             policy=room_policy(settings),
@@ -212,6 +228,7 @@ class Daemon:
             rates=self._make_rates(),
             reports=self._reports,
             traffic=self._traffic,
+            audit=self._audit,
             trace=trace,
         )
         self._rosters = Rosters(
@@ -265,6 +282,7 @@ class Daemon:
             waiting=self._waiting,
             traffic=self._traffic,
             operators=Operators(store, self._reader, wall),
+            operations=self._make_operations(),
             statistics=self.statistics,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
@@ -297,6 +315,7 @@ class Daemon:
                 nursery.start_soon(self._waiting.run)
                 nursery.start_soon(self._shards.run, self.settings.imc.room_idle_limit)
                 nursery.start_soon(self._retention.run)
+                nursery.start_soon(self._audit.run)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.has_peers:
@@ -372,6 +391,35 @@ class Daemon:
     def _flow_closed(self, flow: Flow) -> None:
         if self._registration is not None and not self._sip.is_draining:  # at the end they all close
             self._registration.flow_closed(flow)
+
+    def _make_operations(self) -> Operations:
+        control = Control(
+            settings=lambda: self.settings,
+            load=self._read_settings,
+            apply=self.reload,
+            statistics=self.statistics,
+            totals=self._traffic.totals,
+            addresses=lambda: tuple(map(str, self._bound)),
+            users=self._bindings.users,
+            is_open=self._transports.is_open,
+            place=self._store.place,
+            started=self._wall(),
+            wall=self._wall,
+        )
+        return Operations(
+            rooms=self._rooms,
+            store=self._store,
+            reader=self._reader,
+            ids=self._ids,
+            audit=self._audit,
+            bindings=self._bindings,
+            unbind=self._unbind,
+            check_account=lambda user: check_account(self.settings, user),
+            control=control,
+            wall=self._wall,
+            wake=self._loop.wake,
+            default_domain=lambda: self.settings.imc.domains[0],
+        )
 
     def _make_rates(self) -> Rates | None:
         options = rate_options(self.settings)
@@ -449,8 +497,11 @@ class Daemon:
         _log.info("stopped", undelivered=len(self._engine.unfinished()), waiting=waiting)
         self.ended.set()
 
-    def reload(self, settings: Settings) -> None:
-        """Put these in force; they differ from those before in what `imc.config.differences` calls reloadable only."""
+    def reload(self, settings: Settings) -> str:
+        """Put these in force; they differ from those before in what `imc.config.differences` calls reloadable only.
+
+        ``read``, or why the certificates are what they were.
+        """
         self.settings = settings
         self._rooms.policy = room_policy(settings)
         self._copies.extra = settings.imc.extra_headers
@@ -463,16 +514,19 @@ class Daemon:
         self._stack.sources = self._make_sources()
         if self._site is not None:
             self._site.put(chat_config(settings))
-        self._reload_tls()
+        log.set_level(settings.log.level)
+        return self._reload_tls()
 
     # spec S-TLS-3
-    def _reload_tls(self) -> None:
+    def _reload_tls(self) -> str:
         """The files may be others though the settings are the same: each reload reads them. Else the old ones stay."""
         options = tls_options(self.settings)
         try:
             self._transports.reload_tls(options)
         except ListenError as error:
             _log.error("certificates-not-reloaded", error=str(error))
+            return f"unchanged: {error}"
+        return "read"
 
     # --- what the parts ask -----------------------------------------------------------------------------------------
 
@@ -534,6 +588,7 @@ class Daemon:
             **self._accounts.statistics(),
             **self._writer.statistics(),
             **self._retention.statistics(),
+            **self._audit.statistics(),
             **({} if self._trace is None else self._trace.statistics()),
         }
 
@@ -571,7 +626,7 @@ async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], 
                 _log.warning("database", warning=sentence)
             page = await trio.to_thread.run_sync(lambda: store.list_accounts(1))
             settings.check_exposure(has_accounts=bool(page.rows))
-            daemon = Daemon(settings, store, trace=trace)
+            daemon = Daemon(settings, store, trace=trace, read_settings=lambda: load(path, flags))
             async with trio.open_nursery() as nursery:
                 bound = await nursery.start(daemon.run)
                 _calm_collector()  # before it is said that we are ready: it stops everything for a moment
@@ -614,22 +669,11 @@ def _reload(daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
     except ConfigError as error:
         _log.error("not-reloaded", error=str(error))
     else:
-        daemon.reload(_with(daemon.settings, settings, reloadable))
-        log.set_level(settings.log.level)
+        daemon.reload(with_settings(daemon.settings, settings, reloadable))
         _log.info("reloaded", changed=", ".join(reloadable) or "nothing")
         if others:
             _log.warning("needs-a-restart", settings=", ".join(others))
     systemd.ready("serving")
-
-
-def _with(old: Settings, new: Settings, keys: Sequence[str]) -> Settings:
-    """The old settings, with these (``section.key``) of the new ones."""
-    merged = old
-    for key in keys:
-        section, _, name = key.partition(".")
-        value = getattr(getattr(new, section), name)
-        merged = merged.model_copy(update={section: getattr(merged, section).model_copy(update={name: value})})
-    return merged
 
 
 def _invitation(dispatch: Dispatch, user: Aor) -> tuple[WithdrawInvitation, str | None]:

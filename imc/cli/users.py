@@ -108,15 +108,9 @@ def add_account(settings: Settings, aor: Aor, password: str) -> None:
 
 def check_name(settings: Settings, aor: Aor) -> None:
     """AccountError for an address that can only be a room's, or is the manager's: nobody could speak to that user."""
-    from imc.options import room_policy
-    from imc.rooms.names import is_visible
+    from imc.options import check_account
 
-    if not is_visible(aor.user):  # spec R-ADDR-9
-        raise AccountError(f"{aor} has characters that cannot be seen")
-    if aor == settings.imc.manager:
-        raise AccountError(f"{aor} is the conference manager ([imc] manager_uri)")
-    if room_policy(settings).is_reserved(aor):
-        raise AccountError(f"{aor} is a room's name ([imc] room_pattern = {settings.imc.room_pattern!r})")
+    check_account(settings, aor)
 
 
 def _parse(address: str) -> Aor:

@@ -14,9 +14,10 @@ import contextlib
 import hmac
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import trio
@@ -32,6 +33,8 @@ from imc.manage import jsonrpc
 from imc.manage.caller import LOOPBACK, TOKEN
 from imc.manage.methods import Methods
 from imc.manage.options import ManageOptions, check_listen, parse_listen
+from imc.manage.web.guard import TrioGone
+from imc.manage.web.site import OperatorsPage
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # curl sends its -d as application/x-www-form-urlencoded; what a foreign page may post so is kept out by its Origin.
@@ -45,6 +48,7 @@ _TYPES = (
 _STOP_TIMEOUT = 3.0  # seconds that the thread has to end
 _MAX_HEAD = 16384  # bytes of request line and headers
 
+T = TypeVar("T")
 Execute = Callable[[jsonrpc.Document], Awaitable[jsonrpc.Response | list[jsonrpc.Response] | None]]
 
 
@@ -128,8 +132,8 @@ async def _read_body(request: Request, options: ManageOptions) -> bytes:
     return bytes(body)
 
 
-def make_app(options: ManageOptions, execute: Execute) -> Starlette:
-    """The web application. ``execute`` is awaited on asyncio's loop."""
+def make_app(options: ManageOptions, execute: Execute, more: Iterable[Route] = ()) -> Starlette:
+    """The web application. ``execute`` is awaited on asyncio's loop; ``more`` are routes of others."""
 
     async def rpc(request: Request) -> Response:
         try:
@@ -146,7 +150,7 @@ def make_app(options: ManageOptions, execute: Execute) -> Starlette:
             return Response(status_code=400)
         return Response(status_code=204, headers=_HEADERS) if response is None else _json(response)
 
-    app = Starlette(routes=[Route(path, rpc, methods=["POST"]) for path in ("/RPC", "/rpc")])
+    app = Starlette(routes=[*(Route(path, rpc, methods=["POST"]) for path in ("/RPC", "/rpc")), *more])
     app.router.redirect_slashes = False
     return app
 
@@ -200,6 +204,7 @@ class HttpListener:
         self._sockets = sockets
         self._call = methods.by(TOKEN if options.token else LOOPBACK)
         self._options = options
+        self._page = OperatorsPage(methods, options)
         self.server: uvicorn.Server | None = None
         """The one that runs now, if any."""
 
@@ -266,17 +271,22 @@ class HttpListener:
             raise RuntimeError(f"the HTTP server's thread died: {death!r}") from death
 
     def _config(self, token: trio.lowlevel.TrioToken, pool: ThreadPoolExecutor) -> uvicorn.Config:
+        async def on_trio(work: Callable[..., Awaitable[T]], *arguments: object) -> T:
+            """TrioGone where there is no such loop any more."""
+            run = partial(trio.from_thread.run, work, *arguments, trio_token=token)
+            try:
+                return await asyncio.get_running_loop().run_in_executor(pool, run)
+            except (asyncio.CancelledError, trio.Cancelled, trio.RunFinishedError):
+                raise TrioGone from None
+
         async def execute(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
             try:
-                return await asyncio.get_running_loop().run_in_executor(pool, call, document)
-            except (asyncio.CancelledError, trio.Cancelled, trio.RunFinishedError):
+                return await on_trio(jsonrpc.execute, document, self._call)
+            except TrioGone:
                 raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
 
-        def call(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
-            return trio.from_thread.run(jsonrpc.execute, document, self._call, trio_token=token)
-
         return uvicorn.Config(
-            make_app(self._options, execute),
+            make_app(self._options, execute, self._page.routes(on_trio)),
             loop="asyncio",
             http=_bounded_protocol(self._options),
             ws="none",

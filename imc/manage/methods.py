@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,13 +20,16 @@ from imc.errors import ImcError, Overloaded, RpcError, StoreUnavailable
 from imc.manage.audit_methods import AuditMethods
 from imc.manage.caller import Caller
 from imc.manage.jsonrpc import FORBIDDEN, INTERNAL_ERROR, METHOD_NOT_FOUND, Call, Params
+from imc.manage.operator_methods import OperatorMethods
 from imc.manage.options import ManageOptions
 from imc.manage.outbox_methods import OutboxMethods
-from imc.manage.ports import Manager, MemberSummary, RoomSummary
+from imc.manage.ports import Manager, MemberSummary, Operators, RoomSummary
 from imc.manage.registry import METHODS, Kind, Method, Param, bind, describe, invalid, method
 from imc.manage.room_methods import RoomMethods
+from imc.manage.samples import Samples
 from imc.manage.server_methods import ServerMethods
 from imc.manage.user_methods import UserMethods
+from imc.manage.watch_methods import WatchMethods
 from imc.service.inbound import Act
 
 log = structlog.get_logger("imc.manage")
@@ -38,12 +42,13 @@ _BAD_ROOM = (500, "the room's address cannot be read, or is missing")
 _NO_ROOM = (500, "no such room")
 
 
-class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMethods):
+class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMethods, WatchMethods, OperatorMethods):
     """The registry bound to the running server. `call` is all that the listeners use."""
 
     def __init__(self, manager: Manager, options: ManageOptions) -> None:
         self._manager = manager
         self._options = options
+        self.samples = Samples(manager.statistics, time.time)
 
     def by(self, caller: Caller) -> Call:
         """`call` for one caller: what the listeners are given."""
@@ -52,6 +57,15 @@ class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMetho
             return await self.call(name, params, caller)
 
         return call
+
+    @property
+    def operators(self) -> Operators:
+        """Who may log in on the operators' page."""
+        return self._manager.operators
+
+    async def note(self, act: Act, result: str) -> None:
+        """Write into the audit what was done without a method."""
+        await self._manager.operations.note(act, result)
 
     async def call(self, name: str, params: Params, caller: Caller) -> object:
         """The method's result, ready for JSON. RpcError for everything that can go wrong."""

@@ -176,11 +176,84 @@ class Operations(Protocol):
         """Rows of the audit, the newest first; those before the id ``before`` alone."""
 
 
+class Operator(Protocol):
+    """Who may log in on the operators' page; ``secret`` is another one after each change of the password."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def secret(self) -> str: ...
+    @property
+    def created(self) -> float: ...
+
+
+class Operators(Protocol):
+    """The operators. What changes them raises `imc.errors.AccountError`."""
+
+    async def get(self, name: str) -> Operator | None: ...
+    async def check(self, name: str, password: str) -> Operator | None:
+        """The operator whose name and password these are; as long for a name that nobody has."""
+
+    async def list(self) -> Sequence[Operator]: ...
+    async def add(self, name: str, role: str, password: str) -> None: ...
+    async def set_password(self, name: str, password: str) -> None: ...
+    async def set_role(self, name: str, role: str) -> None: ...
+    async def remove(self, name: str) -> None: ...
+
+
+class Talker(Protocol):
+    """A room or a user, and what they sent of late; ``name`` is "" for those that the tables had no place for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def messages(self) -> int: ...
+    @property
+    def copies(self) -> int: ...
+    @property
+    def octets(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+
+
+class Hit(Protocol):
+    """A limit and who hit it. Times in unix seconds."""
+
+    @property
+    def limit(self) -> str: ...
+    @property
+    def who(self) -> str: ...
+    @property
+    def times(self) -> int: ...
+    @property
+    def first(self) -> float: ...
+    @property
+    def last(self) -> float: ...
+
+
+class Traffic(Protocol):
+    """Counts of late."""
+
+    def talkers(self, minutes: int, limit: int) -> tuple[Sequence[Talker], Sequence[Talker]]:
+        """The busiest senders and rooms of the last ``minutes``, ``limit`` of each."""
+
+    def hits(self, limit: int) -> Sequence[Hit]:
+        """The latest first."""
+
+    def totals(self) -> Mapping[str, int]:
+        """How often each limit was hit since the start."""
+
+
 class Manager(Protocol):
     """The use cases. Every method may raise `imc.errors.StoreError` or `imc.errors.Overloaded`."""
 
     async def list_rooms(self) -> Sequence[RoomSummary]:
         """All live rooms, private ones too."""
+
+    async def find_rooms(self, text: str, after: str, limit: int) -> tuple[Sequence[RoomSummary], str]:
+        """Live rooms whose address has ``text``, by name, and what the next page begins after, "" after the last."""
 
     async def list_members(self, room: Aor) -> Sequence[MemberSummary] | None:
         """All who have a part in the room, or None: no such room."""
@@ -193,6 +266,10 @@ class Manager(Protocol):
 
     @property
     def operations(self) -> Operations: ...
+    @property
+    def operators(self) -> Operators: ...
+    @property
+    def traffic(self) -> Traffic: ...
     async def forget(self, user: Aor, *, is_done: bool, with_account: bool, act: Act | None = None) -> Forgotten:
         """Forget a user; without ``is_done`` only say what that would do."""
 

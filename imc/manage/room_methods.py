@@ -65,7 +65,7 @@ class RoomMethods:
         returns=_ACTED,
         errors=(_REFUSED,),
         is_reading=False,
-        role="admin",
+        role="operator",
         is_in_room=True,
     )
     async def _destroy_room(self, room: Aor, act: Act) -> object:
@@ -93,7 +93,7 @@ class RoomMethods:
         returns=_ACTED,
         errors=(_REFUSED,),
         is_reading=False,
-        role="admin",
+        role="operator",
         is_in_room=True,
     )
     async def _add(self, room: Aor, user: Aor, act: Act) -> object:
@@ -122,7 +122,7 @@ class RoomMethods:
         returns=_ACTED,
         errors=(_REFUSED,),
         is_reading=False,
-        role="admin",
+        role="operator",
         is_in_room=True,
     )
     async def _set_role(self, room: Aor, user: Aor, role: str, act: Act) -> object:
@@ -139,7 +139,7 @@ class RoomMethods:
         returns=_ACTED,
         errors=(_REFUSED,),
         is_reading=False,
-        role="admin",
+        role="operator",
         is_in_room=True,
     )
     async def _set_room(self, room: Aor, option: str, value: str, act: Act) -> object:

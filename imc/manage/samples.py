@@ -16,10 +16,10 @@ KEPT = 720  # an hour
 
 COUNTERS = (
     "room_messages", "room_copies", "room_commands", "refusals", "limits_hit", "delivered", "failed", "timed_out",
-    "put_off", "requests_accepted", "messages_muted", "udp_received", "udp_sent",
+    "put_off", "dead_letters", "requests_accepted", "messages_muted", "udp_received", "udp_sent",
 )  # fmt: skip
 GAUGES = (
-    "active_rooms", "rooms_in_memory", "members_in_memory", "bindings", "queued", "waiting", "dead", "jobs",
+    "active_rooms", "rooms_in_memory", "members_in_memory", "bindings", "queued", "waiting", "jobs",
     "server_transactions", "client_transactions", "writes_waiting", "subscriptions",
 )  # fmt: skip
 NAMES = COUNTERS + GAUGES

@@ -18,7 +18,7 @@ class ServerMethods:
         returns=(
             '`{"version": text, "started": unix seconds, "uptime": seconds, "listen": [text, …], "database": text, '
             '"rooms": number, "users_registered": number, "contacts": number, "subscriptions": number, "connections": '
-            '{"tcp": number, …}, "waiting": number, "dead": number}`'
+            '{"tcp": number, …}, "waiting": number, "dead": number}`; `dead`: copies that became dead letters since the start'
         ),
         role="viewer",
     )
@@ -32,9 +32,12 @@ class ServerMethods:
             '`{"changed": [setting, …], "needs_restart": [setting, …], "certificates": "read"|"unchanged: why"}`: what '
             "is in force now, and what differs from the file and will be in force after a restart"
         ),
-        errors=((500, "the configuration is not good; all is as before"), (500, "this daemon was not started from one")),
+        errors=(
+            (500, "the configuration is not good; all is as before"),
+            (500, "this daemon was not started from one"),
+        ),
         is_reading=False,
-        role="operator",
+        role="admin",
     )
     async def _reload(self, act: Act) -> object:
         """Read the configuration and the certificates again, as SIGHUP does. What `imc.set_limit` set is gone then."""
@@ -60,6 +63,7 @@ class ServerMethods:
         returns='`{"limit": name, "value": number|boolean, "before": number|boolean}`',
         errors=((500, "there is no such limit, it needs a restart, or the value is not good"),),
         is_reading=False,
+        role="operator",
     )
     async def _set_limit(self, limit: str, value: str, act: Act) -> object:
         """Set a limit until the next reload or start. To keep it, write it into the configuration as well."""

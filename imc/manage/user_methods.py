@@ -39,7 +39,9 @@ class UserMethods:
         _PASSWORD,
         returns='`{"user": uri, "served": boolean}`: `served` is false where nobody can use it yet, since its domain '
         "is none of `[imc] domains`",
-        errors=((500, "there is one already; the address is a room's, the manager's, or of characters not to be seen"),),
+        errors=(
+            (500, "there is one already; the address is a room's, the manager's, or of characters not to be seen"),
+        ),
         is_reading=False,
     )
     async def _user_add(self, user: Aor, password: str, act: Act) -> object:

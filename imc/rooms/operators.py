@@ -14,7 +14,6 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from imc.aor import Aor
 from imc.rooms.case import Case

@@ -14,6 +14,9 @@ class Outcome:
 
     ``warning`` are the words of a refusal, for the Warning header (spec R-ANSWER-7); ``retry_after`` is in seconds;
     ``accept`` is the media type that would be taken in place of what was refused; ``headers`` are further ones.
+
+    ``clause`` is the rule behind it, ``is_changed`` whether a room is another one now, ``answers`` are (event, text) of
+    what would have gone to the sender (`Inbound.takes_answers`).
     """
 
     status: int
@@ -23,6 +26,9 @@ class Outcome:
     retry_after: int | None = None
     accept: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    clause: str = ""
+    is_changed: bool = False
+    answers: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -57,7 +63,8 @@ class Inbound:
     promises is committed.
 
     ``act`` is set where it was a call of the management interfaces that caused this; ``is_operator``: it is done with
-    an operator's rights (spec R-ADMIN-1), and ``sender`` is the conference manager.
+    an operator's rights (spec R-ADMIN-1), and ``sender`` is the conference manager. ``takes_answers``: what is for the
+    sender goes into the outcome, and not to them (spec R-ADMIN-7).
     """
 
     sender: Aor
@@ -71,3 +78,4 @@ class Inbound:
     is_secure: bool = False
     act: Act | None = None
     is_operator: bool = False
+    takes_answers: bool = False

@@ -16,7 +16,8 @@ from imc.aor import Aor
 from imc.errors import RpcError
 from imc.rooms.model import Role
 from imc.service.forget import Forget, Forgotten
-from imc.service.inbound import Inbound, Outcome
+from imc.service.inbound import Act, Inbound, Outcome
+from imc.service.operations import Operations
 from imc.service.operators import Operators
 from imc.service.outbox import copy_of
 from imc.service.rooms import Rooms
@@ -80,6 +81,7 @@ class Manager:
         waiting: WaitingCopies,
         traffic: Traffic,
         operators: Operators,
+        operations: Operations,
         statistics: Callable[[], Mapping[str, int]],
         wake: Callable[[], None],
         default_domain: Callable[[], str],
@@ -92,6 +94,7 @@ class Manager:
         self._waiting = waiting
         self.traffic = traffic
         self.operators = operators
+        self.operations = operations
         self._statistics = statistics
         self._wake = wake
         self._default_domain = default_domain
@@ -147,7 +150,7 @@ class Manager:
         role = None if live is None else live.role(user)
         return role is not None and role > Role.INVITED
 
-    async def run_command(self, from_: str, to: str, body: str, content_type: str) -> int:
+    async def run_command(self, from_: str, to: str, body: str, content_type: str, act: Act | None = None) -> int:
         """As if ``from_`` had sent this body to ``to``; the return code of imc_manager() (spec R-ANSWER-5)."""
         try:
             sender = Aor.parse(from_, self._default_domain())
@@ -178,16 +181,18 @@ class Manager:
             is_automatic=False,
             headers=(),
             answer=answer,
+            act=act,
         )
         self._rooms.handle(inbound)
         self._wake()
         await done.wait()
         return outcomes[0].code
 
-    async def forget(self, user: Aor, *, is_done: bool, with_account: bool) -> Forgotten:
+    async def forget(self, user: Aor, *, is_done: bool, with_account: bool, act: Act | None = None) -> Forgotten:
         """Forget a user (spec R-HISTORY-9); without ``is_done`` only say what that would do."""
-        work = self._forget.run if is_done else self._forget.look
-        return await work(user, with_account=with_account)
+        if not is_done:
+            return await self._forget.look(user, with_account=with_account)
+        return await self._forget.run(user, with_account=with_account, act=act)
 
     async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[list[WaitingSummary], str]:
         """As `imc.manage.ports.Manager.outbox`."""

@@ -13,6 +13,7 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -272,8 +273,11 @@ class Rooms:
         entry = None
         if not is_command and decision.refusal is None:
             entry = self._history.entry(inbound, slot, self.policy)
-        reply = self._outbox.job(answers, is_durable=False) if answers else None
         outcome = self._outcome(decision)
+        if inbound.takes_answers:
+            said = tuple((one.kind, one.body.decode("utf-8", "replace")) for one in answers)
+            outcome, answers = replace(outcome, answers=said), []
+        reply = self._outbox.job(answers, is_durable=False) if answers else None
 
         def release() -> None:
             inbound.answer(outcome)
@@ -380,12 +384,14 @@ class Rooms:
     def _outcome(self, decision: Decision) -> Outcome:
         refusal = decision.refusal
         if refusal is None:
-            return Outcome(status=decision.status, code=decision.code)
+            is_changed = bool(decision.changes)
+            return Outcome(status=decision.status, code=decision.code, clause=decision.clause, is_changed=is_changed)
         return Outcome(
             status=decision.status,
             code=decision.code,
             event=refusal.event,
             warning=warning(refusal, decision.address, self.policy),
+            clause=refusal.clause,
             retry_after=RETRY_AFTER if decision.status == 503 else None,
         )
 

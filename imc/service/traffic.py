@@ -51,7 +51,7 @@ class Hit(NamedTuple):
 
     limit: str
     who: str
-    count: int
+    times: int
     first: float
     last: float
 
@@ -108,7 +108,7 @@ class Traffic:
         now = self._wall()
         key = limit, who
         known = self._hits.get(key)
-        first, count = (now, 0) if known is None else (known.first, known.count)
+        first, count = (now, 0) if known is None else (known.first, known.times)
         self._hits[key] = Hit(limit, who, count + 1, first, now)
         self._hits.move_to_end(key)
         if len(self._hits) > MOST_HITS:

@@ -22,8 +22,6 @@ def statements(build: Builder, tables: Tables) -> dict[str, Any]:
         "get_operator": build.compile(select(*columns).where(is_who), "who"),
         "list_operators": build.compile(select(*columns).order_by(operators.c.name)),
         "add_operator": build.compile(insert(operators).inline().values(values), *COLUMNS),
-        "set_operator": build.compile(
-            update(operators).where(is_who).values(changed), "who", "new_role", "new_secret"
-        ),
+        "set_operator": build.compile(update(operators).where(is_who).values(changed), "who", "new_role", "new_secret"),
         "remove_operator": build.compile(delete(operators).where(is_who), "who"),
     }

@@ -172,9 +172,7 @@ class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore, Au
 
 
 def _says_anything(batch: Batch) -> bool:
-    return (
-        batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox or batch.is_in_audit
-    )
+    return batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox or batch.is_in_audit
 
 
 class _Attempt:

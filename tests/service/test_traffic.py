@@ -87,7 +87,7 @@ def test_refusals_that_are_limits() -> None:
     wall.now += 1
     traffic.judged(ALICE, decision(event="room-full"), 1, is_command=True)
     (hit,) = traffic.hits(10)
-    assert (hit.limit, hit.who, hit.count, hit.last - hit.first) == ("max_members", str(ALICE), 2, 1.0)
+    assert (hit.limit, hit.who, hit.times, hit.last - hit.first) == ("max_members", str(ALICE), 2, 1.0)
     assert traffic.statistics()["refusals"] == 3
 
 
@@ -123,7 +123,7 @@ def test_sources_tell_of_addresses() -> None:
     assert not sources.may_answer(flow, 10, 1_000, 1.0)
     for _ in range(5):
         sources.waste(flow, 1.0)
-    assert [(hit.limit, hit.who, hit.count) for hit in traffic.hits(10)] == [
+    assert [(hit.limit, hit.who, hit.times) for hit in traffic.hits(10)] == [
         ("unproven_rate", "192.0.2.7", 1),
         ("unproven_byte_rate", "192.0.2.7", 1),
     ]

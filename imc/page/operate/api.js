@@ -54,15 +54,12 @@ function begin(answer) {
   me.role = answer.role;
 }
 
-/** True where somebody is logged in; else {error, has_operators}. */
+/** True where somebody is logged in; else {has_operators}. */
 export async function resume() {
-  try {
-    begin(await post('session', {}));
-    return true;
-  } catch (error) {
-    if (error.status === 401) return error.body;
-    throw error;
-  }
+  const answer = await post('session', {});
+  if (answer.name === null) return answer;
+  begin(answer);
+  return true;
 }
 
 export async function login(name, password) {

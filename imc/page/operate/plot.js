@@ -2,8 +2,8 @@
 
 import { figure, h, s } from './dom.js';
 
-const WIDTH = 600;
-const HEIGHT = 160;
+const WIDTH = 420;
+const HEIGHT = 150;
 const LEFT = 44;
 const BOTTOM = 20;
 const TOP = 8;
@@ -39,15 +39,15 @@ export function plot(title, series, { from, until, unit = '', gap = 20 }) {
     s('line', { class: 'grid', x1: LEFT, x2: WIDTH - 4, y1: y(part * top), y2: y(part * top) }),
     s('text', { class: 'tick', x: LEFT - 6, y: y(part * top) + 4, 'text-anchor': 'end' }, figure(part * top)),
   ]);
-  const step = (until - from) / 4;
-  const times = [0, 1, 2, 3, 4].map((index) =>
+  const step = (until - from) / 3;
+  const times = [0, 1, 2, 3].map((index) =>
     s(
       'text',
       {
         class: 'tick',
         x: x(from + index * step),
         y: HEIGHT - 4,
-        'text-anchor': index === 0 ? 'start' : index === 4 ? 'end' : 'middle',
+        'text-anchor': index === 0 ? 'start' : index === 3 ? 'end' : 'middle',
       },
       clock(from + index * step)
     )
@@ -66,7 +66,7 @@ export function plot(title, series, { from, until, unit = '', gap = 20 }) {
     h('figcaption', {}, title),
     s(
       'svg',
-      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}, the last hour: ${words.join('; ')}` },
+      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title} since ${clock(from)}: ${words.join('; ')}` },
       grid,
       times,
       lines

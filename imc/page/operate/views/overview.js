@@ -5,11 +5,12 @@ import { figure, h, show, span, time } from '../dom.js';
 import { plot, rates } from '../plot.js';
 
 const HOUR = 3600;
+const LEAST = 120;
 const PLOTS = [
   ['Messages to rooms', '/s', [['messages', 'room_messages'], ['commands', 'room_commands']]],
-  ['Deliveries', '/s', [['delivered', 'delivered'], ['failed', 'failed'], ['put off', 'put_off']]],
+  ['Deliveries', '/s', [['delivered', 'delivered'], ['failed', 'failed'], ['put off', 'put_off'], ['given up', 'dead_letters']]],
   ['Refusals', '/s', [['refused', 'refusals'], ['limits hit', 'limits_hit'], ['muted', 'messages_muted']]],
-  ['Queues', '', [['to be sent', 'queued'], ['waiting', 'waiting'], ['dead letters', 'dead'], ['writes', 'writes_waiting']]],
+  ['Queues', '', [['to be sent', 'queued'], ['waiting', 'waiting'], ['writes', 'writes_waiting']]],
   ['Rooms', '', [['rooms', 'active_rooms'], ['in memory', 'rooms_in_memory']]],
   ['People', '', [['members in memory', 'members_in_memory'], ['contacts', 'bindings']]],
   ['SIP', '/s', [['datagrams in', 'udp_received'], ['datagrams out', 'udp_sent']]],
@@ -37,9 +38,9 @@ function open(place) {
 
   function describe(status) {
     const connections = Object.entries(status.connections || {}).map(([kind, count]) => `${kind} ${count}`);
-    const isWell = !status.dead && !status.problem;
+    const isWell = !status.dead;
     show(health, h('span', { class: isWell ? 'badge good' : 'badge bad' }, isWell ? 'Well' : 'Look'), ' ', [
-      status.dead ? `${figure(status.dead)} dead letters. ` : '',
+      status.dead ? `${figure(status.dead)} copies were given up since the start: see the outbox. ` : '',
       `imc ${status.version || ''} has been running for ${span(status.uptime)}.`,
     ]);
     const pairs = [
@@ -47,7 +48,7 @@ function open(place) {
       ['Registered users', figure(status.users_registered)],
       ['Contacts', figure(status.contacts)],
       ['Waiting copies', figure(status.waiting)],
-      ['Dead letters', figure(status.dead)],
+      ['Given up', figure(status.dead)],
       ['Subscriptions', figure(status.subscriptions)],
       ['Connections', connections.join(', ') || '–'],
       ['Listens on', (status.listen || []).join(' ')],
@@ -59,7 +60,7 @@ function open(place) {
 
   function draw() {
     const until = rows[rows.length - 1][0];
-    const from = until - HOUR;
+    const from = Math.max(until - HOUR, Math.min(rows[0][0], until - LEAST)); // no empty hour after a start
     const column = (name) => {
       const index = known.names.indexOf(name);
       if (index < 0) return null;

@@ -91,5 +91,7 @@ def _guard_mysql() -> None:
         for statement in MYSQL:
             op.get_bind().exec_driver_sql(statement)
     except sa.exc.DBAPIError as error:
-        notes = op.get_context().config.attributes["notes"]
+        config = op.get_context().config
+        assert config is not None
+        notes = config.attributes["notes"]
         notes.append(f"imc_audit is not guarded against changes by others: the triggers were refused: {error.orig}")
