@@ -37,7 +37,14 @@ const OPS = {
   gone: ({ selector }) => page.waitForSelector(selector, { state: 'detached' }),
   text: ({ selector }) => page.innerText(selector),
   count: ({ selector }) => page.locator(selector).count(),
-  until: ({ script }) => page.waitForFunction(script).then(() => true),
+  // By the debugger too: a page whose policy forbids eval cannot wait for a text itself.
+  until: async ({ script }) => {
+    const end = Date.now() + (settings.timeout || 20_000);
+    while (!(await page.evaluate(script))) {
+      if (Date.now() > end) throw new Error('it did not become true');
+      await page.waitForTimeout(50);
+    }
+  },
   // Unlike the page itself, the tests may: the policy forbids eval, and this goes by the debugger.
   evaluate: ({ script }) => page.evaluate(script),
   cookies: () => context.cookies(),
