@@ -65,7 +65,7 @@ traces: .venv/run.stamp
 	$(BIN)/imc-conformance traces spec/traces
 
 reference: .venv/run.stamp
-	for page in settings rpc imc permissions; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done
+	for page in settings rpc imc permissions metrics; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done
 	for page in room membership transactions; do \
 		$(BIN)/imc reference diagram-$$page > docs/design/diagrams/$$page.md || exit 1; done
 

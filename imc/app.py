@@ -31,6 +31,7 @@ from imc.errors import ConfigError, ImcError, ListenError
 from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
+from imc.measures import Measures
 from imc.options import (
     audit_options,
     chat_config,
@@ -127,7 +128,8 @@ class Daemon:
         self._trace = trace
         self._store = store
         self._nursery: trio.Nursery
-        self._traffic = Traffic(wall)
+        self.measures = measures = Measures()
+        self._traffic = Traffic(wall, measures.limits)
         self._ids = Ids()
         uas = uas_policy(settings)
         self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
@@ -139,13 +141,15 @@ class Daemon:
             loop.batch_end,
             loop.flow_closed,
             take_answers=loop.take_answers,
+            may_answer=loop.may_answer,
+            is_muted=loop.is_muted,
             site=self._site,
         )
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
         )
         self._reader = StoreReader(threads=settings.imc.db_readers)
-        self._writer = Writer(store)
+        self._writer = Writer(store, measures=measures)
         self._bindings = Bindings()
         self._location = Location(
             self._bindings,
@@ -161,6 +165,7 @@ class Daemon:
             load=partial(self._reader.run, store.load_waiting),
             spawn=self._spawn,
             wake=loop.wake,
+            measures=measures,
         )
         self._engine = Engine(
             delivery_options(settings),
@@ -230,6 +235,7 @@ class Daemon:
             traffic=self._traffic,
             audit=self._audit,
             trace=trace,
+            measures=measures,
         )
         self._rosters = Rosters(
             roster_options(settings),
@@ -284,6 +290,8 @@ class Daemon:
             operators=Operators(store, self._reader, wall),
             operations=self._make_operations(),
             statistics=self.statistics,
+            measures=measures,
+            complaints=self._complaints,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
         )
@@ -375,6 +383,7 @@ class Daemon:
             clock=trio.current_time,
             spawn=self._spawn,
             wake=self._loop.wake,
+            measures=self.measures,
         )
         self._loop.attach(
             self._transports,
@@ -571,6 +580,19 @@ class Daemon:
     def _count_rooms(self, change: int) -> None:
         self._facts.active += change
 
+    async def _complaints(self) -> tuple[str, ...]:
+        """Why requests cannot be served now (`imc.manage.metrics.web`)."""
+        found = []
+        if self._sip.is_draining:
+            found.append("the daemon is about to end")
+        if self._writer.is_failing:
+            found.append("the database did not take the last transaction")
+        try:
+            await self._reader.run(self._store.accounts_version)
+        except ImcError:  # its text may tell of the database's address
+            found.append("the database cannot be read")
+        return tuple(found)
+
     def statistics(self) -> dict[str, int]:
         """The figures of all parts; ``active_rooms`` is the source document's."""
         return {
@@ -633,12 +655,21 @@ async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], 
                 addresses = " ".join(str(address) for address in bound)
                 _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
                 systemd.ready(f"serving on {addresses}")
+                nursery.start_soon(_show_life)
                 nursery.start_soon(_obey, signals, daemon, path, flags)
                 await daemon.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(store.close)
+
+
+async def _show_life() -> None:
+    """For a service manager that watches: while the event loop turns it hears of it, twice as often as it has to."""
+    limit = systemd.watchdog_seconds()
+    while limit is not None:
+        systemd.alive()
+        await trio.sleep(limit / 2)
 
 
 def _calm_collector() -> None:

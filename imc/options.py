@@ -254,6 +254,8 @@ def source_options(settings: Settings) -> SourceOptions | None:
     return SourceOptions(
         burst=limits.unproven_burst,
         rate=limits.unproven_rate,
+        strangers_burst=limits.strangers_burst,
+        strangers_rate=limits.strangers_rate,
         byte_burst=limits.unproven_byte_burst,
         byte_rate=limits.unproven_byte_rate,
     )
@@ -264,6 +266,7 @@ def manage_options(settings: Settings) -> ManageOptions:
     return ManageOptions(
         listen=manage.listen,
         token=manage.token,
+        metrics_token=manage.metrics_token,
         allowed_origins=manage.allowed_origins,
         socket=manage.socket,
         fifos=manage.fifos,

@@ -320,6 +320,12 @@ class Limits(Section):
         reload=True,
     )
     unproven_rate: float = setting("Such requests a second, in the long run.", 200.0, gt=0, reload=True)
+    strangers_burst: int = setting(
+        "The same for all addresses together that have shown no password, over UDP, where they can be forged: what "
+        "comes beyond from such is dropped unread; users who have shown theirs go on.",
+        5_000, ge=1, reload=True,
+    )  # fmt: skip
+    strangers_rate: float = setting("Such requests a second, in the long run.", 1_000.0, gt=0, reload=True)
     unproven_byte_burst: int = setting(
         "Bytes of answers over UDP that one address gets at once, beyond the bytes that came from it, for requests "
         "without a password.",
@@ -361,6 +367,9 @@ class Manage(Section):
     )
     token: str | None = setting(
         "Bearer token that HTTP callers must show. Without it HTTP is served on loopback only.", None, secret=True
+    )
+    metrics_token: str | None = setting(
+        "Bearer token that is good for GET /metrics alone, where `token` is set as well.", None, secret=True
     )
     allowed_origins: Texts = setting(
         "Web origins (https://chat.example.com) whose pages may call; a request with another Origin is refused.", ()

@@ -14,7 +14,7 @@ import contextlib
 import hmac
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from imc.errors import ListenError
 from imc.manage import jsonrpc
 from imc.manage.caller import LOOPBACK, TOKEN
 from imc.manage.methods import Methods
+from imc.manage.metrics.web import MetricsPages
 from imc.manage.options import ManageOptions, check_listen, parse_listen
 from imc.manage.web.guard import TrioGone
 from imc.manage.web.site import OperatorsPage
@@ -88,12 +89,14 @@ def _is_own_host(host: str, options: ManageOptions) -> bool:
     return True
 
 
-def check_token(headers: Any, token: str | None) -> None:
-    """RFC 6750 §2.1, compared in constant time. `_RefusedRequest` 401."""
-    if token is None:
+def check_token(headers: Any, *tokens: str) -> None:
+    """RFC 6750 §2.1, compared in constant time; any of them is good, and none is needed where there is none.
+    `_RefusedRequest` 401."""
+    if not tokens:
         return
-    scheme, _, shown = headers.get("authorization", "").partition(" ")
-    is_right = hmac.compare_digest(shown.strip().encode("latin-1"), token.encode())
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    shown = given.strip().encode("latin-1")
+    is_right = [hmac.compare_digest(shown, token.encode()) for token in tokens].count(True) > 0
     if scheme.lower() != "bearer" or not is_right:
         raise _RefusedRequest(401, "A bearer token is needed", WWW_Authenticate='Bearer realm="imc"')
 
@@ -132,13 +135,13 @@ async def _read_body(request: Request, options: ManageOptions) -> bytes:
     return bytes(body)
 
 
-def make_app(options: ManageOptions, execute: Execute, more: Iterable[Route] = ()) -> Starlette:
-    """The web application. ``execute`` is awaited on asyncio's loop; ``more`` are routes of others."""
+def make_app(options: ManageOptions, execute: Execute, routes: Sequence[Route] = ()) -> Starlette:
+    """The web application. ``execute`` is awaited on asyncio's loop; ``routes`` are those of other pages."""
 
     async def rpc(request: Request) -> Response:
         try:
             check_origin(request.headers, options)
-            check_token(request.headers, options.token)
+            check_token(request.headers, *([options.token] if options.token else []))
             check_content(request.headers, options.max_request)
             body = await _read_body(request, options)
             response = await execute(jsonrpc.parse(body, options.max_batch))
@@ -150,9 +153,18 @@ def make_app(options: ManageOptions, execute: Execute, more: Iterable[Route] = (
             return Response(status_code=400)
         return Response(status_code=204, headers=_HEADERS) if response is None else _json(response)
 
-    app = Starlette(routes=[*(Route(path, rpc, methods=["POST"]) for path in ("/RPC", "/rpc")), *more])
+    app = Starlette(routes=[*(Route(path, rpc, methods=["POST"]) for path in ("/RPC", "/rpc")), *routes])
     app.router.redirect_slashes = False
     return app
+
+
+def refused(error: Exception) -> Response:
+    """The answer to a GET that is refused, as text. What is no refusal is raised again."""
+    if isinstance(error, TrioGone):
+        error = _RefusedRequest(503, "The server is stopping", Connection="close")
+    if not isinstance(error, _RefusedRequest):
+        raise error
+    return Response(f"{error.message}\n", error.status, {**_HEADERS, **error.headers}, media_type="text/plain")
 
 
 def _json(
@@ -205,6 +217,7 @@ class HttpListener:
         self._call = methods.by(TOKEN if options.token else LOOPBACK)
         self._options = options
         self._page = OperatorsPage(methods, options)
+        self._metrics = MetricsPages(methods.manager, options, check=self._check_watcher, refuse=refused)
         self.server: uvicorn.Server | None = None
         """The one that runs now, if any."""
 
@@ -229,6 +242,10 @@ class HttpListener:
             reason = failure.strerror if failure else "no address"
             raise ListenError(f"manage.listen: cannot listen on {options.listen}: {reason}") from failure
         return cls(sockets, methods, options)
+
+    def _check_watcher(self, headers: Any, tokens: tuple[str, ...]) -> None:
+        check_origin(headers, self._options)
+        check_token(headers, *tokens)
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -286,7 +303,7 @@ class HttpListener:
                 raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
 
         return uvicorn.Config(
-            make_app(self._options, execute, self._page.routes(on_trio)),
+            make_app(self._options, execute, [*self._metrics.routes(on_trio), *self._page.routes(on_trio)]),
             loop="asyncio",
             http=_bounded_protocol(self._options),
             ws="none",

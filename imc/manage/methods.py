@@ -46,9 +46,9 @@ class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMetho
     """The registry bound to the running server. `call` is all that the listeners use."""
 
     def __init__(self, manager: Manager, options: ManageOptions) -> None:
-        self._manager = manager
+        self.manager = self._manager = manager
         self._options = options
-        self.samples = Samples(manager.statistics, time.time)
+        self.samples = Samples(manager.statistics, manager.measures.answer_seconds, time.time)
 
     def by(self, caller: Caller) -> Call:
         """`call` for one caller: what the listeners are given."""
@@ -69,6 +69,16 @@ class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMetho
 
     async def call(self, name: str, params: Params, caller: Caller) -> object:
         """The method's result, ready for JSON. RpcError for everything that can go wrong."""
+        calls, shown = self._manager.measures.calls, METHODS[name].name if name in METHODS else "unknown"
+        try:
+            result = await self._call(name, params, caller)
+        except RpcError:
+            calls.add(shown, "error")
+            raise
+        calls.add(shown, "ok")
+        return result
+
+    async def _call(self, name: str, params: Params, caller: Caller) -> object:
         entry = METHODS.get(name)
         if entry is None:
             raise RpcError("Method not found", code=METHOD_NOT_FOUND)

@@ -16,6 +16,8 @@ class ManageOptions:
     """``host:port`` or ``[ipv6]:port`` of the HTTP server; port 0 takes any; empty: no HTTP."""
     token: str | None = None
     """Bearer token that HTTP callers must show. Without it HTTP is served on loopback only."""
+    metrics_token: str | None = None
+    """Bearer token for ``/metrics`` alone, beside the one for all; nothing where ``token`` is None."""
     allowed_origins: tuple[str, ...] = ()
     """Web origins (``https://chat.example.com``) that a reverse proxy serves, whose pages may call.
 

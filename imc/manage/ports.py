@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from imc.aor import Aor
+from imc.measures import Measures, Snapshot
 from imc.service.inbound import Act
 
 
@@ -290,6 +291,15 @@ class Manager(Protocol):
 
     async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
         """Delete copies. How many."""
+
+    measures: Measures
+    """What is counted while it works; the methods count their calls there."""
+
+    def snapshot(self) -> Snapshot:
+        """All figures of this moment."""
+
+    async def complaints(self) -> tuple[str, ...]:
+        """Why requests cannot be served now, in words; nothing where they can."""
 
     def statistics(self) -> Mapping[str, int]:
         """Counters and gauges by name; ``group:name`` for those of another group than ``imc``. Has ``active_rooms``."""

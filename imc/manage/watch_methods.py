@@ -50,7 +50,7 @@ class WatchMethods:
         returns=(
             '`{"interval": seconds, "counters": [name, …], "gauges": [name, …], "names": [name, …], "rows": [[unix '
             "seconds, number, …], …]}`: a row has a value for each of `names`, the oldest is first, and the last one is "
-            "of now and not kept; counters only grow, but for a restart"
+            "of now and not kept; counters only grow, but for a restart; `latency_*` are milliseconds, or null"
         ),
         role="viewer",
     )

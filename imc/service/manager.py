@@ -6,7 +6,7 @@ read from the database.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import trio
 
 from imc.aor import Aor
 from imc.errors import RpcError
+from imc.measures import Measures, Snapshot
 from imc.rooms.model import Role
 from imc.service.forget import Forget, Forgotten
 from imc.service.inbound import Act, Inbound, Outcome
@@ -83,6 +84,8 @@ class Manager:
         operators: Operators,
         operations: Operations,
         statistics: Callable[[], Mapping[str, int]],
+        measures: Measures,
+        complaints: Callable[[], Awaitable[tuple[str, ...]]],
         wake: Callable[[], None],
         default_domain: Callable[[], str],
     ) -> None:
@@ -96,6 +99,8 @@ class Manager:
         self.operators = operators
         self.operations = operations
         self._statistics = statistics
+        self.measures = measures
+        self._complaints = complaints
         self._wake = wake
         self._default_domain = default_domain
 
@@ -246,6 +251,15 @@ class Manager:
 
     def statistics(self) -> Mapping[str, int]:
         return self._statistics()
+
+    def snapshot(self) -> Snapshot:
+        """All figures of this moment."""
+        measures = self.measures
+        return Snapshot(figures=self._statistics(), tallies=measures.tallies(), histograms=measures.histograms())
+
+    async def complaints(self) -> tuple[str, ...]:
+        """As `imc.manage.metrics.web.Watched.complaints`."""
+        return await self._complaints()
 
     # The names of the source document (§1.4, and Kamailio's later ones).
     imc_manager = run_command

@@ -22,6 +22,7 @@ from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
 from imc.errors import Overloaded, StoreUnavailable
+from imc.measures import Measures
 from imc.rooms.commands import (
     Add,
     Command,
@@ -88,7 +89,9 @@ class Rooms:
         traffic: Traffic,
         audit: Audit,
         trace: SpecTrace | None = None,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self.policy = policy
         self._writer = writer
         self._outbox = outbox
@@ -268,6 +271,7 @@ class Rooms:
         decision, is_command = judged.decision, judged.command is not None
         self._traffic.judged(judged.sender, decision, len(inbound.body), is_command=is_command)
         answers, others = _split(dispatches)
+        self._tally(judged)
         # spec S-LANE-16
         job = self._outbox.job(others, is_durable=not is_momentary(inbound))
         entry = None
@@ -287,6 +291,12 @@ class Rooms:
         self._commit(
             judged, job, slot, release, lambda error: inbound.answer(failed(error)), entry=entry, act=inbound.act
         )
+
+    def _tally(self, judged: Judged) -> None:
+        decision, refusal = judged.decision, judged.decision.refusal
+        self._measures.judged.add("message" if judged.command is None else judged.command.name, str(decision.status))
+        if refusal is not None:
+            self._measures.refusals.add(refusal.clause, refusal.event)
 
     def _commit(
         self,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from imc.aor import Aor
+from imc.measures import Tally
 from imc.rooms.outcome import Decision
 
 SLOT = 60.0
@@ -69,10 +70,11 @@ class _Slot:
 
 
 class Traffic:
-    """``wall`` gives unix seconds."""
+    """``wall`` gives unix seconds; ``limits`` counts the hits of each limit for those who measure."""
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    def __init__(self, wall: Callable[[], float], limits: Tally | None = None) -> None:
         self._wall = wall
+        self._limits = Tally() if limits is None else limits
         self._slots: deque[_Slot] = deque(maxlen=SLOTS)
         self._hits: OrderedDict[tuple[str, str], Hit] = OrderedDict()
         self._totals: Counter[str] = Counter()
@@ -114,6 +116,7 @@ class Traffic:
         if len(self._hits) > MOST_HITS:
             self._hits.popitem(last=False)
         self._totals[limit] += 1
+        self._limits.add(limit)
         self._counts["limits_hit"] += 1
 
     def _add(self, sender: str, room: str, more: Iterable[int]) -> None:

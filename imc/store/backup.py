@@ -195,7 +195,9 @@ def _rows(file: Path, tables: dict[str, Table]) -> Iterator[Row]:
     try:
         with gzip.open(file, "rt", encoding="ascii", newline="\n") as lines:
             yield from _parse(lines, file, tables)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise StoreError(f"{file}: is not a backup of imc, or is damaged: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise StoreError(f"{file}: {why}") from error
     except (ValueError, KeyError, TypeError) as error:

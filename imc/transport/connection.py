@@ -37,7 +37,9 @@ from imc.transport.websocket import WebSocketFramer, WebSocketOptions
 _READ_SIZE = 65536
 _READ_SIZE_HELD = 4096  # of who is new, or was held: a flood costs the others no more than this at a time
 HELD = 0.25  # seconds
+_HELD_LATELY = 10.0  # seconds
 _WRITE_SIZE = 65536
+_DROPPED = 262_144  # bytes of who was cut off, beyond which they get a reset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +93,8 @@ class Connection:
 
     __slots__ = (
         "_buffer", "_due", "_end", "_flushed", "_framer", "_guard", "_is_accepted", "_is_held", "_is_mid_message",
-        "_may_send", "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_web", "flow",
-        "last_heard", "received", "sent", "why",
+        "_may_send", "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_wary_until", "_web",
+        "flow", "last_heard", "received", "sent", "why",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +129,7 @@ class Connection:
         self._may_send = True
         self._is_mid_message = False
         self._is_held = False
+        self._wary_until = 0.0
         self._due = _Due.SILENCE
         self._scope = trio.CancelScope()
         self._set_first_deadline()
@@ -266,6 +269,7 @@ class Connection:
                 await trio.lowlevel.wait_readable(self._sock)
                 self._read_once(receive, batch_end)
                 if self._is_held:
+                    self._wary_until = trio.current_time() + _HELD_LATELY
                     await trio.sleep(HELD)
         except BadMessage as error:
             self.why = error.reason
@@ -284,7 +288,8 @@ class Connection:
 
     def _read_once(self, receive: Receive, batch_end: Callable[[], None]) -> None:
         try:
-            data = self._sock.recv(_READ_SIZE if self.received and not self._is_held else _READ_SIZE_HELD)
+            is_calm = self.received and trio.current_time() >= self._wary_until
+            data = self._sock.recv(_READ_SIZE if is_calm else _READ_SIZE_HELD)
         except BlockingIOError:
             return
         self._is_held = False
@@ -393,8 +398,8 @@ class Connection:
         """After `run`: what courtesy is left, for at most ``linger`` seconds.
 
         A peer that only closed its own direction still gets the answers that are under way. One that is cut off gets
-        what is buffered, and its further bytes are read and dropped: closing with bytes unread would be a reset, and
-        a reset takes back answers that the peer has not read.
+        what is buffered, and its further bytes, up to a bound, are read and dropped: closing with bytes unread would
+        be a reset, and a reset takes back answers that the peer has not read.
         """
         if not self._may_send:
             return
@@ -410,7 +415,9 @@ class Connection:
             self._may_send = False
             self._scope.deadline = min(self._scope.deadline, trio.current_time() + self._options.linger)
             self._sock.shutdown(socket.SHUT_WR)
-            while self._sock.recv(_READ_SIZE):
+            dropped = 0
+            while dropped < _DROPPED and (data := self._sock.recv(_READ_SIZE)):
+                dropped += len(data)
                 await trio.lowlevel.wait_readable(self._sock)
         if self._may_send:  # the answers had their time
             self._say_goodbye()

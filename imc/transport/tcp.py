@@ -26,6 +26,7 @@ import trio
 from imc.errors import Unreachable
 from imc.page.site import Site
 from imc.sip.flow import Flow
+from imc.sip.hosts import block_of
 from imc.transport.addresses import (
     OVER_TLS,
     WEB,
@@ -38,7 +39,7 @@ from imc.transport.addresses import (
 )
 from imc.transport.connection import Connection, End, TcpOptions
 from imc.transport.guard import Guard, Receive
-from imc.transport.sockets import connected, holder_of, ip_and_port, listen_tcp, tune_stream
+from imc.transport.sockets import connected, ip_and_port, listen_tcp, tune_stream
 from imc.transport.tls import TlsContexts, TlsLayer, TlsOptions
 from imc.transport.websocket import WebSocketFramer
 
@@ -181,7 +182,7 @@ class Tcp:
 
     # spec S-NET-3
     def _has_room(self, ip: str) -> bool:
-        mine = self._per_address[holder_of(ip)]
+        mine = self._per_address[block_of(ip)]
         if mine >= self._options.max_per_address:
             return False
         if len(self._connections) < self._options.max_connections:
@@ -191,7 +192,7 @@ class Tcp:
         holder, most = self._per_address.most_common(1)[0]
         if most <= mine + 1:
             return False
-        candidates = [each for each in self._connections.values() if holder_of(each.flow.remote[0]) == holder]
+        candidates = [each for each in self._connections.values() if block_of(each.flow.remote[0]) == holder]
         quietest = min(candidates, key=lambda each: (each.is_open, each.last_heard))
         quietest.stop(End.EVICTED)
         self._forget(quietest)
@@ -214,7 +215,7 @@ class Tcp:
         self._connections[flow.conn] = connection
         self._by_peer[peer] = connection
         self._peers[flow.conn] = peer
-        self._per_address[holder_of(peer.ip)] += 1
+        self._per_address[block_of(peer.ip)] += 1
         self._nursery.start_soon(self._serve, connection)
         return connection
 
@@ -251,7 +252,7 @@ class Tcp:
         if self._connections.pop(flow.conn, None) is None:
             return
         self._unlist(connection)
-        holder = holder_of(flow.remote[0])
+        holder = block_of(flow.remote[0])
         self._per_address[holder] -= 1
         if not self._per_address[holder]:
             del self._per_address[holder]

@@ -13,11 +13,12 @@ from typing import Any
 import trio
 
 from imc.store.operators import Operator
-from tests.e2e.page import Page
+from tests.e2e.operate_page import Page
 from tests.e2e.stage import Stage, open_store, settings, stage
 
 ROOM = "sip:chat-x@example.com"
-HOSTILE = "sip:chat-%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E@example.com"
+HOSTILE = "sip:chat-%3Cimg/src%3Dx/onerror%3Dalert(1)%3E@example.com"
+AGENT = "<img src=x onerror=alert(1)>"
 PASSWORDS = {"olga": "correct horse", "otto": "battery staple", "vera": "only looking"}
 ROLES = {"olga": "admin", "otto": "operator", "vera": "viewer"}
 # What a page could send: with the cookie, since a port makes another origin, but no other site.
@@ -224,7 +225,10 @@ async def test_limits_that_were_hit_and_hostile_names(tmp_path: Path) -> None:
         await on.say("alice", "#create", HOSTILE)
         for status in (202, 202, 503):
             assert (await on.on.clients["alice"].message(HOSTILE, "<b>bold</b>")).status == status
-        await on.enter(page, "otto", "limits")
+        await on.on.clients["alice"].register(headers=[("User-Agent", AGENT)])
+        await on.enter(page, "otto", "users")
+        await page.wait("main td >> text=<img src=x onerror=alert(1)>")
+        await page.click("nav >> text=Limits")
         await page.wait("td >> text=room_rate >> nth=0")
         assert "img" in await page.text("tbody >> nth=0")
         for view in ("Rooms", "Traffic", "Audit"):

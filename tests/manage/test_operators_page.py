@@ -3,89 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
 import trio
 
-from imc.errors import AccountError, RpcError, StoreUnavailable
+from imc.errors import StoreUnavailable
+from imc.manage.caller import ROLES
 from imc.manage.registry import Kind, Method, describe
-from imc.service.inbound import Act
-from imc.service.traffic import Traffic
-from tests.manage.fakes import FakeManager, make_options, request, serving
+from tests.manage.fakes import PASSWORD, FakeManager, FakeOperators, make_options, request, serving
 
-ROLES = ("viewer", "operator", "admin")
-PASSWORD = "correct horse"
 FOREIGN = "https://evil.example.com"
 PROXY = "https://ops.example.com"
-
-
-class FakeOperator(NamedTuple):
-    name: str
-    role: str
-    secret: str
-    created: float = 1.0
-
-
-class FakeOperators:
-    """One of each role, and each has the role for a name."""
-
-    def __init__(self) -> None:
-        self.all = {role: FakeOperator(role, role, PASSWORD) for role in ROLES}
-        self.failure: Exception | None = None
-
-    async def get(self, name: str) -> FakeOperator | None:
-        if self.failure is not None:
-            raise self.failure
-        return self.all.get(name)
-
-    async def check(self, name: str, password: str) -> FakeOperator | None:
-        found = await self.get(name)
-        return found if found is not None and found.secret == password else None
-
-    async def list(self) -> Sequence[FakeOperator]:
-        return list(self.all.values())
-
-    async def add(self, name: str, role: str, password: str) -> None:
-        if name in self.all:
-            raise AccountError("there is one")
-        self.all[name] = FakeOperator(name, role, password)
-
-    async def set_password(self, name: str, password: str) -> None:
-        self.all[name] = self.all[name]._replace(secret=password)
-
-    async def set_role(self, name: str, role: str) -> None:
-        self.all[name] = self.all[name]._replace(role=role)
-
-    async def remove(self, name: str) -> None:
-        del self.all[name]
-
-
-class FakeOperations:
-    """Whatever is asked of it says that it was; and it keeps what is noted."""
-
-    def __init__(self) -> None:
-        self.notes: list[tuple[str, str, str, str]] = []
-
-    async def note(self, act: Act, result: str) -> None:
-        self.notes.append((act.actor, act.via, act.method, result))
-
-    def __getattr__(self, name: str) -> Any:
-        def reached(*_: object, **__: object) -> None:
-            raise RpcError("reached")
-
-        return reached
-
-
-class OperatedManager(FakeManager):
-    def __init__(self) -> None:
-        super().__init__()
-        self.operators = FakeOperators()
-        self.operations: Any = FakeOperations()
-        self.traffic = Traffic(lambda: 1_000.0)
 
 
 class Browser(httpx.AsyncClient):
@@ -113,10 +45,10 @@ class Browser(httpx.AsyncClient):
 
 
 @asynccontextmanager
-async def _served(manager: OperatedManager | None = None, **changes: Any) -> AsyncIterator[Browser]:
+async def _served(manager: FakeManager | None = None, **changes: Any) -> AsyncIterator[Browser]:
     options = make_options(**{"listen": "127.0.0.1:0", "allowed_origins": (PROXY,), **changes})
     with trio.fail_after(60):
-        async with serving(manager or OperatedManager(), options) as bound:
+        async with serving(manager or FakeManager(), options) as bound:
             host, port = bound.http[0]
             async with Browser(base_url=f"http://{host}:{port}", timeout=20, trust_env=False) as browser:
                 browser.origin = f"http://{host}:{port}"
@@ -127,7 +59,7 @@ async def _served(manager: OperatedManager | None = None, **changes: Any) -> Asy
 
 
 async def test_log_in_and_out() -> None:
-    manager = OperatedManager()
+    manager = FakeManager()
     async with _served(manager) as browser:
         before = (await browser.ask("session", {})).json()
         assert before == {"name": None, "has_operators": True}
@@ -212,7 +144,7 @@ async def test_a_session_is_another_one_after_each_log_in() -> None:
 
 @pytest.mark.parametrize("change", ["role", "password", "gone"])
 async def test_a_session_ends_with_its_operators_role(change: str) -> None:
-    manager = OperatedManager()
+    manager = FakeManager()
     async with _served(manager) as browser:
         await browser.login("admin")
         await browser.check_in()
@@ -226,7 +158,7 @@ async def test_a_session_ends_with_its_operators_role(change: str) -> None:
 
 
 async def test_a_database_that_is_away_lets_nobody_in() -> None:
-    manager = OperatedManager()
+    manager = FakeManager()
     async with _served(manager) as browser:
         await browser.login("admin")
         manager.operators.failure = StoreUnavailable("secret://password@host")
@@ -265,7 +197,7 @@ FORGED: list[tuple[dict[str, str], int]] = [
 
 
 async def test_forged_requests() -> None:
-    manager = OperatedManager()
+    manager = FakeManager()
     async with _served(manager) as browser:
         await browser.login("admin")
         for headers, status in FORGED:
@@ -356,7 +288,7 @@ def arguments_of(entry: Method) -> dict[str, object]:
 
 
 async def test_every_method_for_every_role() -> None:
-    manager = OperatedManager()
+    manager = FakeManager()
     async with _served(manager) as browser:
         for role in ROLES:
             for entry in describe():
@@ -383,7 +315,7 @@ async def test_who_may_what() -> None:
 
 
 async def test_what_was_done_is_noted_by_name() -> None:
-    manager = OperatedManager()
+    manager = FakeManager()
     async with _served(manager) as browser:
         await browser.login("viewer")
         await browser.rpc("imc.outbox_drop", "alice")
@@ -408,7 +340,7 @@ async def test_a_batch_and_what_is_no_call() -> None:
 
 
 async def test_looking_on() -> None:
-    manager = OperatedManager()
+    manager = FakeManager()
     manager.traffic.hit("room_rate", "sip:chat-w@imc.test")
     async with _served(manager) as browser:
         await browser.login("viewer")

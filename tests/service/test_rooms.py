@@ -24,6 +24,7 @@ from imc.rooms.outcome import RoomRow
 from imc.rooms.policy import Limits, Policy
 from imc.rooms.settings import NEW_ROOM
 from imc.service.access import RoomOptions
+from imc.service.audit import Audit, AuditOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.history import History
@@ -221,6 +222,14 @@ class Play:
             rates=None,
             reports=reports,
             traffic=Traffic(lambda: WALL),
+            audit=Audit(
+                self.base,  # type: ignore[arg-type]
+                StoreReader(),
+                self.writer,
+                options=lambda: AuditOptions(is_enabled=False),
+                wall=lambda: WALL,
+                tag=0,
+            ),
             trace=trace,
         )
         self._answered: dict[str, trio.Event] = {}

@@ -16,8 +16,10 @@ from imc.delivery.engine import DeliveryOptions, Engine
 from imc.delivery.hops import Contact
 from imc.delivery.job import Dispatch
 from imc.errors import RpcError, StoreUnavailable
+from imc.measures import Measures
 from imc.service.forget import Forget
 from imc.service.manager import Manager
+from imc.service.operations import Operations
 from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rooms import Rooms
@@ -287,7 +289,10 @@ async def test_pages_for_operators(database: Database) -> None:
             forget=cast(Forget, None),
             traffic=cast(Traffic, None),
             operators=cast(Operators, None),
+            operations=cast(Operations, None),
             statistics=dict,
+            measures=Measures(),
+            complaints=cast(Callable[[], Awaitable[tuple[str, ...]]], None),
             wake=lambda: None,
             default_domain=lambda: "example.com",
         )

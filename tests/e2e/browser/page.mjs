@@ -1,84 +1,95 @@
-// A page in a headless Chromium, driven by lines of JSON: {"id", "op", ...} in, "#ID {"value"}" or "#ID {"error"}" out.
+// imc's own chat page in a headless Chromium, driven from a test: each line of standard input is one step in JSON, each
+// answered by a line "#ID JSON" ({"value": …} or {"error": "…"}).
 //
-//     node page.mjs '{"chromium": "/usr/bin/chromium", "width": 1280, "height": 800, "dark": false, "axe": "…/axe.min.js"}'
+//     node page.mjs CHROMIUM
 //
-// What goes wrong in the page by itself (errors of scripts, of the console, breaches of the Content-Security-Policy) is
-// kept for the op "problems".
+// A step: {"id": 1, "tab": "alice", "do": "click", "at": {"role": "button", "name": "Send"}, …}. `at` is a role and a name,
+// a label, or css, and may have text that it holds. A console error, a violation of the Content-Security-Policy and an exception in
+// the page are problems, which `problems` lists.
 
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const settings = JSON.parse(process.argv[2]);
-const problems = [];
-const browser = await chromium.launch({ executablePath: settings.chromium });
-const context = await browser.newContext({
-  viewport: { width: settings.width, height: settings.height },
-  colorScheme: settings.dark ? 'dark' : 'light',
-  acceptDownloads: true,
-});
-context.setDefaultTimeout(settings.timeout || 20_000);
-await context.addInitScript(() => {
-  document.addEventListener('securitypolicyviolation', (event) => {
-    console.error(`CSP ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile || ''}:${event.lineNumber || ''}`);
-  });
-});
-const page = await context.newPage();
-page.on('pageerror', (error) => problems.push(`error ${error}`));
-page.on('console', (line) => line.type() === 'error' && problems.push(`${line.text()} ${line.location().url}`));
+const MODULES = join(dirname(fileURLToPath(import.meta.url)), 'node_modules');
+const WITHIN = 15_000;
+const browser = await chromium.launch({ executablePath: process.argv[2] });
+const tabs = new Map();
 
-const OPS = {
-  goto: async ({ url }) => (await page.goto(url))?.status() ?? 0, // 0: another place of the same page
-  fill: ({ selector, text }) => page.fill(selector, text),
-  click: ({ selector }) => page.click(selector),
-  press: ({ key }) => page.keyboard.press(key),
-  choose: ({ selector, value }) => page.selectOption(selector, value),
-  wait: ({ selector }) => page.waitForSelector(selector),
-  gone: ({ selector }) => page.waitForSelector(selector, { state: 'detached' }),
-  text: ({ selector }) => page.innerText(selector),
-  count: ({ selector }) => page.locator(selector).count(),
-  // By the debugger too: a page whose policy forbids eval cannot wait for a text itself.
-  until: async ({ script }) => {
-    const end = Date.now() + (settings.timeout || 20_000);
-    while (!(await page.evaluate(script))) {
-      if (Date.now() > end) throw new Error('it did not become true');
-      await page.waitForTimeout(50);
-    }
+async function open({ tab, url, width = 1100, height = 720, scheme = 'light', touch = false }) {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: scheme,
+    hasTouch: touch,
+    isMobile: touch,
+    deviceScaleFactor: 1,
+    locale: 'en-GB',
+    timezoneId: 'UTC',
+    reducedMotion: 'reduce',
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(WITHIN);
+  const problems = [];
+  page.on('pageerror', (error) => problems.push(`exception: ${error.stack || error}`));
+  page.on('console', (line) => line.type() === 'error' && problems.push(`console: ${line.text()}`));
+  await page.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (event) =>
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`)
+    );
+  });
+  tabs.set(tab, { page, problems, context });
+  await page.goto(url);
+}
+
+function find({ page }, { role, name, exact, label, css, text, nth }) {
+  let found;
+  if (role) found = page.getByRole(role, name === undefined ? {} : { name, exact: !!exact });
+  else if (label) found = page.getByLabel(label, { exact: true });
+  else found = page.locator(css);
+  if (text !== undefined) found = found.filter({ hasText: text });
+  return found.nth(nth || 0);
+}
+
+const steps = {
+  click: (tab, { at }) => find(tab, at).click(),
+  check: (tab, { at }) => find(tab, at).check(),
+  fill: (tab, { at, value }) => find(tab, at).fill(value),
+  select: (tab, { at, value }) => find(tab, at).selectOption(value),
+  type: (tab, { value }) => tab.page.keyboard.type(value),
+  press: (tab, { value }) => tab.page.keyboard.press(value),
+  see: (tab, { at }) => find(tab, at).waitFor({ state: 'visible' }),
+  gone: (tab, { at }) => find(tab, at).waitFor({ state: 'hidden' }),
+  text: (tab, { at }) => find(tab, at).innerText(),
+  texts: (tab, { at }) => tab.page.locator(at.css).allInnerTexts(),
+  title: (tab, { value }) => tab.page.waitForFunction((wanted) => document.title === wanted, value).then(() => null),
+  focused: (tab) => tab.page.evaluate(() => document.activeElement.id || document.activeElement.textContent),
+  run: (tab, { value }) => tab.page.evaluate(value),
+  shot: (tab, { value }) => tab.page.screenshot({ path: value }).then(() => null),
+  reload: (tab) => tab.page.reload().then(() => null),
+  problems: (tab) => tab.problems.splice(0),
+  close: (tab) => tab.context.close(),
+  async axe(tab) {
+    const source = readFileSync(join(MODULES, 'axe-core', 'axe.min.js'), 'utf-8');
+    const known = tab.problems.length;
+    await tab.page.evaluate(source);
+    const { violations } = await tab.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+    tab.problems.length = known;
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' | ')}`);
   },
-  // Unlike the page itself, the tests may: the policy forbids eval, and this goes by the debugger.
-  evaluate: ({ script }) => page.evaluate(script),
-  cookies: () => context.cookies(),
-  size: ({ width, height }) => page.setViewportSize({ width, height }),
-  scheme: ({ scheme }) => page.emulateMedia({ colorScheme: scheme }),
-  screenshot: ({ path, full }) => page.screenshot({ path, fullPage: Boolean(full) }).then(() => null),
-  download: async ({ selector }) => {
-    const [file] = await Promise.all([page.waitForEvent('download'), page.click(selector)]);
-    return readFileSync(await file.path(), 'utf-8');
-  },
-  axe: async () => {
-    await page.evaluate(readFileSync(settings.axe, 'utf-8'));
-    const { violations } = await page.evaluate(() => globalThis.axe.run());
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`);
-  },
-  problems: () => problems.splice(0),
 };
 
-process.stdout.write('#0 {"value": null}\n');
+console.log('ready');
 for await (const line of createInterface({ input: process.stdin })) {
-  const { id, op, ...more } = JSON.parse(line);
+  const step = JSON.parse(line);
   let answer;
   try {
-    answer = { value: (await OPS[op](more)) ?? null };
+    const value = step.do === 'open' ? await open(step) : await steps[step.do](tabs.get(step.tab), step);
+    answer = { value: value === undefined ? null : value };
   } catch (error) {
-    answer = { error: String(error).slice(0, 2000) };
+    answer = { error: String(error) };
   }
-  let text;
-  try {
-    text = JSON.stringify(answer);
-  } catch {
-    text = '{"value": null}';
-  }
-  process.stdout.write(`#${id} ${text}\n`);
+  console.log(`#${step.id} ${JSON.stringify(answer)}`);
 }
 await browser.close();
-process.exit(0);

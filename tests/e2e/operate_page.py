@@ -1,4 +1,4 @@
-"""A page in a headless Chromium (`browser/page.mjs`): what its user does, and what they see.
+"""A page in a headless Chromium (`browser/operate.mjs`): what its user does, and what they see.
 
 With ``IMC_SCREENSHOTS=FOLDER`` the pictures of `Page.screenshot` are written there.
 """
@@ -38,7 +38,7 @@ class Page:
             pytest.skip("Playwright is not installed: make browser")
         home, env = home_of(folder, name)
         settings = {"chromium": chromium, "width": width, "height": height, "dark": dark, "axe": str(_AXE)}
-        async with Program.running([node, str(_FOLDER / "page.mjs"), json.dumps(settings)], env=env, cwd=home) as it:
+        async with Program.running([node, str(_FOLDER / "operate.mjs"), json.dumps(settings)], env=env, cwd=home) as it:
             page = cls(it)
             await it.wait_output(r"^#0 .*?$", within=_WITHIN)
             yield page
