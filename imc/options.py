@@ -9,15 +9,19 @@ import json
 from dataclasses import replace
 
 from imc import __version__
+from imc.aor import Aor
 from imc.config import Settings
 from imc.delivery.backlog import BacklogOptions
 from imc.delivery.engine import DeliveryOptions
+from imc.errors import AccountError
 from imc.manage.options import ManageOptions
 from imc.page.files import File
 from imc.page.files import load as load_page
 from imc.page.site import Site
 from imc.registrar.registrar import RegistrarOptions
+from imc.rooms.names import is_visible
 from imc.rooms.policy import UNLIMITED, Limits, Policy
+from imc.service.audit import AuditOptions
 from imc.service.rates import Rate, RateOptions
 from imc.service.recipient_list import OPTION_TAG
 from imc.service.roster import PACKAGE, RosterOptions
@@ -274,6 +278,8 @@ def manage_options(settings: Settings) -> ManageOptions:
         max_batch=manage.max_batch,
         max_connections=manage.max_connections,
         call_timeout=manage.call_timeout,
+        session_idle=manage.session_idle,
+        session_lasts=manage.session_lasts,
     )
 
 
@@ -330,3 +336,20 @@ def uas_policy(settings: Settings) -> UasPolicy:
     if settings.limits.max_list_recipients:
         policy = replace(policy, extensions=(*policy.extensions, OPTION_TAG))
     return policy
+
+
+def audit_options(settings: Settings) -> AuditOptions:
+    audit = settings.audit
+    return AuditOptions(is_enabled=audit.enabled, keep_days=audit.keep_days, max_rows=audit.max_rows)
+
+
+def check_account(settings: Settings, user: Aor) -> bool:
+    """Whether its domain is served. AccountError for an address that can only be a room's, or is the manager's: nobody
+    could speak to that user."""
+    if not is_visible(user.user):  # spec R-ADDR-9
+        raise AccountError(f"{user} has characters that cannot be seen")
+    if user == settings.imc.manager:
+        raise AccountError(f"{user} is the conference manager ([imc] manager_uri)")
+    if room_policy(settings).is_reserved(user):
+        raise AccountError(f"{user} is a room's name ([imc] room_pattern = {settings.imc.room_pattern!r})")
+    return user.host in settings.imc.domains

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from imc import __version__
-from imc.cli import config, db, log, outbox, remote, users
+from imc.cli import config, db, log, operators, outbox, remote, users
 from imc.cli.common import ConfigPath, Flags
 from imc.errors import ImcError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(users.app, name="user")
+app.add_typer(operators.app, name="operator")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(outbox.app, name="outbox")

@@ -349,6 +349,16 @@ class History(Section):
     keep_days: int = setting("Days for which they are kept.", 30, ge=1, le=36_500, reload=True)
 
 
+class Audit(Section):
+    """The audit: who did what to which room, and what operators did (spec/room.md §22)."""
+
+    enabled: bool = setting(
+        "False: nothing is written down; what is there stays until it is too old.", True, reload=True
+    )
+    keep_days: int = setting("Days after which a row is deleted.", 365, ge=1, le=36_500, reload=True)
+    max_rows: int = setting("Rows; of more the oldest are deleted.", 1_000_000, ge=1_000, reload=True)
+
+
 class Manage(Section):
     """Interfaces for programs and operators: JSON-RPC and the MI FIFO. Times are in seconds, sizes in bytes."""
 
@@ -376,6 +386,11 @@ class Manage(Section):
     max_batch: int = setting("Calls in one batch.", 50, ge=1)
     max_connections: int = setting("Connections of HTTP and of the Unix socket, each.", 32, ge=1)
     call_timeout: float = setting("For a call that only reads.", 10.0, ge=0.1)
+
+    session_idle: float = setting(
+        "Of the operators' page: after so long without anything done the operator is logged out.", 1_800.0, ge=10
+    )
+    session_lasts: float = setting("Likewise, however much was done.", 43_200.0, ge=10)
 
     @property
     def file_mode_bits(self) -> int:
@@ -438,6 +453,7 @@ class Settings(Section):
     log: Log = Log()
     limits: Limits = Limits()
     history: History = History()
+    audit: Audit = Audit()
     manage: Manage = Manage()
     delivery: Delivery = Delivery()
     roster: Roster = Roster()

@@ -30,9 +30,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from imc.errors import ListenError
 from imc.manage import jsonrpc
+from imc.manage.caller import LOOPBACK, TOKEN
 from imc.manage.methods import Methods
 from imc.manage.metrics.web import MetricsPages
 from imc.manage.options import ManageOptions, check_listen, parse_listen
+from imc.manage.web.guard import TrioGone
+from imc.manage.web.site import OperatorsPage
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # curl sends its -d as application/x-www-form-urlencoded; what a foreign page may post so is kept out by its Origin.
@@ -157,6 +160,8 @@ def make_app(options: ManageOptions, execute: Execute, routes: Sequence[Route] =
 
 def refused(error: Exception) -> Response:
     """The answer to a GET that is refused, as text. What is no refusal is raised again."""
+    if isinstance(error, TrioGone):
+        error = _RefusedRequest(503, "The server is stopping", Connection="close")
     if not isinstance(error, _RefusedRequest):
         raise error
     return Response(f"{error.message}\n", error.status, {**_HEADERS, **error.headers}, media_type="text/plain")
@@ -209,8 +214,9 @@ class HttpListener:
 
     def __init__(self, sockets: list[socket.socket], methods: Methods, options: ManageOptions) -> None:
         self._sockets = sockets
-        self._methods = methods
+        self._call = methods.by(TOKEN if options.token else LOOPBACK)
         self._options = options
+        self._page = OperatorsPage(methods, options)
         self._metrics = MetricsPages(methods.manager, options, check=self._check_watcher, refuse=refused)
         self.server: uvicorn.Server | None = None
         """The one that runs now, if any."""
@@ -283,20 +289,21 @@ class HttpListener:
 
     def _config(self, token: trio.lowlevel.TrioToken, pool: ThreadPoolExecutor) -> uvicorn.Config:
         async def on_trio(work: Callable[..., Awaitable[T]], *arguments: object) -> T:
+            """TrioGone where there is no such loop any more."""
             run = partial(trio.from_thread.run, work, *arguments, trio_token=token)
             try:
                 return await asyncio.get_running_loop().run_in_executor(pool, run)
-            except (trio.Cancelled, trio.RunFinishedError):
-                raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
+            except (asyncio.CancelledError, trio.Cancelled, trio.RunFinishedError):
+                raise TrioGone from None
 
         async def execute(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
             try:
-                return await on_trio(jsonrpc.execute, document, self._methods.call)
-            except asyncio.CancelledError:
+                return await on_trio(jsonrpc.execute, document, self._call)
+            except TrioGone:
                 raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
 
         return uvicorn.Config(
-            make_app(self._options, execute, self._metrics.routes(on_trio)),
+            make_app(self._options, execute, [*self._metrics.routes(on_trio), *self._page.routes(on_trio)]),
             loop="asyncio",
             http=_bounded_protocol(self._options),
             ws="none",

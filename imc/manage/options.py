@@ -36,6 +36,10 @@ class ManageOptions:
     version: str = "imc"
     """What ``core.version`` answers."""
 
+    session_idle: float = 1_800.0
+    session_lasts: float = 43_200.0
+    """Of the operators' page: a session ends when nothing was done in it for so long, and so long after its log-in."""
+
     max_request: int = 64 * 1024
     max_batch: int = 50
     max_connections: int = 32

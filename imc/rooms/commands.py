@@ -164,6 +164,24 @@ class WithdrawInvitation(Targeted):
     serial: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateFor(Targeted):
+    """No text leads here: an operator makes a room (spec R-ADMIN-1). ``user`` is to be its owner."""
+
+    name = "create"
+    code = -30
+    is_private: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPrivate(Command):
+    """No text leads here: an operator makes a room private, or public (spec R-ADMIN-6)."""
+
+    name = "privacy"
+    code = -120
+    is_private: bool
+
+
 # What the words are called in hints; a word in brackets may be left away. Other than these, forms are the classes.
 _FORMS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "create": (Create, ("[room]", "[private]")),

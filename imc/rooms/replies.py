@@ -39,6 +39,8 @@ _ANSWERS = {
 }
 # What others are told
 _NOTICES = {
+    "room-created": "{by} has opened the{private} room {room}, and you are its owner. Invite people with {c}invite.",
+    "privacy-changed": "{by} has made the room {room} {kind}.",
     "room-destroyed": "The room {room} has been closed by {by}.",
     "member-left": "{user} has left the room {room}.",
     "join-attempted": "{user} tried to join the private room {room}. To let them in: {c}invite {user}",
@@ -188,6 +190,7 @@ def _data(notice: Notice, policy: Policy) -> dict[str, str]:
         "by": address(notice.by),
         "role": "" if notice.role is None else _ROLES[notice.role],
         "private": " private" if notice.is_private else "",
+        "kind": "private: only those invited can join" if notice.is_private else "public: everybody can join",
     }
 
 

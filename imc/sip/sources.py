@@ -54,15 +54,22 @@ class _Account:
 
 
 class Sources:
-    """``is_exempt`` tells of an IP address whether nothing is counted for it: that of a trusted peer."""
+    """``is_exempt`` tells of an IP address whether nothing is counted for it: that of a trusted peer. ``on_hit`` is told
+    which limit of [limits] has kept back something of which IP address; of what is muted, once each time it begins."""
 
     __slots__ = (
-        "_accounts", "_any_until", "_is_exempt", "_options", "_proven", "_strangers", "_strangers_since",
+        "_accounts", "_any_until", "_is_exempt", "_on_hit", "_options", "_proven", "_strangers", "_strangers_since",
         "_strangers_until", "muted", "withheld",
     )  # fmt: skip
 
-    def __init__(self, options: SourceOptions, is_exempt: Callable[[str], bool] = lambda _ip: False) -> None:
+    def __init__(
+        self,
+        options: SourceOptions,
+        is_exempt: Callable[[str], bool] = lambda _ip: False,
+        on_hit: Callable[[str, str], None] = lambda _limit, _who: None,
+    ) -> None:
         self._options = options
+        self._on_hit = on_hit
         self._is_exempt = is_exempt
         self._accounts: OrderedDict[Hashable, _Account] = OrderedDict()
         self._proven: OrderedDict[Flow, None] = OrderedDict()
@@ -115,6 +122,7 @@ class Sources:
         account.credit = min(self._options.byte_burst, account.credit) + came
         if goes > account.credit:
             self.withheld += 1
+            self._on_hit("unproven_byte_rate", flow.remote[0])
             return False
         account.credit -= goes
         return True
@@ -144,6 +152,8 @@ class Sources:
     def _charge(self, flow: Flow, account: _Account, now: float) -> None:
         account.tokens -= 1
         if account.tokens < 1:
+            if now >= account.muted_until:
+                self._on_hit("unproven_rate", flow.remote[0])
             account.tokens = max(0.0, account.tokens)
             account.muted_until = now + _MUTED
             self._any_until = max(self._any_until, account.muted_until)
