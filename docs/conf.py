@@ -25,7 +25,18 @@ html_title = "imc"
 extensions = ["myst_parser"]
 root_doc = "docs/README"
 include_patterns = ["docs/**", "spec/*.md", "spec/traces/README.md", "conformance/**/README.md"]
-exclude_patterns = [".*", "build", "dist", "imc", "run", "site", "tests", "**/node_modules", "**/__pycache__"]
+exclude_patterns = [
+    "docs/package.md",
+    ".*",
+    "build",
+    "dist",
+    "imc",
+    "run",
+    "site",
+    "tests",
+    "**/node_modules",
+    "**/__pycache__",
+]
 source_suffix = {".md": "markdown"}
 nitpicky = True
 

@@ -12,7 +12,7 @@ The layers, highest first; each imports only from those below it (`tests/test_la
     delivery | store | transport    fan-out; the database; sockets and DNS
     registrar                       REGISTER and bindings
     sip | rooms                     sans-IO SIP; the pure rules of rooms: neither knows the other, nor trio, nor SQL
-    aor, errors                     addresses-of-record; every exception
+    aor, errors, measures           addresses-of-record; every exception; what is counted while it works
 """
 
 __version__ = "0.1.0"

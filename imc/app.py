@@ -8,6 +8,7 @@ was not delivered, management; then ready. End: no new requests, what was begun 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import time
@@ -23,13 +24,19 @@ import trio
 from imc import __version__, log, systemd
 from imc.aor import Aor
 from imc.config import Settings, differences, load
+from imc.control import Control, with_settings
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch
 from imc.errors import ConfigError, ImcError, ListenError
 from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
+from imc.measures import Measures
 from imc.options import (
+    audit_options,
+    chat_config,
+    chat_site,
+    check_account,
     dead_letter_options,
     delivery_options,
     digest_options,
@@ -54,6 +61,7 @@ from imc.registrar.registrar import Registrar
 from imc.rooms.commands import WithdrawInvitation
 from imc.service.access import RoomOptions
 from imc.service.accounts import Accounts, AccountsOptions
+from imc.service.audit import Audit
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
@@ -64,6 +72,8 @@ from imc.service.inbound import Inbound
 from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
+from imc.service.operations import Operations
+from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rates import Rates
 from imc.service.registration import Registration
@@ -75,6 +85,7 @@ from imc.service.roster import Rosters
 from imc.service.shards import Shards
 from imc.service.sip import Sip
 from imc.service.spec_trace import SpecTrace, TraceOptions
+from imc.service.traffic import Traffic
 from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
 from imc.sip.flow import Flow
@@ -110,24 +121,36 @@ class Daemon:
         *,
         wall: Callable[[], float] = time.time,
         trace: SpecTrace | None = None,
+        read_settings: Callable[[], Settings] | None = None,
     ) -> None:
         self.settings = settings
+        self._read_settings = read_settings
         self._wall = wall
         self._trace = trace
         self._store = store
         self._nursery: trio.Nursery
+        self.measures = measures = Measures()
+        self._traffic = Traffic(wall, measures.limits)
         self._ids = Ids()
         uas = uas_policy(settings)
         self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
         self._loop = loop = Loop(self._stack)
+        self._site = chat_site(settings)
         self._transports = Transports(
-            transport_options(settings), loop.receive, loop.batch_end, loop.flow_closed, take_answers=loop.take_answers
+            transport_options(settings),
+            loop.receive,
+            loop.batch_end,
+            loop.flow_closed,
+            take_answers=loop.take_answers,
+            may_answer=loop.may_answer,
+            is_muted=loop.is_muted,
+            site=self._site,
         )
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
         )
         self._reader = StoreReader(threads=settings.imc.db_readers)
-        self._writer = Writer(store)
+        self._writer = Writer(store, measures=measures)
         self._bindings = Bindings()
         self._location = Location(
             self._bindings,
@@ -143,6 +166,7 @@ class Daemon:
             load=partial(self._reader.run, store.load_waiting),
             spawn=self._spawn,
             wake=loop.wake,
+            measures=measures,
         )
         self._engine = Engine(
             delivery_options(settings),
@@ -185,6 +209,14 @@ class Daemon:
             can_carry=self._can_carry,
             spawn=self._spawn,
         )
+        self._audit = Audit(
+            store,
+            self._reader,
+            self._writer,
+            options=lambda: audit_options(self.settings),
+            wall=wall,
+            tag=os.getpid(),
+        )
         self._rooms = Rooms(
             RoomOptions(),
             policy=room_policy(settings),
@@ -201,7 +233,10 @@ class Daemon:
             on_count=self._count_rooms,
             rates=self._make_rates(),
             reports=self._reports,
+            traffic=self._traffic,
+            audit=self._audit,
             trace=trace,
+            measures=measures,
         )
         self._rosters = Rosters(
             roster_options(settings),
@@ -252,7 +287,12 @@ class Daemon:
             ),
             ids=self._ids,
             waiting=self._waiting,
+            traffic=self._traffic,
+            operators=Operators(store, self._reader, wall),
+            operations=self._make_operations(),
             statistics=self.statistics,
+            measures=measures,
+            complaints=self._complaints,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
         )
@@ -284,6 +324,7 @@ class Daemon:
                 nursery.start_soon(self._waiting.run)
                 nursery.start_soon(self._shards.run, self.settings.imc.room_idle_limit)
                 nursery.start_soon(self._retention.run)
+                nursery.start_soon(self._audit.run)
                 if self._registration is not None:
                     nursery.start_soon(self._registration.run)
                     if self.settings.auth.mode == "digest" and not self.settings.auth.has_peers:
@@ -343,6 +384,7 @@ class Daemon:
             clock=trio.current_time,
             spawn=self._spawn,
             wake=self._loop.wake,
+            measures=self.measures,
         )
         self._loop.attach(
             self._transports,
@@ -360,14 +402,43 @@ class Daemon:
         if self._registration is not None and not self._sip.is_draining:  # at the end they all close
             self._registration.flow_closed(flow)
 
+    def _make_operations(self) -> Operations:
+        control = Control(
+            settings=lambda: self.settings,
+            load=self._read_settings,
+            apply=self.reload,
+            statistics=self.statistics,
+            totals=self._traffic.totals,
+            addresses=lambda: tuple(map(str, self._bound)),
+            users=self._bindings.users,
+            is_open=self._transports.is_open,
+            place=self._store.place,
+            started=self._wall(),
+            wall=self._wall,
+        )
+        return Operations(
+            rooms=self._rooms,
+            store=self._store,
+            reader=self._reader,
+            ids=self._ids,
+            audit=self._audit,
+            bindings=self._bindings,
+            unbind=self._unbind,
+            check_account=lambda user: check_account(self.settings, user),
+            control=control,
+            wall=self._wall,
+            wake=self._loop.wake,
+            default_domain=lambda: self.settings.imc.domains[0],
+        )
+
     def _make_rates(self) -> Rates | None:
         options = rate_options(self.settings)
-        return None if options is None else Rates(options, trio.current_time)
+        return None if options is None else Rates(options, trio.current_time, self._traffic.hit)
 
     def _make_sources(self) -> Sources | None:
         options = source_options(self.settings)
         peers = tuple(ip_network(text) for text in self.settings.auth.trusted_peers)
-        return None if options is None else Sources(options, peer_finder(peers))
+        return None if options is None else Sources(options, peer_finder(peers), self._traffic.hit)
 
     def _make_identity(self) -> Identity:
         settings = self.settings
@@ -440,8 +511,11 @@ class Daemon:
         """Have ``heard`` called with each message to a room when it is committed. It must not raise, nor take long."""
         self._rooms.on_message = heard
 
-    def reload(self, settings: Settings) -> None:
-        """Put these in force; they differ from those before in what `imc.config.differences` calls reloadable only."""
+    def reload(self, settings: Settings) -> str:
+        """Put these in force; they differ from those before in what `imc.config.differences` calls reloadable only.
+
+        ``read``, or why the certificates are what they were.
+        """
         self.settings = settings
         self._rooms.policy = room_policy(settings)
         self._copies.extra = settings.imc.extra_headers
@@ -452,16 +526,21 @@ class Daemon:
             self._registration.reload(registrar_options(settings, self._bound))
         self._rooms.rates = self._make_rates()
         self._stack.sources = self._make_sources()
-        self._reload_tls()
+        if self._site is not None:
+            self._site.put(chat_config(settings))
+        log.set_level(settings.log.level)
+        return self._reload_tls()
 
     # spec S-TLS-3
-    def _reload_tls(self) -> None:
+    def _reload_tls(self) -> str:
         """The files may be others though the settings are the same: each reload reads them. Else the old ones stay."""
         options = tls_options(self.settings)
         try:
             self._transports.reload_tls(options)
         except ListenError as error:
             _log.error("certificates-not-reloaded", error=str(error))
+            return f"unchanged: {error}"
+        return "read"
 
     # --- what the parts ask -----------------------------------------------------------------------------------------
 
@@ -506,6 +585,19 @@ class Daemon:
     def _count_rooms(self, change: int) -> None:
         self._facts.active += change
 
+    async def _complaints(self) -> tuple[str, ...]:
+        """Why requests cannot be served now (`imc.manage.metrics.web`)."""
+        found = []
+        if self._sip.is_draining:
+            found.append("the daemon is about to end")
+        if self._writer.is_failing:
+            found.append("the database did not take the last transaction")
+        try:
+            await self._reader.run(self._store.accounts_version)
+        except ImcError:  # its text may tell of the database's address
+            found.append("the database cannot be read")
+        return tuple(found)
+
     def statistics(self) -> dict[str, int]:
         """The figures of all parts; ``active_rooms`` is the source document's."""
         return {
@@ -514,6 +606,7 @@ class Daemon:
             "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
+            **self._traffic.statistics(),
             **self._rosters.statistics(),
             **self._reports.statistics(),
             **self._stack.statistics(),
@@ -522,6 +615,7 @@ class Daemon:
             **self._accounts.statistics(),
             **self._writer.statistics(),
             **self._retention.statistics(),
+            **self._audit.statistics(),
             **({} if self._trace is None else self._trace.statistics()),
         }
 
@@ -559,19 +653,28 @@ async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], 
                 _log.warning("database", warning=sentence)
             page = await trio.to_thread.run_sync(lambda: store.list_accounts(1))
             settings.check_exposure(has_accounts=bool(page.rows))
-            daemon = Daemon(settings, store, trace=trace)
+            daemon = Daemon(settings, store, trace=trace, read_settings=lambda: load(path, flags))
             async with trio.open_nursery() as nursery:
                 bound = await nursery.start(daemon.run)
                 _calm_collector()  # before it is said that we are ready: it stops everything for a moment
                 addresses = " ".join(str(address) for address in bound)
                 _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
                 systemd.ready(f"serving on {addresses}")
+                nursery.start_soon(_show_life)
                 nursery.start_soon(_obey, signals, daemon, path, flags)
                 await daemon.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(store.close)
+
+
+async def _show_life() -> None:
+    """For a service manager that watches: while the event loop turns it hears of it, twice as often as it has to."""
+    limit = systemd.watchdog_seconds()
+    while limit is not None:
+        systemd.alive()
+        await trio.sleep(limit / 2)
 
 
 def _calm_collector() -> None:
@@ -602,22 +705,11 @@ def _reload(daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
     except ConfigError as error:
         _log.error("not-reloaded", error=str(error))
     else:
-        daemon.reload(_with(daemon.settings, settings, reloadable))
-        log.set_level(settings.log.level)
+        daemon.reload(with_settings(daemon.settings, settings, reloadable))
         _log.info("reloaded", changed=", ".join(reloadable) or "nothing")
         if others:
             _log.warning("needs-a-restart", settings=", ".join(others))
     systemd.ready("serving")
-
-
-def _with(old: Settings, new: Settings, keys: Sequence[str]) -> Settings:
-    """The old settings, with these (``section.key``) of the new ones."""
-    merged = old
-    for key in keys:
-        section, _, name = key.partition(".")
-        value = getattr(getattr(new, section), name)
-        merged = merged.model_copy(update={section: getattr(merged, section).model_copy(update={name: value})})
-    return merged
 
 
 def _invitation(dispatch: Dispatch, user: Aor) -> tuple[WithdrawInvitation, str | None]:

@@ -146,6 +146,14 @@ class Loop:
         self._sip.on_events(self._stack.receive(data, flow, now))
         return self._stack.is_muted(flow, now)
 
+    def is_muted(self, flow: Flow) -> bool:
+        """Whether what comes on a flow is dropped unread for now."""
+        return self._stack.is_muted(flow, trio.current_time())
+
+    def may_answer(self, flow: Flow, came: int, goes: int) -> bool:
+        """Whether a keep-alive of ``came`` bytes may be answered with ``goes``."""
+        return self._stack.may_answer(flow, came, goes, trio.current_time())
+
     def take_answers(self, datagrams: Sequence[bytes]) -> list[int]:
         """The datagrams of one wake-up. Returns the indices of those that are for `receive`."""
         self._is_in_turn = True
@@ -210,7 +218,7 @@ class Loop:
             name = response.via.host.strip("[]")
             again = await self._transports.open_stream(flow.transport, flow.remote[0], port, 5.0, name)
             self._transports.send(again, data)
-        except Unreachable as error:
+        except (Unreachable, BadMessage) as error:  # a 400 repeats what could not be read
             _log.debug("answer-lost", remote=f"{flow.remote[0]}:{flow.remote[1]}", error=str(error))
         finally:
             self._reopening -= 1

@@ -5,15 +5,23 @@ Invariant: every setting is read here, or by `imc.app` or a command; `tests/test
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from imc import __version__
+from imc.aor import Aor
 from imc.config import Settings
 from imc.delivery.backlog import BacklogOptions
 from imc.delivery.engine import DeliveryOptions
+from imc.errors import AccountError
 from imc.manage.options import ManageOptions
+from imc.page.files import File
+from imc.page.files import load as load_page
+from imc.page.site import Site
 from imc.registrar.registrar import RegistrarOptions
+from imc.rooms.names import is_visible
 from imc.rooms.policy import UNLIMITED, Limits, Policy
+from imc.service.audit import AuditOptions
 from imc.service.rates import Rate, RateOptions
 from imc.service.recipient_list import OPTION_TAG
 from imc.service.roster import PACKAGE, RosterOptions
@@ -88,6 +96,39 @@ def tls_options(settings: Settings) -> TlsOptions:
         client_certificates=tls.client_certificates,
         min_version=tls.min_version,
     )
+
+
+def chat_site(settings: Settings) -> Site | None:
+    """The chat page, None where there is none."""
+    page = settings.page
+    if not page.chat or not (page.server or (settings.registrar.enabled and settings.auth.mode != "trusted")):
+        return None
+    advertise = settings.sip.advertise
+    hosts = {*settings.imc.domains, *([parse_advertise(advertise)[0]] if advertise else [])}
+    site = Site(load_page("chat"), hosts=hosts, connect=[_origin(page.server)] if page.server else [])
+    site.put(chat_config(settings))
+    return site
+
+
+def chat_config(settings: Settings) -> File:
+    """What the chat page has to know of this server: nothing that a user may not know before they log in."""
+    imc = settings.imc
+    known = {
+        "version": __version__,
+        "server": settings.page.server,
+        "domains": imc.domains,
+        "manager": f"{imc.manager.user}@{imc.manager.host}",
+        "start": imc.imc_cmd_start_char,
+        "rooms": imc.room_pattern,
+        "longest": settings.limits.max_text,
+    }
+    return File.of("/config.json", json.dumps(known).encode(), "application/json")
+
+
+def _origin(url: str) -> str:
+    """``wss://host:port`` of a URL."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def stack_config(settings: Settings) -> StackConfig:
@@ -213,6 +254,8 @@ def source_options(settings: Settings) -> SourceOptions | None:
     return SourceOptions(
         burst=limits.unproven_burst,
         rate=limits.unproven_rate,
+        strangers_burst=limits.strangers_burst,
+        strangers_rate=limits.strangers_rate,
         byte_burst=limits.unproven_byte_burst,
         byte_rate=limits.unproven_byte_rate,
     )
@@ -223,6 +266,7 @@ def manage_options(settings: Settings) -> ManageOptions:
     return ManageOptions(
         listen=manage.listen,
         token=manage.token,
+        metrics_token=manage.metrics_token,
         allowed_origins=manage.allowed_origins,
         socket=manage.socket,
         fifos=manage.fifos,
@@ -234,6 +278,8 @@ def manage_options(settings: Settings) -> ManageOptions:
         max_batch=manage.max_batch,
         max_connections=manage.max_connections,
         call_timeout=manage.call_timeout,
+        session_idle=manage.session_idle,
+        session_lasts=manage.session_lasts,
     )
 
 
@@ -290,3 +336,20 @@ def uas_policy(settings: Settings) -> UasPolicy:
     if settings.limits.max_list_recipients:
         policy = replace(policy, extensions=(*policy.extensions, OPTION_TAG))
     return policy
+
+
+def audit_options(settings: Settings) -> AuditOptions:
+    audit = settings.audit
+    return AuditOptions(is_enabled=audit.enabled, keep_days=audit.keep_days, max_rows=audit.max_rows)
+
+
+def check_account(settings: Settings, user: Aor) -> bool:
+    """Whether its domain is served. AccountError for an address that can only be a room's, or is the manager's: nobody
+    could speak to that user."""
+    if not is_visible(user.user):  # spec R-ADDR-9
+        raise AccountError(f"{user} has characters that cannot be seen")
+    if user == settings.imc.manager:
+        raise AccountError(f"{user} is the conference manager ([imc] manager_uri)")
+    if room_policy(settings).is_reserved(user):
+        raise AccountError(f"{user} is a room's name ([imc] room_pattern = {settings.imc.room_pattern!r})")
+    return user.host in settings.imc.domains

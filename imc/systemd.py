@@ -39,3 +39,19 @@ def reloading() -> bool:
 def stopping(status: str) -> bool:
     """The daemon drains and will end."""
     return notify("STOPPING=1", f"STATUS={status}")
+
+
+def alive() -> bool:
+    """Still so; to be said more often than every `watchdog_seconds`."""
+    return notify("WATCHDOG=1")
+
+
+def watchdog_seconds() -> float | None:
+    """What may pass between two signs of life, or the service manager ends us. None: it does not watch.
+
+    sd_watchdog_enabled(3): ``WATCHDOG_USEC`` in microseconds, and ``WATCHDOG_PID``, where it is set, has to be ours.
+    """
+    text, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    if not (text.isascii() and text.isdigit() and int(text)) or pid not in ("", str(os.getpid())):
+        return None
+    return int(text) / 1e6

@@ -4,7 +4,8 @@ Used by tests that need the whole: signals, restarts, real clients. Ready is wha
 (`Type=notify`): nothing sleeps and nothing polls.
 
 A new interpreter spends most of its start on imports. So the daemon is forked off a process that has them (the fork
-server of multiprocessing) and runs the same `main()`; ``is_fresh`` starts an interpreter all the same.
+server of multiprocessing) and runs the same `main()`; ``is_fresh`` starts an interpreter all the same, and ``program``
+a command of its own, the imc of another installation.
 """
 
 from __future__ import annotations
@@ -54,14 +55,23 @@ def _run(arguments: Sequence[str], folder: Path, files: Sequence[Path], env: Map
 class Daemon:
     """`imc serve -c CONFIG` in the folder of the configuration. ``log`` is the file of its stderr, in JSON."""
 
-    def __init__(self, folder: Path, config: str, env: dict[str, str] | None = None, *, is_fresh: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: str,
+        env: dict[str, str] | None = None,
+        *,
+        is_fresh: bool = False,
+        program: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self.config = folder / "imc.toml"
         self.config.write_text(config)
         self.log = folder / "imc.log"
         self.log.touch()
         self.env = env or {}
-        self.is_fresh = is_fresh
+        self.is_fresh = is_fresh or bool(program)
+        self._program = list(program) or [sys.executable, "-m", "imc"]
         self._process: BaseProcess | subprocess.Popen[bytes] | None = None
         self._notify: socket.socket | None = None
 
@@ -74,7 +84,7 @@ class Daemon:
         arguments = [*args, "-c", str(self.config)]
         env = {**os.environ, **self.env}
         if self.is_fresh:
-            command = [sys.executable, "-m", "imc", *arguments]
+            command = [*self._program, *arguments]
             return subprocess.run(
                 command, input=stdin, capture_output=True, text=True, cwd=self.folder, env=env, timeout=60, check=False
             )
@@ -111,7 +121,7 @@ class Daemon:
         if self.is_fresh:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "imc", *arguments],
+                    [*self._program, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

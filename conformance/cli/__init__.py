@@ -22,7 +22,7 @@ app = typer.Typer(
     name="imc-conformance",
     help="Hold a chat-room server against the specification.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 run.add_to(app)

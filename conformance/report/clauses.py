@@ -59,7 +59,7 @@ def read(root: Path) -> list[Clause]:
         except OSError as error:
             raise NoSource(f"{path}: {error.strerror}") from None
         section = ""
-        for paragraph in re.split(r"\n{2,}", text):
+        for paragraph in re.split(r"\n{2,}|\n(?=\*\*[RS]-)", text):
             if paragraph.startswith("## "):
                 section = paragraph.removeprefix("## ").partition("\n")[0]
             elif match := _CLAUSE.match(paragraph):

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from imc import __version__
-from imc.cli import config, db, log, outbox, remote, users
+from imc.cli import config, db, log, operators, outbox, remote, users
 from imc.cli.common import ConfigPath, Flags
 from imc.errors import ImcError
 
@@ -23,11 +23,12 @@ app = typer.Typer(
     name="imc",
     help="Chat rooms over SIP.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     # A traceback with local variables could show a password.
     pretty_exceptions_enable=False,
 )
 app.add_typer(users.app, name="user")
+app.add_typer(operators.app, name="operator")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(outbox.app, name="outbox")
@@ -42,6 +43,7 @@ class Page(StrEnum):
     RPC = "rpc"
     IMC = "imc"
     PERMISSIONS = "permissions"
+    METRICS = "metrics"
     ROOM = "diagram-room"
     MEMBERSHIP = "diagram-membership"
     TRANSACTIONS = "diagram-transactions"
@@ -79,12 +81,8 @@ def _serve(
 
 @app.command("demo")
 def _demo(
-    folder: Annotated[
-        Path, typer.Option("--dir", metavar="FOLDER", help="Where all of it is kept; run, where none is named.")
-    ] = Path("run"),
-    port: Annotated[
-        int, typer.Option(min=1, max=65_535, metavar="PORT", help="The port on 127.0.0.1; 5060, where none is named.")
-    ] = 5060,
+    folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where all of it is kept.")] = Path("run"),
+    port: Annotated[int, typer.Option(min=1, max=65_535, metavar="PORT", help="The port on 127.0.0.1.")] = 5060,
 ) -> None:
     """Run a daemon to try things with: two accounts, on this machine only. Says how to log in."""
     from imc.cli.demo import run
@@ -116,6 +114,7 @@ def reference(page: Annotated[Page, typer.Argument(help="Which page.")]) -> None
         Page.RPC: pages.rpc,
         Page.IMC: lambda: pages.imc(app),
         Page.PERMISSIONS: diagrams.permissions,
+        Page.METRICS: pages.metrics,
         Page.ROOM: diagrams.room,
         Page.MEMBERSHIP: diagrams.membership,
         Page.TRANSACTIONS: diagrams.transactions,

@@ -56,6 +56,8 @@ def translate(file: Path, defines: Sequence[str]) -> None:
         found = read(read_text(file), defines=defines)
     except ConfigError as error:
         raise ConfigError(f"{file}:{str(error).removeprefix(f'{file}:')}") from None
-    print(found.toml(file.name), end="")
-    for note in found.notes or ([] if found.settings else [' no modparam("imc", ...) stands there']):
+    for note in found.notes:
         print(f"{file}:{note}", file=sys.stderr)
+    if not found.settings and not found.notes:
+        raise ConfigError(f'{file}: no modparam("imc", ...) stands there; is it the file that loads imc.so?')
+    print(found.toml(file.name), end="")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ db_url = "sqlite://{database}"
 domains = ["{domain}"]
 
 [sip]
-listen = ["udp:{domain}:{port}", "tcp:{domain}:{port}"]
+listen = ["udp:{domain}:{port}", "tcp:{domain}:{port}", "ws:{domain}:{page}"]
 
 [manage]
 listen = ""
@@ -75,11 +76,16 @@ reg_sendregister=1
 """
 
 _GREETING = """\
-imc listens on {domain}:{port}, UDP and TCP. Two accounts to try it with, on this machine:
+Chat here, in a browser on this machine:
+
+    http://{domain}:{page}/
+
+Two accounts to try it with; log in as one, and in a second window as the other:
 
 {accounts}
 
-Log in with any SIP program, or with these, each in a terminal of its own (Debian: baresip-core, linphone-cli, sipsak):
+imc listens on {domain}:{port}, UDP and TCP, for SIP programs too. Any will do, or these, each in a terminal of its own
+(Debian: baresip-core, linphone-cli, sipsak):
 
     baresip -f {folder}/baresip-alice
         /message #create                  to the contact that is chosen, at first the room chat-lobby
@@ -103,10 +109,15 @@ def run(folder: Path, port: int) -> None:
     _check_port(port)
     folder.mkdir(parents=True, exist_ok=True)
     place = folder.resolve()
+    _check_not_running(place / "imc.db")
     config = place / "imc.toml"
     config.write_text(
         _CONFIG.format(
-            database=quote(str(place / "imc.db")), domain=DOMAIN, port=port, socket=toml_value(str(place / "imc.sock"))
+            database=quote(str(place / "imc.db")),
+            domain=DOMAIN,
+            port=port,
+            page=page_port(port),
+            socket=toml_value(str(place / "imc.sock")),
         ),
         encoding="utf-8",
     )
@@ -133,25 +144,52 @@ def greeting(folder: Path, port: int, passwords: dict[str, str]) -> str:
         ),
         domain=DOMAIN,
         port=port,
+        page=page_port(port),
         folder=folder,
         lobby=f"sip:chat-lobby@{at}",
         at=at,
         password=passwords["alice"],
-        imc=Path(sys.argv[0]) if Path(sys.argv[0]).name == "imc" else "imc",
+        imc=_called_as(sys.argv[0]),
     )
+
+
+def _called_as(program: str) -> str:
+    """What to type to run ``imc`` again, in the folder of this call: its name, where the shell finds it by that."""
+    path = Path(program)
+    found = shutil.which("imc")
+    return "imc" if path.name != "imc" or (found is not None and Path(found).resolve() == path.resolve()) else program
+
+
+def page_port(port: int) -> int:
+    """Where the page is: 20 ports on, so that demos on ports of their own have pages of their own."""
+    return port + 20 if port + 20 <= 65_535 else port - 20
 
 
 def _check_port(port: int) -> None:
     """Before anything is said: the daemon itself would find out too late."""
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+    for kind, number in (
+        (socket.SOCK_DGRAM, port),
+        (socket.SOCK_STREAM, port),
+        (socket.SOCK_STREAM, page_port(port)),
+    ):
         with socket.socket(socket.AF_INET, kind) as probe:
             if kind == socket.SOCK_STREAM:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((DOMAIN, port))
+                probe.bind((DOMAIN, number))
             except OSError as error:
-                hint = "; try another: make run PORT=5070" if error.errno == errno.EADDRINUSE else ""
-                raise ListenError(f"port {port} on {DOMAIN}: {error.strerror}{hint}") from None
+                hint = "; try another: imc demo --port 5070, or make run PORT=5070"
+                hint = hint if error.errno == errno.EADDRINUSE else ""
+                raise ListenError(f"port {number} on {DOMAIN}: {error.strerror}{hint}") from None
+
+
+def _check_not_running(database: Path) -> None:
+    """Before a file is written: those of a demo that runs in this folder are not to change. StoreLocked."""
+    from imc.store.locks import FileLock
+
+    lock = FileLock(database.with_name(database.name + ".lock"))
+    lock.acquire(0.0)
+    lock.release()
 
 
 def _passwords(file: Path) -> dict[str, str]:

@@ -39,6 +39,8 @@ def list_(
     from imc.manage import client
 
     rows = list(_copies(recipient, state, path, has_body=False))
+    if recipient and not rows:
+        print(f"imc: nothing is there for {recipient}; imc outbox list shows for whom there is", file=sys.stderr)
     if is_json:
         client.show_json(rows, sys.stdout)
     else:
@@ -73,9 +75,11 @@ def drop(
     state: Annotated[State, typer.Option(help="Which ones.")] = State.DEAD,
     path: ConfigPath = None,
 ) -> None:
-    """Delete copies, unread."""
+    """Delete copies, unread: dead letters, or what --state says."""
     count = _call(path, "imc.outbox_drop", {"recipient": recipient, "state": state.value, "id": id_})
     print(f"{count} deleted")
+    if state is State.DEAD and not count:
+        print("imc: dead letters are meant; --state waiting or all for others", file=sys.stderr)
 
 
 def _copies(recipient: str, state: State, path: ConfigPath, *, has_body: bool) -> Iterator[dict[str, Any]]:

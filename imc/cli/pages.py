@@ -44,6 +44,13 @@ def rpc() -> str:
     return "".join(parts)
 
 
+def metrics() -> str:
+    """docs/reference/metrics.md."""
+    from imc.manage.metrics.table import page
+
+    return page()
+
+
 def imc(app: typer.Typer) -> str:
     """docs/reference/imc.md."""
     group = typer.main.get_command(app)
@@ -67,9 +74,17 @@ def _command(path: str, command: Any) -> str:
     arguments = [one for one in parameters if one.param_type_name == "argument"]
     usage = " ".join([path, *(_argument(one) for one in arguments), *(f"[{_option(one)}]" for one in options)])
     lines = [f"- `{_argument(one)}`: {one.help}\n" for one in arguments if one.help]
-    lines += [f"- `{_option(one)}`: {one.help}\n" for one in options]
+    lines += [f"- `{_option(one)}`: {one.help}{_default(one)}\n" for one in options]
     text = " ".join((command.help or "").split())
     return f"\n## {path}\n\n`{usage}`\n\n{text}\n" + "".join(["\n", *lines] if lines else [])
+
+
+def _default(parameter: Any) -> str:
+    """What holds without the option; nothing where its text says that, or there is none."""
+    value = getattr(parameter.default, "value", parameter.default)
+    if parameter.is_flag or parameter.required or callable(value) or value in (None, "", (), []):
+        return ""
+    return f" Default: `{value}`."
 
 
 def _argument(parameter: Any) -> str:

@@ -38,7 +38,7 @@ def add(address: Address, password_stdin: FromStdin = False, path: ConfigPath = 
     settings = load_settings(path)
     aor = _parse(address)
     check_name(settings, aor)
-    add_account(settings, aor, _password(password_stdin))
+    add_account(settings, aor, read_password(password_stdin))
     if aor.host not in settings.imc.domains:
         served = ", ".join(settings.imc.domains)
         print(
@@ -52,7 +52,7 @@ def passwd(address: Address, password_stdin: FromStdin = False, path: ConfigPath
     from imc.store.accounts import Account
 
     settings = load_settings(path)
-    account = Account.from_password(_parse(address), _password(password_stdin))
+    account = Account.from_password(_parse(address), read_password(password_stdin))
     with open_store(settings) as store:
         store.set_account(account)
 
@@ -108,15 +108,9 @@ def add_account(settings: Settings, aor: Aor, password: str) -> None:
 
 def check_name(settings: Settings, aor: Aor) -> None:
     """AccountError for an address that can only be a room's, or is the manager's: nobody could speak to that user."""
-    from imc.options import room_policy
-    from imc.rooms.names import is_visible
+    from imc.options import check_account
 
-    if not is_visible(aor.user):  # spec R-ADDR-9
-        raise AccountError(f"{aor} has characters that cannot be seen")
-    if aor == settings.imc.manager:
-        raise AccountError(f"{aor} is the conference manager ([imc] manager_uri)")
-    if room_policy(settings).is_reserved(aor):
-        raise AccountError(f"{aor} is a room's name ([imc] room_pattern = {settings.imc.room_pattern!r})")
+    check_account(settings, aor)
 
 
 def _parse(address: str) -> Aor:
@@ -126,7 +120,7 @@ def _parse(address: str) -> Aor:
         raise AccountError(f"{address!r} is no address: write sip:NAME@DOMAIN") from None
 
 
-def _password(is_stdin: bool) -> str:
+def read_password(is_stdin: bool) -> str:
     """From the first line of standard input, else asked for twice on the terminal. AccountError without either."""
     if is_stdin:
         try:

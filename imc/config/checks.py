@@ -24,6 +24,9 @@ _OWN_HEADERS = frozenset(
 _HEADER_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]*:[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://(?:[A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
+# What a Content-Security-Policy takes as it is: no blank, no ; and no , in it.
+_WEB_SOCKET_URL = re.compile(r"wss?://(?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9/._~\-]*)?")
+
 
 def start_char(text: str) -> str:
     if len(text) != 1 or not text.isprintable() or text.isspace():
@@ -110,6 +113,13 @@ def origins(texts: tuple[str, ...]) -> tuple[str, ...]:
         if text != "*" and not _ORIGIN.fullmatch(text):
             raise ValueError(f"{text!r} is not an origin, as https://chat.example.com or http://localhost:8000")
     return tuple(text.lower() for text in texts)
+
+
+def page_server(text: str | None) -> str | None:
+    """A WebSocket URL; ``""`` is None, so that the environment can say it."""
+    if text and not _WEB_SOCKET_URL.fullmatch(text):
+        raise ValueError(f"{text!r} is not a URL as wss://sip.example.com:8443/ws")
+    return text or None
 
 
 def certificate_names(texts: tuple[str, ...]) -> tuple[str, ...]:

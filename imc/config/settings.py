@@ -185,6 +185,21 @@ class Websocket(Section):
     ping_deadline: float = setting("For the answer to a ping; then the connection is closed.", 20.0, ge=1, le=600)
 
 
+class Page(Section):
+    """The chat page, which listeners ws and wss serve to browsers: docs/how-to/chat-page.md."""
+
+    chat: bool = setting(
+        "Whether there is one. There is none in any case where nobody could log in by it: [auth] mode trusted, or "
+        "[registrar] enabled false, and no server.",
+        True,
+    )
+    server: Annotated[str | None, AfterValidator(checks.page_server)] = setting(
+        "ws: or wss: URL of another SIP server (a Kamailio) that the page talks to, with the users and rooms of "
+        "domains; [imc] manager_uri and room_pattern are told to the page too. Without it: this daemon.",
+        None,
+    )
+
+
 class Auth(Section):
     """Who may speak as whom."""
 
@@ -305,6 +320,12 @@ class Limits(Section):
         reload=True,
     )
     unproven_rate: float = setting("Such requests a second, in the long run.", 200.0, gt=0, reload=True)
+    strangers_burst: int = setting(
+        "The same for all addresses together that have shown no password, over UDP, where they can be forged: what "
+        "comes beyond from such is dropped unread; users who have shown theirs go on.",
+        5_000, ge=1, reload=True,
+    )  # fmt: skip
+    strangers_rate: float = setting("Such requests a second, in the long run.", 1_000.0, gt=0, reload=True)
     unproven_byte_burst: int = setting(
         "Bytes of answers over UDP that one address gets at once, beyond the bytes that came from it, for requests "
         "without a password.",
@@ -328,6 +349,16 @@ class History(Section):
     keep_days: int = setting("Days for which they are kept.", 30, ge=1, le=36_500, reload=True)
 
 
+class Audit(Section):
+    """The audit: who did what to which room, and what operators did (spec/room.md §22)."""
+
+    enabled: bool = setting(
+        "False: nothing is written down; what is there stays until it is too old.", True, reload=True
+    )
+    keep_days: int = setting("Days after which a row is deleted.", 365, ge=1, le=36_500, reload=True)
+    max_rows: int = setting("Rows; of more the oldest are deleted.", 1_000_000, ge=1_000, reload=True)
+
+
 class Manage(Section):
     """Interfaces for programs and operators: JSON-RPC and the MI FIFO. Times are in seconds, sizes in bytes."""
 
@@ -336,6 +367,9 @@ class Manage(Section):
     )
     token: str | None = setting(
         "Bearer token that HTTP callers must show. Without it HTTP is served on loopback only.", None, secret=True
+    )
+    metrics_token: str | None = setting(
+        "Bearer token that is good for GET /metrics alone, where `token` is set as well.", None, secret=True
     )
     allowed_origins: Texts = setting(
         "Web origins (https://chat.example.com) whose pages may call; a request with another Origin is refused.", ()
@@ -352,6 +386,11 @@ class Manage(Section):
     max_batch: int = setting("Calls in one batch.", 50, ge=1)
     max_connections: int = setting("Connections of HTTP and of the Unix socket, each.", 32, ge=1)
     call_timeout: float = setting("For a call that only reads.", 10.0, ge=0.1)
+
+    session_idle: float = setting(
+        "Of the operators' page: after so long without anything done the operator is logged out.", 1_800.0, ge=10
+    )
+    session_lasts: float = setting("Likewise, however much was done.", 43_200.0, ge=10)
 
     @property
     def file_mode_bits(self) -> int:
@@ -408,11 +447,13 @@ class Settings(Section):
     sip: Sip = Sip()
     tls: Tls = Tls()
     websocket: Websocket = Websocket()
+    page: Page = Page()
     auth: Auth = Auth()
     registrar: Registrar = Registrar()
     log: Log = Log()
     limits: Limits = Limits()
     history: History = History()
+    audit: Audit = Audit()
     manage: Manage = Manage()
     delivery: Delivery = Delivery()
     roster: Roster = Roster()

@@ -19,6 +19,7 @@ import trio
 
 from imc.errors import ListenError
 from imc.manage import jsonrpc, mi
+from imc.manage.caller import FIFO
 from imc.manage.files import make_fifo, open_fifo, open_reply_fifo
 from imc.manage.framing import Frame, Framer, JsonText, LineCall, Refused
 from imc.manage.methods import Methods
@@ -107,7 +108,7 @@ class FifoListener:
     """One FIFO. Making one makes the file (ListenError); `close` removes it."""
 
     def __init__(self, path: str, methods: Methods, replies: Replies, options: ManageOptions) -> None:
-        self._methods = methods
+        self._call = methods.by(FIFO)
         self._replies = replies
         self._options = options
         self._framer = Framer(options.max_request)
@@ -178,7 +179,7 @@ class FifoListener:
             await self._serve_json(frame.raw, nursery)
         elif isinstance(frame, LineCall):
             request = mi.parse(frame.lines)
-            answer = await mi.execute(request, self._methods.call)
+            answer = await mi.execute(request, self._call)
             if request.reply_name:
                 self._replies.send(nursery, request.reply_name, answer)
         else:
@@ -186,7 +187,7 @@ class FifoListener:
 
     async def _serve_json(self, raw: bytes, nursery: trio.Nursery) -> None:
         document = jsonrpc.parse(raw, self._options.max_batch)
-        response = await jsonrpc.execute(document, self._methods.call)
+        response = await jsonrpc.execute(document, self._call)
         name = document.reply_name or _guess_reply_name(raw)
         if response is not None and name:
             data = await trio.to_thread.run_sync(jsonrpc.encode, response)

@@ -14,9 +14,10 @@ import contextlib
 import hmac
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import trio
@@ -29,8 +30,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from imc.errors import ListenError
 from imc.manage import jsonrpc
+from imc.manage.caller import LOOPBACK, TOKEN
 from imc.manage.methods import Methods
+from imc.manage.metrics.web import MetricsPages
 from imc.manage.options import ManageOptions, check_listen, parse_listen
+from imc.manage.web.guard import TrioGone
+from imc.manage.web.site import OperatorsPage
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # curl sends its -d as application/x-www-form-urlencoded; what a foreign page may post so is kept out by its Origin.
@@ -44,6 +49,7 @@ _TYPES = (
 _STOP_TIMEOUT = 3.0  # seconds that the thread has to end
 _MAX_HEAD = 16384  # bytes of request line and headers
 
+T = TypeVar("T")
 Execute = Callable[[jsonrpc.Document], Awaitable[jsonrpc.Response | list[jsonrpc.Response] | None]]
 
 
@@ -83,12 +89,14 @@ def _is_own_host(host: str, options: ManageOptions) -> bool:
     return True
 
 
-def check_token(headers: Any, token: str | None) -> None:
-    """RFC 6750 §2.1, compared in constant time. `_RefusedRequest` 401."""
-    if token is None:
+def check_token(headers: Any, *tokens: str) -> None:
+    """RFC 6750 §2.1, compared in constant time; any of them is good, and none is needed where there is none.
+    `_RefusedRequest` 401."""
+    if not tokens:
         return
-    scheme, _, shown = headers.get("authorization", "").partition(" ")
-    is_right = hmac.compare_digest(shown.strip().encode("latin-1"), token.encode())
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    shown = given.strip().encode("latin-1")
+    is_right = [hmac.compare_digest(shown, token.encode()) for token in tokens].count(True) > 0
     if scheme.lower() != "bearer" or not is_right:
         raise _RefusedRequest(401, "A bearer token is needed", WWW_Authenticate='Bearer realm="imc"')
 
@@ -127,13 +135,13 @@ async def _read_body(request: Request, options: ManageOptions) -> bytes:
     return bytes(body)
 
 
-def make_app(options: ManageOptions, execute: Execute) -> Starlette:
-    """The web application. ``execute`` is awaited on asyncio's loop."""
+def make_app(options: ManageOptions, execute: Execute, routes: Sequence[Route] = ()) -> Starlette:
+    """The web application. ``execute`` is awaited on asyncio's loop; ``routes`` are those of other pages."""
 
     async def rpc(request: Request) -> Response:
         try:
             check_origin(request.headers, options)
-            check_token(request.headers, options.token)
+            check_token(request.headers, *([options.token] if options.token else []))
             check_content(request.headers, options.max_request)
             body = await _read_body(request, options)
             response = await execute(jsonrpc.parse(body, options.max_batch))
@@ -145,9 +153,18 @@ def make_app(options: ManageOptions, execute: Execute) -> Starlette:
             return Response(status_code=400)
         return Response(status_code=204, headers=_HEADERS) if response is None else _json(response)
 
-    app = Starlette(routes=[Route(path, rpc, methods=["POST"]) for path in ("/RPC", "/rpc")])
+    app = Starlette(routes=[*(Route(path, rpc, methods=["POST"]) for path in ("/RPC", "/rpc")), *routes])
     app.router.redirect_slashes = False
     return app
+
+
+def refused(error: Exception) -> Response:
+    """The answer to a GET that is refused, as text. What is no refusal is raised again."""
+    if isinstance(error, TrioGone):
+        error = _RefusedRequest(503, "The server is stopping", Connection="close")
+    if not isinstance(error, _RefusedRequest):
+        raise error
+    return Response(f"{error.message}\n", error.status, {**_HEADERS, **error.headers}, media_type="text/plain")
 
 
 def _json(
@@ -197,8 +214,10 @@ class HttpListener:
 
     def __init__(self, sockets: list[socket.socket], methods: Methods, options: ManageOptions) -> None:
         self._sockets = sockets
-        self._methods = methods
+        self._call = methods.by(TOKEN if options.token else LOOPBACK)
         self._options = options
+        self._page = OperatorsPage(methods, options)
+        self._metrics = MetricsPages(methods.manager, options, check=self._check_watcher, refuse=refused)
         self.server: uvicorn.Server | None = None
         """The one that runs now, if any."""
 
@@ -223,6 +242,10 @@ class HttpListener:
             reason = failure.strerror if failure else "no address"
             raise ListenError(f"manage.listen: cannot listen on {options.listen}: {reason}") from failure
         return cls(sockets, methods, options)
+
+    def _check_watcher(self, headers: Any, tokens: tuple[str, ...]) -> None:
+        check_origin(headers, self._options)
+        check_token(headers, *tokens)
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -265,17 +288,22 @@ class HttpListener:
             raise RuntimeError(f"the HTTP server's thread died: {death!r}") from death
 
     def _config(self, token: trio.lowlevel.TrioToken, pool: ThreadPoolExecutor) -> uvicorn.Config:
+        async def on_trio(work: Callable[..., Awaitable[T]], *arguments: object) -> T:
+            """TrioGone where there is no such loop any more."""
+            run = partial(trio.from_thread.run, work, *arguments, trio_token=token)
+            try:
+                return await asyncio.get_running_loop().run_in_executor(pool, run)
+            except (asyncio.CancelledError, trio.Cancelled, trio.RunFinishedError):
+                raise TrioGone from None
+
         async def execute(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
             try:
-                return await asyncio.get_running_loop().run_in_executor(pool, call, document)
-            except (asyncio.CancelledError, trio.Cancelled, trio.RunFinishedError):
+                return await on_trio(jsonrpc.execute, document, self._call)
+            except TrioGone:
                 raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
 
-        def call(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
-            return trio.from_thread.run(jsonrpc.execute, document, self._methods.call, trio_token=token)
-
         return uvicorn.Config(
-            make_app(self._options, execute),
+            make_app(self._options, execute, [*self._metrics.routes(on_trio), *self._page.routes(on_trio)]),
             loop="asyncio",
             http=_bounded_protocol(self._options),
             ws="none",

@@ -22,6 +22,8 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
+# Ours: the caller's role does not reach
+FORBIDDEN = 403
 
 Id: TypeAlias = str | int | float | None
 Params: TypeAlias = list[Any] | dict[str, Any]

@@ -6,7 +6,9 @@ The shapes of ``imc.list_rooms``, ``imc.list_members`` and ``stats.*`` are Kamai
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +17,20 @@ import trio
 
 from imc.aor import Aor
 from imc.errors import ImcError, Overloaded, RpcError, StoreUnavailable
-from imc.manage.jsonrpc import INTERNAL_ERROR, METHOD_NOT_FOUND, Params
+from imc.manage.audit_methods import AuditMethods
+from imc.manage.caller import Caller
+from imc.manage.jsonrpc import FORBIDDEN, INTERNAL_ERROR, METHOD_NOT_FOUND, Call, Params
+from imc.manage.operator_methods import OperatorMethods
 from imc.manage.options import ManageOptions
 from imc.manage.outbox_methods import OutboxMethods
-from imc.manage.ports import Manager, MemberSummary, RoomSummary
-from imc.manage.registry import METHODS, Kind, Param, bind, describe, invalid, method
+from imc.manage.ports import Manager, MemberSummary, Operators, RoomSummary
+from imc.manage.registry import METHODS, Kind, Method, Param, bind, describe, invalid, method
+from imc.manage.room_methods import RoomMethods
+from imc.manage.samples import Samples
+from imc.manage.server_methods import ServerMethods
+from imc.manage.user_methods import UserMethods
+from imc.manage.watch_methods import WatchMethods
+from imc.service.inbound import Act
 
 log = structlog.get_logger("imc.manage")
 
@@ -31,19 +42,67 @@ _BAD_ROOM = (500, "the room's address cannot be read, or is missing")
 _NO_ROOM = (500, "no such room")
 
 
-class Methods(OutboxMethods):
+class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMethods, WatchMethods, OperatorMethods):
     """The registry bound to the running server. `call` is all that the listeners use."""
 
     def __init__(self, manager: Manager, options: ManageOptions) -> None:
-        self._manager = manager
+        self.manager = self._manager = manager
         self._options = options
+        self.samples = Samples(manager.statistics, manager.measures.answer_seconds, time.time)
 
-    async def call(self, name: str, params: Params) -> object:
+    def by(self, caller: Caller) -> Call:
+        """`call` for one caller: what the listeners are given."""
+
+        async def call(name: str, params: Params) -> object:
+            return await self.call(name, params, caller)
+
+        return call
+
+    @property
+    def operators(self) -> Operators:
+        """Who may log in on the operators' page."""
+        return self._manager.operators
+
+    async def note(self, act: Act, result: str) -> None:
+        """Write into the audit what was done without a method."""
+        await self._manager.operations.note(act, result)
+
+    async def call(self, name: str, params: Params, caller: Caller) -> object:
         """The method's result, ready for JSON. RpcError for everything that can go wrong."""
+        calls, shown = self._manager.measures.calls, METHODS[name].name if name in METHODS else "unknown"
+        try:
+            result = await self._call(name, params, caller)
+        except RpcError:
+            calls.add(shown, "error")
+            raise
+        calls.add(shown, "ok")
+        return result
+
+    async def _call(self, name: str, params: Params, caller: Caller) -> object:
         entry = METHODS.get(name)
         if entry is None:
             raise RpcError("Method not found", code=METHOD_NOT_FOUND)
-        arguments = bind(entry, params, self._options.default_domain)
+        if entry.is_reading:
+            _check_role(entry, caller)
+            arguments = bind(entry, params, self._options.default_domain)
+            _check_params(entry, arguments, caller)
+            return await self._run(entry, arguments)
+        act = Act(actor=caller.name, via=caller.via, method=entry.name)
+        try:
+            _check_role(entry, caller)
+            arguments = bind(entry, params, self._options.default_domain)
+            _check_params(entry, arguments, caller)
+            _describe(act, entry, arguments)
+            result = await self._run(entry, {**arguments, "act": act})
+        except RpcError as error:
+            await self._manager.operations.note(act, f"{error.code} {error.message}")
+            raise
+        if not (entry.is_in_room and act.is_noted):
+            await self._manager.operations.note(act, "200")
+        return result
+
+    async def _run(self, entry: Method, arguments: dict[str, Any]) -> object:
+        """RpcError for everything that can go wrong."""
         # A command that was begun is finished: only what reads may be cut off.
         timeout = self._options.call_timeout if entry.is_reading else float("inf")
         try:
@@ -67,6 +126,7 @@ class Methods(OutboxMethods):
         "imc.list_rooms",
         aliases=("imc_list_rooms",),
         returns='`[{"room": uri, "members": number, "owner": uri}, …]`, sorted by room',
+        role="viewer",
     )
     async def _list_rooms(self) -> object:
         """List the live rooms, private ones too. Invited people are not counted."""
@@ -77,6 +137,7 @@ class Methods(OutboxMethods):
     @method(
         "imc.rooms",
         returns='`[{"room": uri, "members": number, "owner": uri, "private": boolean}, …]`, sorted by room',
+        role="viewer",
     )
     async def _rooms(self) -> object:
         """List the live rooms as `imc.list_rooms` does, and say which are private."""
@@ -88,6 +149,7 @@ class Methods(OutboxMethods):
         aliases=("imc_list_members",),
         returns='`{"room": uri, "members": [uri, …], "count": number}`, owners first',
         errors=(_BAD_ROOM, _NO_ROOM),
+        role="viewer",
     )
     async def _list_members(self, room: Aor) -> object:
         """List the members of a room, its admins and owners among them. Invited people are not listed."""
@@ -99,6 +161,7 @@ class Methods(OutboxMethods):
         _ROOM,
         returns='`[{"user": uri, "role": "owner"|"admin"|"member"|"invited"}, …]`, highest role first',
         errors=(_BAD_ROOM, _NO_ROOM),
+        role="viewer",
     )
     async def _members(self, room: Aor) -> object:
         """List all who have a part in a room, with their roles."""
@@ -110,6 +173,7 @@ class Methods(OutboxMethods):
         aliases=("imc_room_active",),
         returns="`true` or `false`",
         errors=(_BAD_ROOM,),
+        role="viewer",
     )
     async def _room_active(self, room: Aor) -> object:
         """Tell whether a room exists."""
@@ -122,6 +186,7 @@ class Methods(OutboxMethods):
         aliases=("imc_room_member",),
         returns="`true` or `false`; `false` for the invited, and where there is no such room",
         errors=(_BAD_ROOM, (500, "the user's address cannot be read")),
+        role="viewer",
     )
     async def _room_member(self, room: Aor, user: Aor) -> object:
         """Tell whether a user is a member, admin or owner of a room."""
@@ -131,7 +196,7 @@ class Methods(OutboxMethods):
         "imc.manager",
         Param("from", Kind.TEXT, "Address of the user to act as."),
         Param("to", Kind.TEXT, "Address of a room or of the conference manager."),
-        Param("body", Kind.TEXT, "A command such as `#join`, or a text for the room."),
+        Param("body", Kind.TEXT, "A command such as `#join`, or a text for the room.", is_secret=True),
         Param("content_type", Kind.TEXT, "Type of the body.", default="text/plain"),
         aliases=("imc_manager",),
         returns=(
@@ -140,11 +205,12 @@ class Methods(OutboxMethods):
             "-110 destroy; -120 modify, set, help; -130 unknown command; -200 message"
         ),
         is_reading=False,
+        is_in_room=True,
     )
-    async def _run_command(self, **arguments: str) -> object:
+    async def _run_command(self, *, act: Act, **arguments: str) -> object:
         """Do as if the user had sent a MESSAGE with this body to that address, with the rights that the user has."""
         return await self._manager.run_command(
-            arguments["from"], arguments["to"], arguments["body"], arguments["content_type"]
+            arguments["from"], arguments["to"], arguments["body"], arguments["content_type"], act
         )
 
     @method(
@@ -155,18 +221,20 @@ class Methods(OutboxMethods):
         returns=(
             '`{"user": uri, "done": boolean, "left": [uri, …], "ended": [uri, …], "refused": [uri, …], '
             '"declined": [uri, …], "registrations": number, "messages": number, "waiting": number, '
-            '"addressed": number, "account": "none"|"kept"|"removed"}`: rooms left, rooms that ended with their '
+            '"addressed": number, "account": "none"|"kept"|"removed", "audit": number}`: rooms left, rooms that ended with their '
             "last owner, rooms whose last owner may not leave, invitations declined; `waiting`: copies of what they "
-            "said, `addressed`: copies for them that go with the account, which is kept while `refused` has a room"
+            "said, `addressed`: copies for them that go with the account, which is kept while `refused` has a room; `audit`: rows of the audit that name them, and "
+            "stay until they are too old"
         ),
         errors=((500, "the user's address cannot be read, is a room's, or is unknown"),),
         is_reading=False,
     )
-    async def _forget(self, user: Aor, do: str, account: str) -> object:
+    async def _forget(self, user: Aor, do: str, account: str, act: Act) -> object:
         """Take what a user said out of every room's log, the user out of every room, and their registrations."""
         if do not in ("yes", "no") or account not in ("keep", "remove"):
             raise invalid("do: yes or no; account: keep or remove")
-        return (await self._manager.forget(user, is_done=do == "yes", with_account=account == "remove")).as_json()
+        is_done, with_account = do == "yes", account == "remove"
+        return (await self._manager.forget(user, is_done=is_done, with_account=with_account, act=act)).as_json()
 
     @method(
         "stats.get_statistics",
@@ -174,6 +242,7 @@ class Methods(OutboxMethods):
             "name", Kind.NAMES, "`all`, a group with a colon (`imc:`), or the name of a statistic with or without it."
         ),
         returns='`["imc:active_rooms = 3", …]`; names that are not known are left out',
+        role="viewer",
     )
     async def _get_statistics(self, name: list[str]) -> object:
         """Give statistics as lines of text."""
@@ -183,6 +252,7 @@ class Methods(OutboxMethods):
         "stats.fetch",
         _NAMES,
         returns='`{"imc.active_rooms": "3", …}`',
+        role="viewer",
     )
     async def _fetch(self, name: list[str]) -> object:
         """Give statistics as an object of strings."""
@@ -192,18 +262,19 @@ class Methods(OutboxMethods):
         "stats.fetchn",
         _NAMES,
         returns='`{"imc.active_rooms": 3, …}`',
+        role="viewer",
     )
     async def _fetchn(self, name: list[str]) -> object:
         """Give statistics as an object of numbers."""
         return {f"{group}.{key}": value for group, key, value in select(self._manager.statistics(), name)}
 
-    @method("core.version", returns="A text such as `imc 0.1.0 (Python 3.11.7/linux)`")
+    @method("core.version", returns="A text such as `imc 0.1.0 (Python 3.11.7/linux)`", role="viewer")
     async def _version(self) -> object:
         """Tell what is running."""
         python = ".".join(map(str, sys.version_info[:3]))
         return f"{self._options.version} (Python {python}/{sys.platform})"
 
-    @method("system.listMethods", returns="`[name, …]`, sorted")
+    @method("system.listMethods", returns="`[name, …]`, sorted", role="viewer")
     async def _list_methods(self) -> object:
         """List the names of all methods."""
         return [entry.name for entry in describe()]
@@ -213,6 +284,7 @@ class Methods(OutboxMethods):
         Param("method", Kind.TEXT, "Name of a method."),
         returns="Text for people: how the method is called, and what it does",
         errors=((500, "no such method"),),
+        role="viewer",
     )
     async def _method_help(self, method: str) -> object:
         """Explain a method."""
@@ -231,6 +303,32 @@ class Methods(OutboxMethods):
         if members is None:
             raise RpcError("Room not found", status=404)
         return sorted(members, key=lambda row: (_RANK.get(row.role, len(_RANK)), row.user))
+
+
+def _check_role(entry: Method, caller: Caller) -> None:
+    if not caller.may(entry.role):
+        raise RpcError(f"{entry.name} needs the role {entry.role}", code=FORBIDDEN, status=403)
+
+
+def _check_params(entry: Method, arguments: Mapping[str, object], caller: Caller) -> None:
+    for param in entry.params:
+        if param.role and arguments[param.name] != param.default and not caller.may(param.role):
+            raise RpcError(f"{entry.name}: {param.name} needs the role {param.role}", code=FORBIDDEN, status=403)
+
+
+# spec R-AUDIT-2
+def _describe(act: Act, entry: Method, arguments: Mapping[str, object]) -> None:
+    """What the audit may say of a call: its arguments but for secrets, and which room and user it is about."""
+    shown: dict[str, object] = {}
+    for param in entry.params:
+        value = arguments[param.name]
+        if param.kind is Kind.ROOM:
+            act.room = str(value)
+        elif param.kind is Kind.USER:
+            act.user = str(value)
+        elif not param.is_secret and value != param.default:
+            shown[param.name] = value
+    act.detail = json.dumps(shown, separators=(",", ":")) if shown else ""
 
 
 _RANK = {"owner": 0, "admin": 1, "member": 2, "invited": 3}

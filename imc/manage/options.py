@@ -16,6 +16,8 @@ class ManageOptions:
     """``host:port`` or ``[ipv6]:port`` of the HTTP server; port 0 takes any; empty: no HTTP."""
     token: str | None = None
     """Bearer token that HTTP callers must show. Without it HTTP is served on loopback only."""
+    metrics_token: str | None = None
+    """Bearer token for ``/metrics`` alone, beside the one for all; nothing where ``token`` is None."""
     allowed_origins: tuple[str, ...] = ()
     """Web origins (``https://chat.example.com``) that a reverse proxy serves, whose pages may call.
 
@@ -33,6 +35,10 @@ class ManageOptions:
     """The host of a room or user that is named without one."""
     version: str = "imc"
     """What ``core.version`` answers."""
+
+    session_idle: float = 1_800.0
+    session_lasts: float = 43_200.0
+    """Of the operators' page: a session ends when nothing was done in it for so long, and so long after its log-in."""
 
     max_request: int = 64 * 1024
     max_batch: int = 50

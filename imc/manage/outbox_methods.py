@@ -9,6 +9,7 @@ from typing import Any
 from imc.errors import RpcError
 from imc.manage.ports import Manager, WaitingSummary
 from imc.manage.registry import Kind, Param, method
+from imc.service.inbound import Act
 
 _MOST = 1_000
 _STATES = ("dead", "waiting", "all")
@@ -29,7 +30,7 @@ class OutboxMethods:
         _STATE,
         Param("after", Kind.TEXT, "The next page: `next` of the page before.", default=""),
         Param("limit", Kind.TEXT, f"Copies in a page, {_MOST} at most.", default="100"),
-        Param("body", Kind.TEXT, "`yes` for the text of each as well.", default="no"),
+        Param("body", Kind.TEXT, "`yes` for the text of each as well.", default="no", role="admin"),
         returns=(
             '`{"copies": [{"id", "recipient", "from", "event", "state": "dead"|"waiting", "created", "expires", '
             '"tries", "status", "changed", "type", "size", "body"}, …], "next": text}`; times are in unix seconds, '
@@ -38,6 +39,7 @@ class OutboxMethods:
             "`next` is empty on the last page"
         ),
         errors=((500, "the user's address cannot be read"),),
+        role="viewer",
     )
     async def _outbox(self, recipient: str, state: str, after: str, limit: str, body: str) -> object:
         """List the copies that could not be delivered yet: those that wait for their recipient, and dead letters."""
@@ -54,8 +56,9 @@ class OutboxMethods:
         returns="How many dead letters were put back",
         errors=((500, "the user's address cannot be read"),),
         is_reading=False,
+        role="operator",
     )
-    async def _outbox_retry(self, recipient: str, id: str) -> object:  # noqa: A002 – the parameter's name
+    async def _outbox_retry(self, recipient: str, id: str, act: Act) -> object:  # noqa: A002 – the parameter's name
         """Put dead letters back: they are sent again when their recipient can be reached, now if they can be.
 
         An invitation is not, since its inviter was told that it had failed; nor what its sender had expire.
@@ -71,8 +74,9 @@ class OutboxMethods:
         returns="How many copies were deleted",
         errors=((500, "the user's address cannot be read"),),
         is_reading=False,
+        role="operator",
     )
-    async def _outbox_drop(self, recipient: str, state: str, id: str) -> object:  # noqa: A002 – as above
+    async def _outbox_drop(self, recipient: str, state: str, id: str, act: Act) -> object:  # noqa: A002 – as above
         """Delete copies, unread. What is being sent at the moment is left. An invitation's inviter is told."""
         if state not in _STATES:
             raise RpcError("Invalid params: state is dead, waiting or all", status=400)

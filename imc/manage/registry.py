@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from imc.aor import Aor
 from imc.errors import RpcError
+from imc.manage.caller import ROLES
 from imc.manage.jsonrpc import INVALID_PARAMS, Params
 
 
@@ -28,13 +29,19 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter. ``complaint``: the whole message, with code 500, where Kamailio has one for a missing value."""
+    """One parameter. ``complaint``: the whole message, with code 500, where Kamailio has one for a missing value.
+
+    ``is_secret``: it is a password, or what somebody says: no log and no audit has it. ``role``: what a caller needs
+    to give anything else than the default; "" for what the method needs.
+    """
 
     name: str
     kind: Kind
     doc: str
     default: str | None = None
     complaint: str | None = None
+    is_secret: bool = False
+    role: str = ""
 
     @property
     def is_required(self) -> bool:
@@ -43,7 +50,12 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One entry of the registry. ``is_reading``: it changes nothing, and may be cut off when it takes too long."""
+    """One entry of the registry. ``is_reading``: it changes nothing, and may be cut off when it takes too long.
+
+    One that is not gets the `imc.service.inbound.Act` that it is as ``act``, and has a row in the audit. ``role`` is the
+    least that a caller needs (`imc.manage.caller.ROLES`). ``is_in_room``: where it changes a room, the row of that
+    change is its row.
+    """
 
     name: str
     aliases: tuple[str, ...]
@@ -53,6 +65,8 @@ class Method:
     errors: tuple[tuple[int, str], ...]
     is_reading: bool
     handler: Callable[..., Awaitable[object]]
+    role: str = "admin"
+    is_in_room: bool = False
 
     @property
     def usage(self) -> str:
@@ -77,10 +91,15 @@ def method(
     aliases: tuple[str, ...] = (),
     errors: tuple[tuple[int, str], ...] = (),
     is_reading: bool = True,
+    role: str = "admin",
+    is_in_room: bool = False,
 ) -> Callable[[Handler], Handler]:
+    """Registers a handler. Whoever says nothing of a role makes a method for admins only."""
+    assert role in ROLES, role
+
     def register(handler: Handler) -> Handler:
         doc = inspect.cleandoc(handler.__doc__ or "")
-        entry = Method(name, aliases, doc, params, returns, errors, is_reading, handler)
+        entry = Method(name, aliases, doc, params, returns, errors, is_reading, handler, role, is_in_room)
         for key in (name, *aliases):
             assert key not in METHODS, key
             METHODS[key] = entry

@@ -39,7 +39,7 @@ async def run(
     happens to a listener ends this.
     """
     methods = Methods(manager, options)
-    services: dict[str, Callable[[], Awaitable[None]]] = {}
+    services: dict[str, Callable[[], Awaitable[None]]] = {"samples": methods.samples.run}
     bound = Bound()
     with ExitStack() as stack:
         if options.listen:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import trio
 
 from imc.manage import jsonrpc
+from imc.manage.caller import of_socket
 from imc.manage.files import listen_unix
 from imc.manage.methods import Methods, log
 from imc.manage.options import ManageOptions
@@ -54,7 +55,7 @@ class UnixListener:
                 if self._connections > self._options.max_connections:
                     await self._send(stream, jsonrpc.error_response(jsonrpc.INTERNAL_ERROR, "Too many connections"))
                 else:
-                    await self._serve(stream)
+                    await self._serve(stream, self._methods.by(of_socket(stream.socket, "socket")))
         except (trio.BrokenResourceError, trio.TooSlowError):
             pass  # the caller is gone, or might as well be
         except Exception:
@@ -62,7 +63,7 @@ class UnixListener:
         finally:
             self._connections -= 1
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, stream: trio.SocketStream, call: jsonrpc.Call) -> None:
         buffer = bytearray()
         searched = 0
         deadline = trio.current_time() + self._options.idle_timeout
@@ -75,21 +76,21 @@ class UnixListener:
                 line = bytes(buffer[:end])
                 del buffer[: end + 1]
                 searched = 0
-                if not await self._answer(stream, line):
+                if not await self._answer(stream, line, call):
                     return
                 was_empty = True
             if not data:  # the last line need not be ended
-                await self._answer(stream, bytes(buffer))
+                await self._answer(stream, bytes(buffer), call)
                 return
             searched = len(buffer)
             if searched > self._options.max_request:
-                await self._answer(stream, bytes(buffer))
+                await self._answer(stream, bytes(buffer), call)
                 return
             if was_empty:  # a deadline for the line, not for each byte
                 timeout = self._options.read_timeout if buffer else self._options.idle_timeout
                 deadline = trio.current_time() + timeout
 
-    async def _answer(self, stream: trio.SocketStream, line: bytes) -> bool:
+    async def _answer(self, stream: trio.SocketStream, line: bytes, call: jsonrpc.Call) -> bool:
         """False: nothing more is to be read."""
         if len(line) > self._options.max_request:
             message = f"Invalid Request: longer than {self._options.max_request} bytes"
@@ -97,7 +98,7 @@ class UnixListener:
             return False
         if line.strip():
             document = jsonrpc.parse(line, self._options.max_batch)
-            response = await jsonrpc.execute(document, self._methods.call)
+            response = await jsonrpc.execute(document, call)
             if response is not None:
                 await self._send(stream, response)
         return True

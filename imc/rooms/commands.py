@@ -164,6 +164,24 @@ class WithdrawInvitation(Targeted):
     serial: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateFor(Targeted):
+    """No text leads here: an operator makes a room (spec R-ADMIN-1). ``user`` is to be its owner."""
+
+    name = "create"
+    code = -30
+    is_private: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPrivate(Command):
+    """No text leads here: an operator makes a room private, or public (spec R-ADMIN-6)."""
+
+    name = "privacy"
+    code = -120
+    is_private: bool
+
+
 # What the words are called in hints; a word in brackets may be left away. Other than these, forms are the classes.
 _FORMS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "create": (Create, ("[room]", "[private]")),
@@ -188,6 +206,7 @@ DEFAULT_HISTORY = 20  # spec R-HISTORY-3
 ROLES = {"owner": Role.OWNER, "admin": Role.ADMIN, "member": Role.MEMBER}
 
 _LINE_END = re.compile(r"[\r\n]")
+_LIKE_NUMBER = re.compile(r"[-+]\S*|[0-9]+([.,][0-9]*)?", re.ASCII)  # meant as one, and none that can be taken
 _BLANKS = re.compile(r"[ \t]+")
 _SHOWABLE = re.compile(r"[A-Za-z][A-Za-z-]{0,30}\Z")
 
@@ -255,7 +274,7 @@ def _history(words: _Words) -> Command:
     """A number alone is how many; a room whose name is a number needs its host, or a number before it."""
     values, limit = words.values, words.policy.limits.max_history
     number = read_number(values[0]) if values else DEFAULT_HISTORY
-    if number is None and len(values) == 1:  # the room alone
+    if number is None and len(values) == 1 and not _LIKE_NUMBER.fullmatch(values[0]):  # the room alone
         values, number = ["", *values], DEFAULT_HISTORY
     if not number:
         raise _Bad("bad-parameter", "R-HISTORY-3")

@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from imc.rooms.commands import (
     BadCommand,
     Command,
     Create,
+    CreateFor,
     Help,
     History,
     Join,
@@ -31,7 +33,7 @@ from imc.rooms.commands import (
     Targeted,
     WithdrawInvitation,
 )
-from imc.rooms.effects import EFFECTS, answer
+from imc.rooms.effects import EFFECTS, Effect, answer
 from imc.rooms.machine import INVITED, NO_ROOM, OUTSIDER, ROLE_OF, STATE_OF, Row, take
 from imc.rooms.model import (
     Change,
@@ -69,7 +71,7 @@ def decide(
         decision = _list_rooms(room, command, sender, policy, context)
     else:
         decision = _decide_in_room(room, command, sender, policy, context)
-    return _without_answers(decision) if context.is_automatic else decision
+    return without_answers(decision) if context.is_automatic else decision
 
 
 def decide_message(
@@ -110,7 +112,7 @@ def decide_undelivered(room: Room | None, failed: WithdrawInvitation, policy: Po
         context=_NO_CONTEXT,
         state=state,
     )
-    return _run("undelivered", case, state)
+    return run(case, take("undelivered", case))
 
 
 # spec R-INVITE-7
@@ -185,20 +187,19 @@ def _decide_in_room(room: Room | None, command: Command, sender: Aor, policy: Po
                 room, command, "R-SET-4", answer(command.room, sender, "room-settings", settings=room.settings)
             )
         if isinstance(command, Set):
-            return _set(room, command, sender)
+            return set_option(room, command, sender)
         state = STATE_OF[room.role(subject)]
     trigger = f"modify {STATE_OF[command.role]}" if isinstance(command, Modify) else command.name
     case = Case(room=room, command=command, sender=sender, subject=subject, policy=policy, context=context, state=state)
-    return _run(trigger, case, state)
+    return run(case, take(trigger, case))
 
 
-def _run(trigger: str, case: Case, source: str) -> Decision:
-    """Take the row, derive what changes, and collect whom it tells."""
-    row = take(trigger, case)
+def run(case: Case, row: Row, effects: Mapping[str, Effect] = EFFECTS) -> Decision:
+    """A row that was taken: derive what changes, and collect whom it tells."""
     if row.refusal:
-        told = _tell(row, case, case.room)
+        told = _tell(row, case, case.room, effects)
         return refuse(case.room, case.command, case.sender, row.refusal, row.clause, notices=told)
-    changes = _changes(source, row.dest, case)
+    changes = _changes(row.source, row.dest, case)
     after = case.room
     for change in changes:
         after = apply(after, case.command.room, change)
@@ -209,12 +210,12 @@ def _run(trigger: str, case: Case, source: str) -> Decision:
         clause=row.clause,
         code=1,
         changes=changes,
-        notices=_tell(row, case, after),
+        notices=_tell(row, case, after, effects),
     )
 
 
-def _tell(row: Row, case: Case, after: Room | None) -> tuple[Notice, ...]:
-    return tuple(notice for name in row.effects for notice in EFFECTS[name](case, after) if notice.recipients)
+def _tell(row: Row, case: Case, after: Room | None, effects: Mapping[str, Effect]) -> tuple[Notice, ...]:
+    return tuple(notice for name in row.effects for notice in effects[name](case, after) if notice.recipients)
 
 
 def _changes(source: str, dest: str | None, case: Case) -> tuple[Change, ...]:
@@ -228,7 +229,7 @@ def _changes(source: str, dest: str | None, case: Case) -> tuple[Change, ...]:
     role = ROLE_OF[dest]
     entry = Member(role, case.sender, case.context.serial) if dest == INVITED else member(role)
     if source == NO_ROOM:
-        is_private = isinstance(case.command, Create) and case.command.is_private
+        is_private = isinstance(case.command, Create | CreateFor) and case.command.is_private
         return (RoomCreated(is_private), MemberSet(case.subject, entry))
     return (MemberSet(case.subject, entry),)
 
@@ -239,7 +240,7 @@ def _list_members(room: Room, command: Command, sender: Aor, policy: Policy) -> 
     return _done(room, command, "R-LIST-1", told)
 
 
-def _set(room: Room, command: Set, sender: Aor) -> Decision:
+def set_option(room: Room, command: Set, sender: Aor) -> Decision:
     """Spec R-SET-1, R-SET-3. No standing changes, so the machine knows nothing of it."""
     settings = room.settings._replace(**{command.option: command.value})
     data: dict[str, Any] = {"settings": settings, "option": command.option, "by": sender}
@@ -272,6 +273,6 @@ def _done(room: Room | None, command: Command, clause: str, told: Notice) -> Dec
     return Decision(address=command.room, room=room, status=200, clause=clause, code=1, notices=(told,))
 
 
-def _without_answers(decision: Decision) -> Decision:
+def without_answers(decision: Decision) -> Decision:
     """An automatic request is never answered by MESSAGE (spec R-ANSWER-4)."""
     return replace(decision, notices=tuple(notice for notice in decision.notices if not notice.is_answer))

@@ -187,11 +187,19 @@ MACHINE = load(ROWS)
 
 def take(trigger: str, case: Case) -> Row:
     """The row that the case takes; its state is the row's dest afterwards."""
-    for row in MACHINE.by_source.get((trigger, case.state), ()):
+    try:
+        return first_that_holds(MACHINE.by_source[trigger, case.state], case)
+    except KeyError:
+        raise LookupError(f"no row for {trigger} from {case.state}") from None
+
+
+def first_that_holds(rows: tuple[Row, ...], case: Case) -> Row:
+    """The first of the rows whose conditions all hold; its dest is the case's state afterwards."""
+    for row in rows:
         if all(getattr(case, name) for name in row.conditions):
             if row.dest is not None:
                 case.state = row.dest
             case.row = row
             return row
     # a trigger and source without an unconditional row: tests/rooms/test_machine.py
-    raise LookupError(f"no row for {trigger} from {case.state}")
+    raise LookupError(f"no row from {case.state}")

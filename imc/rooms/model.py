@@ -163,7 +163,13 @@ class MemberGone(NamedTuple):
     user: Aor
 
 
-Change = RoomCreated | RoomDestroyed | MemberSet | MemberGone | SettingsSet
+class PrivacySet(NamedTuple):
+    """The room is private from now on, or public (spec R-ADMIN-6)."""
+
+    is_private: bool
+
+
+Change = RoomCreated | RoomDestroyed | MemberSet | MemberGone | SettingsSet | PrivacySet
 _NOBODY: Map[Aor, Member] = Map()
 
 
@@ -180,6 +186,8 @@ def apply(room: Room | None, aor: Aor, change: Change) -> Room | None:
             return _hand_on(room, after, user, None)
         case SettingsSet(settings) if room is not None:
             return _same_people(room, Room(aor, room.is_private, room.members, settings))
+        case PrivacySet(is_private) if room is not None:
+            return _same_people(room, Room(aor, is_private, room.members, room.settings))
         case RoomDestroyed() if room is not None:
             return None
     raise ValueError(f"{change} cannot follow on {room}")

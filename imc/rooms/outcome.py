@@ -67,6 +67,7 @@ class Context:
     ``is_account``: whether the room's address is that of an account.
     ``rooms``: for the command rooms, in order; the public ones and the sender's own, or one more than the limit.
     ``is_automatic``: whether the request is marked as sent by no person (spec R-ANSWER-4).
+    ``is_operator``: whether it is an operator's, which `imc.rooms.operators` judges.
     """
 
     serial: int = 0
@@ -77,6 +78,7 @@ class Context:
     is_account: bool = False
     rooms: tuple[RoomRow, ...] = ()
     is_automatic: bool = False
+    is_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,8 @@ _ANSWERS = {
 }
 # What others are told
 _NOTICES = {
+    "room-created": "{by} has opened the{private} room {room}, and you are its owner. Invite people with {c}invite.",
+    "privacy-changed": "{by} has made the room {room} {kind}.",
     "room-destroyed": "The room {room} has been closed by {by}.",
     "member-left": "{user} has left the room {room}.",
     "join-attempted": "{user} tried to join the private room {room}. To let them in: {c}invite {user}",
@@ -69,7 +71,7 @@ _REFUSALS = {
     "room-full": "The room {room} is full.",
     "too-many-rooms": "You own as many rooms as one person may have.",
     "too-many-invitations": "Too many invitations. Try again later.",
-    "room-name-not-allowed": "A room cannot be named {room} here.",
+    "room-name-not-allowed": "A room cannot be named {room} here.{names}",
     "already-member": "That person is in the room {room} already.",
     "rank-too-low": "Only someone of a higher rank can remove that person.",
     "use-leave": "To leave a room yourself: {c}leave",
@@ -102,7 +104,7 @@ _HELP = {
     "destroy": "close a room of your own",
     "members": "see who is in a room",
     "rooms": "see which rooms there are",
-    "history": "see what was said in a room",
+    "history": "see what was said in a room, times in UTC",
     "set": "see, or change, what a room keeps of what is said",
     "modify": "change a role: owner, admin or member",
     "help": "see this",
@@ -188,6 +190,7 @@ def _data(notice: Notice, policy: Policy) -> dict[str, str]:
         "by": address(notice.by),
         "role": "" if notice.role is None else _ROLES[notice.role],
         "private": " private" if notice.is_private else "",
+        "kind": "private: only those invited can join" if notice.is_private else "public: everybody can join",
     }
 
 
@@ -198,6 +201,7 @@ def _refusal_data(detail: str, room: Aor, policy: Policy) -> dict[str, str]:
         "c": policy.start_char,
         "parameter": parameter.format_map(data),
         "room": address(room),
+        "names": "" if policy.may_be_room(room) else f" Names of rooms are: {policy.room_pattern}",
         "detail": f": {detail}" if detail else "",
         "usage": _usage(detail, policy),
     }

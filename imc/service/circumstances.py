@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from imc.aor import Aor
-from imc.rooms.commands import Add, Command, Create, Invite, Join, Rooms, Targeted
+from imc.rooms.commands import Add, Command, Create, CreateFor, Invite, Join, Rooms, Targeted
 from imc.rooms.model import Room
 from imc.rooms.outcome import Context, RoomRow
 from imc.service.inbound import Inbound
@@ -55,6 +55,11 @@ class _Founder:
 
     decided: int = 0
     committed: int = 0
+
+
+def founder_of(command: Command | None, sender: Aor) -> Aor:
+    """Who owns the room that a command makes."""
+    return command.user if isinstance(command, CreateFor) else sender
 
 
 class Circumstances:
@@ -101,7 +106,7 @@ class Circumstances:
         is_target_room: bool | None = False
         if isinstance(command, Invite | Add):
             is_target_room = self._is_room.get(command.user)
-        if isinstance(command, Rooms) or is_sender_room is None or is_target_room is None:
+        if isinstance(command, Rooms | CreateFor) or is_sender_room is None or is_target_room is None:
             return None
         owned, total, is_account = 0, 0, False
         if room is None and isinstance(command, Create | Join):
@@ -119,21 +124,24 @@ class Circumstances:
             is_sender_room=is_sender_room,
             is_target_room=is_target_room,
             is_automatic=inbound.is_automatic,
+            is_operator=inbound.is_operator,
         )
 
     async def gather(self, inbound: Inbound, command: Command) -> Context:
         """Everything that this command can depend on."""
         facts = self._facts
-        is_founding = isinstance(command, Create | Join)
+        is_founding = isinstance(command, Create | Join | CreateFor)
+        founder = founder_of(command, inbound.sender)
         return Context(
             serial=self._next_serial(),
-            rooms_owned=await self._rooms_owned(inbound.sender) if is_founding else 0,
+            rooms_owned=await self._rooms_owned(founder) if is_founding else 0,
             rooms_total=facts.rooms_total(),
             is_target_room=await self.learn(command.user) if isinstance(command, Targeted) else False,
             is_sender_room=await self.learn(inbound.sender),
             is_account=await facts.account_exists(command.room) if is_founding else False,
             rooms=tuple(await facts.rooms_to_see(inbound.sender)) if isinstance(command, Rooms) else (),
             is_automatic=inbound.is_automatic,
+            is_operator=inbound.is_operator,
         )
 
     async def _rooms_owned(self, user: Aor) -> int:

@@ -18,7 +18,7 @@ import trio
 from imc.aor import Aor
 from imc.errors import AccountError, StoreUnavailable
 from imc.rooms.model import Role
-from imc.service.inbound import Inbound, Outcome
+from imc.service.inbound import Act, Inbound, Outcome
 from imc.service.rooms import Rooms
 from imc.service.waiting import WaitingCopies
 from imc.sip.ids import Ids
@@ -38,7 +38,7 @@ class Forgotten:
     ``left`` are rooms that go on without the user, ``ended`` those that ended with their last owner, ``refused`` those
     whose last owner may not leave, ``declined`` those with an invitation. ``waiting``: copies of what the user said
     that wait for somebody; ``addressed``: copies for the user that wait, which go with the account. ``account``: none,
-    kept or removed. It is kept, whatever is asked for, while the user is a last owner who may not leave.
+    kept or removed; ``audit``: rows of the audit that name the user, which stay. It is kept, whatever is asked for, while the user is a last owner who may not leave.
     """
 
     user: Aor
@@ -52,6 +52,7 @@ class Forgotten:
     waiting: int = 0
     addressed: int = 0
     account: str = "none"
+    audit: int = 0
 
     def as_json(self) -> dict[str, object]:
         """For the interfaces: addresses as URIs."""
@@ -65,6 +66,7 @@ class Forgotten:
             "waiting": self.waiting,
             "addressed": self.addressed,
             "account": self.account,
+            "audit": self.audit,
         }
 
 
@@ -107,6 +109,7 @@ class Forget:
             else:
                 found.left.append(room)
         found.registrations = self._count_bindings(user)
+        found.audit = await self._reader.run(self._store.count_audit_of, str(user))  # spec R-AUDIT-4
         found.messages = await self._reader.run(self._store.count_said_by, user)
         found.waiting = await self._waiting.count_said_by(user)
         addressed = await self._waiting.count_for(user)
@@ -123,13 +126,14 @@ class Forget:
         found.addressed = addressed if with_account and not found.refused else 0
         return found
 
-    async def run(self, user: Aor, *, with_account: bool) -> Forgotten:
-        """Forget the user. As `look` it raises; what was done until then is done."""
+    async def run(self, user: Aor, *, with_account: bool, act: Act | None = None) -> Forgotten:
+        """Forget the user; ``act`` is the call that wants it. As `look` it raises; what was done until then is done."""
         before = await self.look(user, with_account=with_account)
         done = Forgotten(user=user, is_done=True)
         for room, role in await self._parts(user):
-            await self._leave(done, room, role)
+            await self._leave(done, room, role, act)
         done.registrations, done.messages = before.registrations, before.messages
+        done.audit = await self._reader.run(self._store.count_audit_of, str(user))
         await self._unbind(user)
         await self._erase(user)
         done.waiting = await self._waiting.drop_said_by(user)
@@ -150,9 +154,9 @@ class Forget:
             if after is None:
                 return found
 
-    async def _leave(self, done: Forgotten, room: Aor, role: Role) -> None:
+    async def _leave(self, done: Forgotten, room: Aor, role: Role, act: Act | None) -> None:
         is_invited = role is Role.INVITED
-        outcome = await self._command(done.user, room, "reject" if is_invited else "leave")
+        outcome = await self._command(done.user, room, "reject" if is_invited else "leave", act)
         if outcome.status == 403 and outcome.event == "last-owner":
             done.refused.append(room)
         elif outcome.status >= 500:
@@ -163,7 +167,7 @@ class Forget:
             live = await self._reader.run(self._store.load_room, room)
             (done.ended if live is None else done.left).append(room)
 
-    async def _command(self, user: Aor, room: Aor, words: str) -> Outcome:
+    async def _command(self, user: Aor, room: Aor, words: str, act: Act | None) -> Outcome:
         """As if the user had sent it, but that they are not answered by MESSAGE (spec R-ANSWER-4)."""
         answered = trio.Event()
         outcomes: list[Outcome] = []
@@ -182,6 +186,7 @@ class Forget:
                 is_automatic=True,
                 headers=(),
                 answer=answer,
+                act=act,
             )
         )
         self._wake()

@@ -6,7 +6,7 @@ read from the database.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -14,11 +14,15 @@ import trio
 
 from imc.aor import Aor
 from imc.errors import RpcError
+from imc.measures import Measures, Snapshot
 from imc.rooms.model import Role
 from imc.service.forget import Forget, Forgotten
-from imc.service.inbound import Inbound, Outcome
+from imc.service.inbound import Act, Inbound, Outcome
+from imc.service.operations import Operations
+from imc.service.operators import Operators
 from imc.service.outbox import copy_of
 from imc.service.rooms import Rooms
+from imc.service.traffic import Traffic
 from imc.service.waiting import WaitingCopies
 from imc.sip.ids import Ids
 from imc.store.outbox import WaitingRow
@@ -27,6 +31,7 @@ from imc.store.store import Store
 
 BAD_REQUEST = -1  # spec R-ANSWER-5
 _PAGE = 1_000
+_MOST_SEARCHED = 20_000
 _WAITING_PAGE = 200
 
 
@@ -75,7 +80,12 @@ class Manager:
         forget: Forget,
         ids: Ids,
         waiting: WaitingCopies,
+        traffic: Traffic,
+        operators: Operators,
+        operations: Operations,
         statistics: Callable[[], Mapping[str, int]],
+        measures: Measures,
+        complaints: Callable[[], Awaitable[tuple[str, ...]]],
         wake: Callable[[], None],
         default_domain: Callable[[], str],
     ) -> None:
@@ -85,7 +95,12 @@ class Manager:
         self._forget = forget
         self._ids = ids
         self._waiting = waiting
+        self.traffic = traffic
+        self.operators = operators
+        self.operations = operations
         self._statistics = statistics
+        self.measures = measures
+        self._complaints = complaints
         self._wake = wake
         self._default_domain = default_domain
 
@@ -100,6 +115,30 @@ class Manager:
             after = page.next
             if after is None:
                 return found
+
+    async def find_rooms(self, text: str, after: str, limit: int) -> tuple[list[RoomSummary], str]:
+        """Live rooms whose address has ``text``, by name, and what the next page begins after, "" after the last.
+
+        At most `_MOST_SEARCHED` are looked at for a page, which may be empty for that.
+        """
+        found: list[RoomSummary] = []
+        wanted = text.lower()
+        searched = 0
+        place = _position(after)
+        while True:
+            page = await self._reader.run(self._store.list_rooms, _PAGE, place)
+            for row in page.rows:
+                if wanted not in str(row.room).lower():
+                    continue
+                if len(found) == limit:
+                    return found, " ".join(found[-1].room)
+                owner = row.owners[0] if row.owners else None
+                found.append(RoomSummary(row.room, row.members, owner, row.is_private))
+            if page.next is None:
+                return found, ""
+            place, searched = page.next, searched + _PAGE
+            if searched >= _MOST_SEARCHED:
+                return found, " ".join(place)
 
     async def list_members(self, room: Aor) -> list[MemberSummary] | None:
         live = await self._reader.run(self._store.load_room, room)
@@ -116,7 +155,9 @@ class Manager:
         role = None if live is None else live.role(user)
         return role is not None and role > Role.INVITED
 
-    async def run_command(self, from_: str, to: str, body: str, content_type: str = "text/plain") -> int:
+    async def run_command(
+        self, from_: str, to: str, body: str, content_type: str = "text/plain", act: Act | None = None
+    ) -> int:
         """As if ``from_`` had sent this body to ``to``; the return code of imc_manager() (spec R-ANSWER-5)."""
         try:
             sender = Aor.parse(from_, self._default_domain())
@@ -147,16 +188,18 @@ class Manager:
             is_automatic=False,
             headers=(),
             answer=answer,
+            act=act,
         )
         self._rooms.handle(inbound)
         self._wake()
         await done.wait()
         return outcomes[0].code
 
-    async def forget(self, user: Aor, *, is_done: bool, with_account: bool) -> Forgotten:
+    async def forget(self, user: Aor, *, is_done: bool, with_account: bool, act: Act | None = None) -> Forgotten:
         """Forget a user (spec R-HISTORY-9); without ``is_done`` only say what that would do."""
-        work = self._forget.run if is_done else self._forget.look
-        return await work(user, with_account=with_account)
+        if not is_done:
+            return await self._forget.look(user, with_account=with_account)
+        return await self._forget.run(user, with_account=with_account, act=act)
 
     async def outbox(self, recipient: str, state: str, after: str, limit: int) -> tuple[list[WaitingSummary], str]:
         """As `imc.manage.ports.Manager.outbox`."""
@@ -211,6 +254,15 @@ class Manager:
     def statistics(self) -> Mapping[str, int]:
         return self._statistics()
 
+    def snapshot(self) -> Snapshot:
+        """All figures of this moment."""
+        measures = self.measures
+        return Snapshot(figures=self._statistics(), tallies=measures.tallies(), histograms=measures.histograms())
+
+    async def complaints(self) -> tuple[str, ...]:
+        """As `imc.manage.metrics.web.Watched.complaints`."""
+        return await self._complaints()
+
     # The names of the source document (§1.4, and Kamailio's later ones).
     imc_manager = run_command
     imc_room_active = room_active
@@ -237,6 +289,16 @@ def _summary(row: WaitingRow) -> WaitingSummary:
         content_type="" if dispatch is None else dispatch.content_type,
         body=b"" if dispatch is None else dispatch.body,
     )
+
+
+def _position(text: str) -> tuple[str, str] | None:
+    """Name and host that a page of rooms ended with. RpcError."""
+    if not text:
+        return None
+    name, space, host = text.partition(" ")
+    if not space:
+        raise RpcError("Invalid params: after is no page's next", status=400)
+    return name, host
 
 
 def _key(text: str) -> tuple[Aor, int, int] | None:

@@ -23,6 +23,7 @@ from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job, Kept, pack_recipients, restore, restore_copy
 from imc.errors import ImcError, Overloaded, StoreConflict, StoreUnavailable
+from imc.measures import Measures
 from imc.sip.ids import Ids
 from imc.store.ops import CloseOutbox, DeleteOutbox, DeleteWaiting, Op, PutOutbox, PutWaiting, UpdateOutbox
 from imc.store.outbox import OutboxRow, WaitingRow
@@ -63,7 +64,10 @@ class Outbox:
         load: Callable[[Aor, int], Awaitable[list[WaitingRow]]],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         wake: Callable[[], None],
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
+        self._started = wall()
         self._writer = writer
         self._ids = ids
         self._wall = wall
@@ -138,6 +142,8 @@ class Outbox:
 
     def job_done(self, job: Job) -> None:
         """Its last copy is settled, or has a row of its own."""
+        if job.created >= self._started:  # not what a start handed over anew
+            self._measures.delivery_seconds.observe(max(0.0, self._wall() - job.created))
         if job.seq in self._to_stay_open:  # a start hands it over anew
             self._to_stay_open.discard(job.seq)
         elif job.is_durable:

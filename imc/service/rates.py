@@ -72,11 +72,17 @@ class Buckets:
 
 
 class Rates:
-    """``clock`` is monotonic, in seconds."""
+    """``clock`` is monotonic, in seconds; ``on_hit`` is told which limit of [limits] has refused something of whom."""
 
-    def __init__(self, options: RateOptions, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        options: RateOptions,
+        clock: Callable[[], float],
+        on_hit: Callable[[str, str], None] = lambda _limit, _who: None,
+    ) -> None:
         self._options = options
         self._clock = clock
+        self._on_hit = on_hit
         self._senders = Buckets(options.per_sender)
         self._rooms = Buckets(options.per_room)
         self._inviters = Buckets(options.per_inviter)
@@ -88,29 +94,41 @@ class Rates:
 
     def may_send(self, sender: Aor) -> bool:
         """One request more of this sender."""
-        return self._senders.take(sender, self._clock())
+        return self._take(self._senders, sender, "sender_rate")
 
     def may_speak(self, room: Aor) -> bool:
         """One message more in this room."""
-        return self._rooms.take(room, self._clock())
+        return self._take(self._rooms, room, "room_rate")
 
     def may_found(self, user: Aor) -> bool:
         """One create or join more by this user: what they answer tells of rooms that are private (abuse 18)."""
-        return self._founders.take(user, self._clock())
+        return self._take(self._founders, user, "founding_rate")
+
+    def _take(self, buckets: Buckets, who: Aor, limit: str) -> bool:
+        is_there = buckets.take(who, self._clock())
+        if not is_there:
+            self._on_hit(limit, str(who))
+        return is_there
 
     def may_invite(self, room: Aor, inviter: Aor, invitee: Aor) -> bool:
         """One invitation more; all buckets that it concerns pay, or none."""
         now = self._clock()
         count, until = self._rejections.get((room, invitee), (0, 0.0))
         if count >= self._options.max_rejections and now < until:
+            self._on_hit("max_rejections", str(inviter))
             return False
-        buckets: list[tuple[Buckets, Hashable]] = [(self._invitees, invitee), (self._invitations, (room, invitee))]
+        buckets: list[tuple[Buckets, Hashable, str]] = [
+            (self._invitees, invitee, "invitee_rate"),
+            (self._invitations, (room, invitee), "invitation_rate"),
+        ]
         pair = inviter, invitee
         if pair not in self._acquainted:
-            buckets.append((self._inviters, inviter))
-        if not all(bucket.has(key, now) for bucket, key in buckets):
-            return False
-        for bucket, key in buckets:
+            buckets.append((self._inviters, inviter, "inviter_rate"))
+        for bucket, key, limit in buckets:
+            if not bucket.has(key, now):
+                self._on_hit(limit, str(inviter))
+                return False
+        for bucket, key, _ in buckets:
             bucket.take(key, now)
         _remember(self._acquainted, pair, None)
         return True

@@ -13,6 +13,7 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -21,10 +22,12 @@ from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job
 from imc.errors import Overloaded, StoreUnavailable
+from imc.measures import Measures
 from imc.rooms.commands import (
     Add,
     Command,
     Create,
+    CreateFor,
     Invite,
     Join,
     Reject,
@@ -35,20 +38,24 @@ from imc.rooms.commands import (
 from imc.rooms.commands import Rooms as ListRooms
 from imc.rooms.decide import decide, decide_message, decide_undelivered, decide_waiting, refuse
 from imc.rooms.model import Room, RoomCreated
+from imc.rooms.operators import Act as OperatorsAct
+from imc.rooms.operators import decide_operator
 from imc.rooms.outcome import Context, Decision
 from imc.rooms.policy import Policy
 from imc.rooms.replies import warning
 from imc.service.access import Access, RoomOptions
-from imc.service.circumstances import Circumstances
+from imc.service.audit import Audit
+from imc.service.circumstances import Circumstances, founder_of
 from imc.service.copies import PLAIN_UTF8, Copies, TextRefused, command_text, is_momentary
 from imc.service.history import History, wanted
-from imc.service.inbound import Inbound, Outcome
+from imc.service.inbound import Act, Inbound, Outcome
 from imc.service.outbox import Outbox
 from imc.service.outcomes import RETRY_AFTER, failed, try_later
 from imc.service.rates import Rates
 from imc.service.reports import Reports, is_report
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import Judged, SpecTrace
+from imc.service.traffic import Traffic
 from imc.store.ops import Op, PutMessage
 from imc.store.room_ops import ops_for
 from imc.store.writer import Writer
@@ -79,8 +86,12 @@ class Rooms:
         on_count: Callable[[int], None],
         rates: Rates | None,
         reports: Reports,
+        traffic: Traffic,
+        audit: Audit,
         trace: SpecTrace | None = None,
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self.policy = policy
         self._writer = writer
         self._outbox = outbox
@@ -92,6 +103,8 @@ class Rooms:
         self._on_count = on_count
         self.rates = rates
         self._reports = reports
+        self._traffic = traffic
+        self._audit = audit
         self._trace = trace
         self.on_change: Callable[[Aor, Room | None], None] = lambda _aor, _room: None
         self.on_message: Callable[[Inbound], None] = lambda _inbound: None
@@ -117,6 +130,11 @@ class Rooms:
         else:
             self._access.with_room(inbound.to, lambda slot: self._message(inbound, slot), inbound.answer)
             self._look_ahead(inbound.to, inbound.sender)
+
+    # spec R-ADMIN-1
+    def administer(self, inbound: Inbound, act: OperatorsAct) -> None:
+        """Judge an operator's act; ``inbound`` is by the conference manager, and is not answered by MESSAGE."""
+        self._access.with_room(act.room, lambda slot: self._command(inbound, act, slot), inbound.answer)
 
     def _look_ahead(self, room: Aor, sender: Aor) -> None:
         """Find out about a sender who has to wait, so that their turn is not spent on it."""
@@ -152,9 +170,10 @@ class Rooms:
         """``said`` puts what was said into a decision that repeats it: it is read when it is known to be needed, and
         whoever comes next waits, so that nothing is missing from it and nothing comes twice (spec R-HISTORY-8).
         """
-        if slot.room is None and isinstance(command, Create | Join):
-            context = self._circumstances.count_founded(context, inbound.sender)
-        decision = decide(slot.room, command, inbound.sender, self.policy, context)
+        if slot.room is None and isinstance(command, Create | Join | CreateFor):
+            context = self._circumstances.count_founded(context, founder_of(command, inbound.sender))
+        judge = decide_operator if inbound.is_operator else decide
+        decision = judge(slot.room, command, inbound.sender, self.policy, context)
         notice = wanted(decision)
         if notice is not None and said is None:
             read = partial(self._history.read, notice, self.policy, decision.room, slot.uncommitted > 0)
@@ -164,7 +183,7 @@ class Rooms:
             return
         if said is not None:
             decision = said(decision)
-        if self.rates is not None and decision.changes:
+        if self.rates is not None and decision.changes and not inbound.is_operator:
             decision = self._limit_invitations(self.rates, decision, command, slot.room, inbound)
         dispatches = self._copies.of_notices(decision, self.policy, inbound.call_id)
         self._carry_out(self._judged(slot, inbound, decision, context, command), dispatches, slot, inbound)
@@ -209,6 +228,7 @@ class Rooms:
             return
         is_too_fast = self.rates is not None and not self.rates.may_speak(inbound.to)
         if is_too_fast or not self._engine.has_room_for(len(decision.recipients)):
+            self._traffic.limited(inbound.sender, inbound.to, len(inbound.body))
             inbound.answer(try_later())
         elif self._copies.is_large(copy):
             self._access.later(inbound.answer, lambda: self._large_message(inbound, copy))
@@ -249,15 +269,21 @@ class Rooms:
         return Judged(slot.room, inbound.sender, command, len(inbound.body), context, self.policy, decision)
 
     def _carry_out(self, judged: Judged, dispatches: Iterable[Dispatch], slot: Slot, inbound: Inbound) -> None:
+        decision, is_command = judged.decision, judged.command is not None
+        self._traffic.judged(judged.sender, decision, len(inbound.body), is_command=is_command)
         answers, others = _split(dispatches)
+        self._tally(judged)
         # spec S-LANE-16
         job = self._outbox.job(others, is_durable=not is_momentary(inbound))
         entry = None
-        is_said = judged.command is None and judged.decision.refusal is None
+        is_said = not is_command and decision.refusal is None
         if is_said:
             entry = self._history.entry(inbound, slot, self.policy)
+        outcome = self._outcome(decision)
+        if inbound.takes_answers:
+            said = tuple((one.kind, one.body.decode("utf-8", "replace")) for one in answers)
+            outcome, answers = replace(outcome, answers=said), []
         reply = self._outbox.job(answers, is_durable=False) if answers else None
-        outcome = self._outcome(judged.decision)
 
         def release() -> None:
             inbound.answer(outcome)
@@ -266,7 +292,15 @@ class Rooms:
             if is_said:
                 self.on_message(inbound)
 
-        self._commit(judged, job, slot, release, lambda error: inbound.answer(failed(error)), entry=entry)
+        self._commit(
+            judged, job, slot, release, lambda error: inbound.answer(failed(error)), entry=entry, act=inbound.act
+        )
+
+    def _tally(self, judged: Judged) -> None:
+        decision, refusal = judged.decision, judged.decision.refusal
+        self._measures.judged.add("message" if judged.command is None else judged.command.name, str(decision.status))
+        if refusal is not None:
+            self._measures.refusals.add(refusal.clause, refusal.event)
 
     def _commit(
         self,
@@ -277,10 +311,11 @@ class Rooms:
         fail: Callable[[Exception], None],
         *,
         entry: PutMessage | None = None,
+        act: Act | None = None,
     ) -> None:
         """Write what was decided, then ``release``; the room in memory goes ahead at once.
 
-        ``entry`` is a room message for the log.
+        ``entry`` is a room message for the log, ``act`` the call of the management interfaces that is behind it.
         """
         decision = judged.decision
         ops: list[Op] = ops_for(decision.address, decision.changes)
@@ -288,6 +323,8 @@ class Rooms:
             ops.append(self._outbox.put(job))
         if entry is not None:  # spec R-HISTORY-1
             ops.append(entry)
+        if decision.changes and (row := self._audit.of_change(judged, act)) is not None:  # spec R-AUDIT-1
+            ops.append(row)
         if not ops and not slot.uncommitted:
             self._note(judged)
             release()
@@ -295,7 +332,8 @@ class Rooms:
         guard = slot.guard
         before = slot.room, slot.newest
         is_founding = slot.room is None and any(isinstance(change, RoomCreated) for change in decision.changes)
-        founded = self._circumstances.founding(judged.sender) if is_founding else None
+        founder = founder_of(judged.command, judged.sender)
+        founded = self._circumstances.founding(founder) if is_founding else None
 
         def committed(error: Exception | None) -> None:
             slot.uncommitted -= 1
@@ -305,6 +343,8 @@ class Rooms:
                 if decision.changes:
                     self._count(slot, decision.room)
                     self.on_change(decision.address, decision.room)
+                if act is not None and decision.changes:
+                    act.is_noted = True
                 self._note(judged)
                 release()
                 return
@@ -336,8 +376,12 @@ class Rooms:
             fail(error)
 
     def _note(self, judged: Judged) -> None:
-        """It is committed."""
-        if self._trace is not None:
+        """It is committed. The specification's model knows no operators: after their act a room is told of anew."""
+        if self._trace is None:
+            return
+        if judged.context.is_operator:
+            self._trace.note_unknown(judged.decision.address)
+        else:
             self._trace.note(judged)
 
     def _count(self, slot: Slot, room: Room | None) -> None:
@@ -354,12 +398,14 @@ class Rooms:
     def _outcome(self, decision: Decision) -> Outcome:
         refusal = decision.refusal
         if refusal is None:
-            return Outcome(status=decision.status, code=decision.code)
+            is_changed = bool(decision.changes)
+            return Outcome(status=decision.status, code=decision.code, clause=decision.clause, is_changed=is_changed)
         return Outcome(
             status=decision.status,
             code=decision.code,
             event=refusal.event,
             warning=warning(refusal, decision.address, self.policy),
+            clause=refusal.clause,
             retry_after=RETRY_AFTER if decision.status == 503 else None,
         )
 

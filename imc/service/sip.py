@@ -16,6 +16,7 @@ import structlog
 from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.errors import BadMessage, ImcError, Overloaded
+from imc.measures import Measures
 from imc.registrar.registrar import RegisterOutcome
 from imc.service.accounts import Accounts
 from imc.service.circumstances import Circumstances
@@ -78,8 +79,10 @@ class Sip:
         clock: Callable[[], float],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         wake: Callable[[], None],
+        measures: Measures,
     ) -> None:
         self._stack = stack
+        self._measures = measures
         self._uas = uas
         self._identity = identity
         self._accounts = accounts
@@ -98,7 +101,7 @@ class Sip:
         self._wake = wake
         self._pending: set[str] = set()
         self.is_draining = False
-        self._unanswered: set[str] = set()
+        self._unanswered: dict[str, float] = {}  # by key, when it was accepted
 
     @property
     def unanswered(self) -> int:
@@ -164,8 +167,7 @@ class Sip:
             self._pending.add(event.key)
             self._spawn(lambda: self._load_account(event, found))
         else:
-            response = found.response(event.request, self._stack.to_tag(event.request))
-            self._stack.reply_stateless(event, response)
+            self._reply_with(event, found.response(event.request, self._stack.to_tag(event.request)))
 
     async def _load_account(self, event: RequestReceived, need: NeedAccount) -> None:
         try:
@@ -182,8 +184,16 @@ class Sip:
 
     def _reply(self, event: RequestReceived, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
         """An answer without state."""
-        response = self._stack.build(event.request, status, headers=headers)
+        self._reply_with(event, self._stack.build(event.request, status, headers=headers))
+
+    def _reply_with(self, event: RequestReceived, response: Response) -> None:
+        self._measures.requests.add(self._method(event), str(response.status))
         self._stack.reply_stateless(event, response)
+
+    def _method(self, event: RequestReceived) -> str:
+        """For a label: whoever sends a request makes its method up."""
+        method = event.request.method
+        return method if method in self._uas.methods else "other"
 
     # spec S-UAS-5
     def _options(self, event: RequestReceived) -> None:
@@ -191,8 +201,7 @@ class Sip:
         uri = event.request.request_uri
         is_ours = isinstance(uri, SipUri) and (uri.host in self._domains() or uri.host in self._own_hosts)
         if is_ours:
-            response = self._uas.answer_options(event.request, self._stack.to_tag(event.request))
-            self._stack.reply_stateless(event, response)
+            self._reply_with(event, self._uas.answer_options(event.request, self._stack.to_tag(event.request)))
         else:
             self._reply(event, 404)
 
@@ -212,9 +221,10 @@ class Sip:
             self._reply(event, 503, [("Retry-After", str(RETRY_AFTER)), ("IMC-Event", "try-later")])
             return
         # spec S-TXS-9
-        if not self._stack.accept(event, self._clock()):
+        now = self._clock()
+        if not self._stack.accept(event, now):
             return
-        self._unanswered.add(event.key)
+        self._unanswered[event.key] = now
         self._engine.backlogs.seen(sender)
         if request.method == "REGISTER" and self._registration is not None:
             self._registration.register(
@@ -251,16 +261,24 @@ class Sip:
     def _respond(
         self, event: RequestReceived, status: int, reason: str | None, headers: Iterable[tuple[str, str]]
     ) -> None:
-        self._unanswered.discard(event.key)
+        now = self._answered(event, status)
         response = self._stack.build(event.request, status, reason, headers=headers)
-        self._stack.respond(event, response, self._clock())
+        self._stack.respond(event, response, now)
         self._wake()
+
+    def _answered(self, event: RequestReceived, status: int) -> float:
+        """The time."""
+        now = self._clock()
+        since = self._unanswered.pop(event.key, None)
+        if since is not None:
+            self._measures.answer_seconds.observe(now - since)
+        self._measures.requests.add(event.request.method, str(status))  # an accepted one is of a known method
+        return now
 
     # spec S-UAS-7
     def _answer(self, event: RequestReceived, outcome: Outcome) -> None:
         if outcome.is_plain:
-            self._unanswered.discard(event.key)
-            self._stack.respond_plain(event, outcome.status, self._clock())
+            self._stack.respond_plain(event, outcome.status, self._answered(event, outcome.status))
             self._wake()
             return
         headers: list[tuple[str, str]] = []

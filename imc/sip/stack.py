@@ -124,6 +124,13 @@ class Stack:
         """Whether what comes on this flow now is dropped unread: better not to take it from its socket."""
         return self.sources is not None and self.sources.is_muted(flow, now)
 
+    # spec S-SRC-1
+    def may_answer(self, flow: Flow, came: int, goes: int, now: float) -> bool:
+        """Whether what is no SIP, as STUN, may be answered: its source may be forged, and has one account for all."""
+        if self.is_muted(flow, now):
+            return False
+        return self.sources is None or self.sources.may_answer(flow, came, goes, now)
+
     def receive_usual(self, datagrams: Sequence[bytes], now: float) -> tuple[list[int], list[Event]]:
         """The datagrams of one wake-up: the usual final answers among them take their effect, with one event for all.
 

@@ -24,7 +24,9 @@ from typing import IO, Any
 from sqlalchemy import Column, Connection, LargeBinary, Table, delete, func, insert, select, text
 
 from imc.errors import StoreError
+from imc.store.audit import KEPT_FROM
 from imc.store.migrations import HEAD
+from imc.store.ops import MAX_SERIAL
 from imc.store.schema import Tables
 from imc.store.store import Store
 
@@ -55,6 +57,8 @@ def _named(names: Tables) -> dict[str, Table]:
         "waiting": names.waiting,
         "messages": names.messages,
         "room_settings": names.room_settings,
+        "operators": names.operators,
+        "audit": names.audit,
     }
 
 
@@ -150,6 +154,7 @@ def restore(store: Store, file: Path, *, may_replace: bool = False) -> Contents:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         if not may_replace:
             _check_empty(connection, tables, store.place)
+        _open_audit(connection, store)
         for table in reversed(list(tables.values())):
             connection.execute(delete(table))
         batch: list[dict[str, Any]] = []
@@ -170,6 +175,13 @@ def _check_empty(connection: Connection, tables: dict[str, Table], place: str) -
             raise StoreError(f"{place} is not empty (table {table.name}); --replace removes all that is in it")
 
 
+def _open_audit(connection: Connection, store: Store) -> None:
+    """Let the audit be emptied as all else is: what its triggers go by is replaced by the backup's own with the rest."""
+    meta = store.tables.meta
+    connection.execute(delete(meta).where(meta.c.key == KEPT_FROM))
+    connection.execute(insert(meta).values(key=KEPT_FROM, value=str(MAX_SERIAL)))
+
+
 def _insert(connection: Connection, table: Table | None, rows: list[dict[str, Any]]) -> None:
     if table is not None and rows:
         connection.execute(insert(table), rows)
@@ -183,7 +195,9 @@ def _rows(file: Path, tables: dict[str, Table]) -> Iterator[Row]:
     try:
         with gzip.open(file, "rt", encoding="ascii", newline="\n") as lines:
             yield from _parse(lines, file, tables)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise StoreError(f"{file}: is not a backup of imc, or is damaged: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise StoreError(f"{file}: {why}") from error
     except (ValueError, KeyError, TypeError) as error:

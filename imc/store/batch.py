@@ -24,6 +24,7 @@ from imc.store.ops import (
     DeleteWaiting,
     EraseMessage,
     Op,
+    PutAudit,
     PutBinding,
     PutMember,
     PutMessage,
@@ -31,6 +32,7 @@ from imc.store.ops import (
     PutRoom,
     PutSettings,
     PutWaiting,
+    TrimAudit,
     TrimLog,
     UpdateOutbox,
 )
@@ -42,7 +44,7 @@ class Batch:
 
     ``cleared_rooms`` and ``cleared_aors`` lose all their rows first. An entry that is put into the outbox and deleted
     from it in one batch leaves no trace: its id was used once. The log's ops stand in their order; what removes from it
-    removes what is older than the batch.
+    removes what is older than the batch. Rows of the audit are all kept, in their order.
     """
 
     cleared_rooms: dict[Aor, None] = field(default_factory=dict)
@@ -60,6 +62,12 @@ class Batch:
     outbox_deletes: dict[str, None] = field(default_factory=dict)
     closed: dict[int, None] = field(default_factory=dict)
     waiting: dict[tuple[Aor, int, int], PutWaiting | None] = field(default_factory=dict)
+    audit: list[PutAudit] = field(default_factory=list)
+    audit_from: int = 0
+
+    @property
+    def is_in_audit(self) -> bool:
+        return bool(self.audit or self.audit_from)
 
     @property
     def is_in_rooms(self) -> bool:
@@ -87,6 +95,8 @@ def coalesce(ops: Iterable[Op]) -> Batch:
                 batch.members.setdefault(room, {})[user] = member
             case PutMessage():
                 batch.messages.setdefault(op.room, []).append(op)
+            case PutAudit():
+                batch.audit.append(op)
             case PutOutbox():
                 batch.outbox_puts[op.id] = op
                 batch.outbox_updates.pop(op.id, None)
@@ -118,6 +128,8 @@ def coalesce(ops: Iterable[Op]) -> Batch:
                 batch.trims.setdefault(op.room, []).append(op)
             case EraseMessage():
                 batch.erasures.setdefault(op.room, []).append(op)
+            case TrimAudit(before):
+                batch.audit_from = max(batch.audit_from, before)
             case PutBinding(binding):
                 batch.bindings.setdefault(binding.aor, {})[binding.key] = binding
             case DeleteBinding(aor, contact):

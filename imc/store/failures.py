@@ -88,10 +88,15 @@ def _kind(error: BaseException, dbapi: Any, code: str | int | None) -> type[Stor
 def unreachable(error: BaseException, url: URL) -> StoreUnavailable:
     """For what went wrong while connecting."""
     text = describe(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
-    if url.password and url.password in text:
-        text = text.replace(url.password, "***")
+    if url.password:
+        text = _hide(url.password, text)
     place = place_of(url)
     return StoreUnavailable(f"{place}: {_FULL if _is_full(error, place) else text}")
+
+
+def _hide(password: str, text: str) -> str:
+    """The text without the password; where that is a word as well, inside longer words it is left."""
+    return re.sub(rf"(?<!\w){re.escape(password)}(?!\w)" if password.isalnum() else re.escape(password), "***", text)
 
 
 def _text(error: BaseException, place: str) -> str:

@@ -22,6 +22,7 @@ MAX_CONTACT = 512
 MAX_TEXT = 16_000
 MAX_ID = 64
 MAX_TYPE = 1_000
+MAX_AUDIT_NAME = 255
 MAX_PAYLOAD = 1 << 20
 MAX_RECIPIENTS = 8 << 20
 MAX_SERIAL = (1 << 63) - 1
@@ -100,6 +101,31 @@ class EraseMessage:
     seq: int
     sender: Aor
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class PutAudit:
+    """A row of the audit (spec R-AUDIT-1). ``id`` is used once, and grows with time: see `imc.service.audit`.
+
+    ``created`` in unix seconds; ``act`` is what was done, ``detail`` JSON or "", ``result`` what came of it.
+    """
+
+    id: int
+    created: float
+    actor: str
+    via: str
+    act: str
+    room: str
+    user: str
+    detail: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrimAudit:
+    """The rows of the audit with a smaller id are gone (spec R-AUDIT-3)."""
+
+    before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +224,8 @@ Op = (
     | PutMessage
     | TrimLog
     | EraseMessage
+    | PutAudit
+    | TrimAudit
     | PutBinding
     | DeleteBinding
     | DeleteBindings
@@ -222,6 +250,8 @@ def weight(op: Op) -> int:
             return len(op.body) + len(op.type) + _OVERHEAD
         case UpdateOutbox():
             return len(op.recipients) + _OVERHEAD
+        case PutAudit():
+            return len(op.detail) + _OVERHEAD
         case PutBinding(binding):
             return len(binding.key) + len(binding.user_agent) + sum(map(len, binding.path)) + _OVERHEAD
         case _:
@@ -247,6 +277,8 @@ def check(ops: Iterable[Op]) -> None:
                 _check_message(op)
             case PutBinding(binding):
                 _check_binding(binding)
+            case PutAudit():
+                _check_audit(op)
             case PutOutbox():
                 _check_text("outbox id", op.id, MAX_ID)
                 _check_seq(op.seq)
@@ -283,6 +315,21 @@ def _check_message(op: PutMessage) -> None:
     _check_text("Content-Type", op.type, MAX_TYPE, is_empty_good=True)
     if len(op.body) > MAX_PAYLOAD:
         raise StoreConflict("a message is too large for the database")
+
+
+def _check_audit(op: PutAudit) -> None:
+    if not 0 < op.id <= MAX_SERIAL:
+        raise StoreConflict("the id of an audit row does not fit the database")
+    for name, text, limit in (
+        ("actor", op.actor, MAX_AUDIT_NAME),
+        ("way", op.via, MAX_ID),
+        ("act", op.act, MAX_ID),
+        ("room address", op.room, MAX_AUDIT_NAME),
+        ("user's address", op.user, MAX_AUDIT_NAME),
+        ("detail", op.detail, MAX_TEXT),
+        ("result", op.result, MAX_AUDIT_NAME),
+    ):
+        _check_text(name, text, limit, is_empty_good=True)
 
 
 def _check_binding(binding: Binding) -> None:

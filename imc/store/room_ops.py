@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imc.aor import Aor
-from imc.rooms.model import Change, MemberGone, MemberSet, RoomCreated, SettingsSet
+from imc.rooms.model import Change, MemberGone, MemberSet, PrivacySet, RoomCreated, SettingsSet
 from imc.store.ops import DeleteMember, DeleteRoom, Op, PutMember, PutRoom, PutSettings
 
 
@@ -19,7 +19,7 @@ def ops_for(room: Aor, changes: Iterable[Change]) -> list[Op]:
             ops.append(DeleteMember(room, change.user))
         elif isinstance(change, SettingsSet):
             ops.append(PutSettings(room, change.settings))
-        elif isinstance(change, RoomCreated):
+        elif isinstance(change, RoomCreated | PrivacySet):
             ops.append(PutRoom(room, change.is_private))
         else:
             ops.append(DeleteRoom(room))

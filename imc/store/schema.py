@@ -80,6 +80,8 @@ class Tables:
     waiting: Table
     messages: Table
     room_settings: Table
+    audit: Table
+    operators: Table
 
 
 def tables(rooms_table: str = "imc_rooms", members_table: str = "imc_members") -> Tables:
@@ -91,6 +93,8 @@ def tables(rooms_table: str = "imc_rooms", members_table: str = "imc_members") -
         _subscriber(metadata),
         *_own(metadata),
         *_kept(metadata),
+        _audit(metadata),
+        _operators(metadata),
     )
 
 
@@ -244,4 +248,39 @@ def _kept(metadata: MetaData) -> tuple[Table, Table, Table]:
             Column("keep_days", Integer, nullable=False),  # likewise
             **EXACT,
         ),
+    )
+
+
+def _audit(metadata: MetaData) -> Table:
+    """Who did what (spec R-AUDIT-1): rows are added, and deleted when they are too old. Triggers refuse all else."""
+    return Table(
+        "imc_audit",
+        metadata,
+        # Microseconds of its time * 1024, so that ids are in the order of time: `imc.service.audit`.
+        Column("id", BIG_KEY, primary_key=True, autoincrement=False),
+        Column("created", SECONDS, nullable=False),
+        Column("actor", String(255), nullable=False),  # a user's URI, an operator's name, or imc
+        Column("via", String(64), nullable=False),  # sip, cli, or the interface
+        Column("act", String(64), nullable=False),
+        Column("room", String(255), nullable=False),  # URI, or ""
+        Column("user", String(255), nullable=False),  # URI of whom it is about, or ""
+        Column("detail", Text, nullable=False),  # JSON, or ""
+        Column("result", String(255), nullable=False),
+        Index("imc_audit_room_idx", "room", "id"),
+        Index("imc_audit_user_idx", "user", "id"),
+        Index("imc_audit_actor_idx", "actor", "id"),
+        **EXACT,
+    )
+
+
+def _operators(metadata: MetaData) -> Table:
+    """Who may log in on the operators' page: `imc.store.operators`."""
+    return Table(
+        "imc_operators",
+        metadata,
+        Column("name", String(64), primary_key=True),
+        Column("role", String(16), nullable=False),
+        Column("secret", String(255), nullable=False),  # of the password, by scrypt
+        Column("created", SECONDS, nullable=False),
+        **EXACT,
     )

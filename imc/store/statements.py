@@ -19,7 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as update_
 
+from imc.store import statements_audit as audit
 from imc.store import statements_log as log
+from imc.store import statements_operators as operators
 from imc.store import statements_waiting as waiting
 from imc.store.schema import MEMBER_DELETED, MEMBER_INVITED, MEMBER_OWNER, ROOM_DELETED, Tables
 from imc.store.sql import Builder, KeyDelete, Statement, after, lacks
@@ -96,6 +98,16 @@ class Statements:
     list_accounts: Statement
     get_meta: Statement
     put_meta: Statement
+    get_operator: Statement
+    list_operators: Statement
+    add_operator: Statement
+    set_operator: Statement
+    remove_operator: Statement
+    put_audit: Statement
+    trim_audit: Statement
+    audit_cut: Statement
+    count_audit: Statement
+    count_audit_of: Statement
 
 
 def statements(build: Builder, tables: Tables) -> Statements:
@@ -109,6 +121,8 @@ def statements(build: Builder, tables: Tables) -> Statements:
         **waiting.writes(build, tables),
         **waiting.reads(build, tables),
         **_accounts(build, tables),
+        **operators.statements(build, tables),
+        **audit.statements(build, tables),
     )
 
 

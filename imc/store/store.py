@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from imc.errors import StoreConflict, StoreError, StoreUnavailable
 from imc.store.accounts import AccountStore
 from imc.store.addresses import Addresses
+from imc.store.audit import AuditStore, apply_audit
 from imc.store.batch import Batch, coalesce
 from imc.store.bindings import BindingStore, apply_bindings
 from imc.store.database import Database, Staged
 from imc.store.guard import Guard
 from imc.store.messages import MessageStore, apply_log
 from imc.store.migrations import inspect_tables, prepare
+from imc.store.operators import OperatorStore
 from imc.store.ops import Op, check
 from imc.store.options import StoreOptions
 from imc.store.outbox import OutboxStore, apply_outbox
@@ -26,7 +28,7 @@ from imc.store.sql import Builder, Cursor
 from imc.store.statements import Statements, statements
 
 
-class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore):
+class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore, AuditStore, OperatorStore):
     """An open database. Made by `open`; closed by `close`, or at the end of a ``with``."""
 
     def __init__(
@@ -163,12 +165,14 @@ class Store(RoomStore, MessageStore, BindingStore, OutboxStore, AccountStore):
                 apply_bindings(self.sql, cursor, batch)
             if batch.is_in_outbox:
                 apply_outbox(self.sql, cursor, batch)
+            if batch.is_in_audit:
+                apply_audit(self.sql, cursor, batch)
 
         return apply
 
 
 def _says_anything(batch: Batch) -> bool:
-    return batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox
+    return batch.is_in_rooms or batch.is_in_log or batch.is_in_bindings or batch.is_in_outbox or batch.is_in_audit
 
 
 class _Attempt:

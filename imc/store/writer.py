@@ -31,6 +31,7 @@ import structlog
 import trio
 
 from imc.errors import Overloaded, StoreError, StoreUnavailable
+from imc.measures import Measures
 from imc.store.guard import Guard
 from imc.store.ops import Op, weight
 
@@ -84,8 +85,14 @@ class _Submission:
 class Writer:
     """The one way to write while the daemon runs. `run` does the work; `submit` and `drain` are for everybody else."""
 
-    def __init__(self, committer: Committer, options: WriterOptions | None = None) -> None:
+    def __init__(
+        self, committer: Committer, options: WriterOptions | None = None, *, measures: Measures | None = None
+    ) -> None:
         self._committer = committer
+        self._measures = measures or Measures()
+        self._began = 0.0
+        self.is_failing = False
+        """Whether the database did not take the last transaction."""
         self._options = options or WriterOptions()
         self._waiting: deque[_Submission] = deque()
         self._waiting_bytes = 0
@@ -186,6 +193,7 @@ class Writer:
         batch = self._next_batch()
         if batch:
             self._in_flight = len(batch)
+            self._began = time.monotonic()
             groups = [submission.ops for submission in batch]
             self._work.put(partial(self._commit, self._token, batch, groups, self._stage(batch, groups)))
         else:
@@ -265,6 +273,9 @@ class Writer:
 
     def _land(self, batch: list[_Submission], results: Sequence[Exception | None]) -> None:
         self._counts["commits"] += 1
+        self._measures.commit_seconds.observe(time.monotonic() - self._began)
+        self._measures.commit_size.observe(len(batch))
+        self.is_failing = any(isinstance(result, StoreUnavailable) for result in results)
         self._counts["largest_batch"] = max(self._counts["largest_batch"], len(batch))
         self._finish(batch, results)
         self._in_flight = 0

@@ -37,7 +37,9 @@ from imc.transport.websocket import WebSocketFramer, WebSocketOptions
 _READ_SIZE = 65536
 _READ_SIZE_HELD = 4096  # of who is new, or was held: a flood costs the others no more than this at a time
 HELD = 0.25  # seconds
+_HELD_LATELY = 10.0  # seconds
 _WRITE_SIZE = 65536
+_DROPPED = 262_144  # bytes of who was cut off, beyond which they get a reset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +93,8 @@ class Connection:
 
     __slots__ = (
         "_buffer", "_due", "_end", "_flushed", "_framer", "_guard", "_is_accepted", "_is_held", "_is_mid_message",
-        "_may_send", "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_web", "flow",
-        "last_heard", "received", "sent", "why",
+        "_may_send", "_nursery", "_options", "_ready", "_scope", "_since", "_sock", "_tls", "_wary_until", "_web",
+        "flow", "last_heard", "received", "sent", "why",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +129,7 @@ class Connection:
         self._may_send = True
         self._is_mid_message = False
         self._is_held = False
+        self._wary_until = 0.0
         self._due = _Due.SILENCE
         self._scope = trio.CancelScope()
         self._set_first_deadline()
@@ -140,6 +143,11 @@ class Connection:
     def is_ready(self) -> bool:
         """Whether all handshakes are over."""
         return (self._tls is None or self._tls.is_ready) and (self._web is None or self._web.is_ready)
+
+    @property
+    def _is_page(self) -> bool:
+        """Whether it was asked for a file, which is all that goes out, however large it is."""
+        return self._web is not None and self._web.has_replied
 
     async def wait_ready(self) -> None:
         """Until all handshakes are over, or the connection is."""
@@ -192,7 +200,7 @@ class Connection:
                 return True
             data = data[taken:]
         # spec S-NET-4
-        if len(self._buffer) + len(data) > self._options.write_buffer:
+        if len(self._buffer) + len(data) > self._options.write_buffer and not self._is_page:
             self._abort(End.WRITE_OVERFLOW)
             return False
         self._buffer += data
@@ -261,6 +269,7 @@ class Connection:
                 await trio.lowlevel.wait_readable(self._sock)
                 self._read_once(receive, batch_end)
                 if self._is_held:
+                    self._wary_until = trio.current_time() + _HELD_LATELY
                     await trio.sleep(HELD)
         except BadMessage as error:
             self.why = error.reason
@@ -279,7 +288,8 @@ class Connection:
 
     def _read_once(self, receive: Receive, batch_end: Callable[[], None]) -> None:
         try:
-            data = self._sock.recv(_READ_SIZE if self.received and not self._is_held else _READ_SIZE_HELD)
+            is_calm = self.received and trio.current_time() >= self._wary_until
+            data = self._sock.recv(_READ_SIZE if is_calm else _READ_SIZE_HELD)
         except BlockingIOError:
             return
         self._is_held = False
@@ -388,12 +398,14 @@ class Connection:
         """After `run`: what courtesy is left, for at most ``linger`` seconds.
 
         A peer that only closed its own direction still gets the answers that are under way. One that is cut off gets
-        what is buffered, and its further bytes are read and dropped: closing with bytes unread would be a reset, and
-        a reset takes back answers that the peer has not read.
+        what is buffered, and its further bytes, up to a bound, are read and dropped: closing with bytes unread would
+        be a reset, and a reset takes back answers that the peer has not read.
         """
         if not self._may_send:
             return
-        self._scope = trio.CancelScope(deadline=trio.current_time() + self._options.linger)
+        # spec S-WS-7
+        within = self._options.write_deadline if self._is_page else self._options.linger
+        self._scope = trio.CancelScope(deadline=trio.current_time() + within)
         with self._scope, contextlib.suppress(OSError, trio.ClosedResourceError):
             if self._end is End.EOF and self._web is None:
                 await trio.sleep_forever()
@@ -401,8 +413,11 @@ class Connection:
             while self._flushed is not None:
                 await self._flushed.wait()
             self._may_send = False
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + self._options.linger)
             self._sock.shutdown(socket.SHUT_WR)
-            while self._sock.recv(_READ_SIZE):
+            dropped = 0
+            while dropped < _DROPPED and (data := self._sock.recv(_READ_SIZE)):
+                dropped += len(data)
                 await trio.lowlevel.wait_readable(self._sock)
         if self._may_send:  # the answers had their time
             self._say_goodbye()

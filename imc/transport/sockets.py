@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import os
 import resource
 import socket
@@ -130,11 +129,3 @@ def ip_and_port(address: tuple[object, ...]) -> tuple[str, int]:
     """(ip, port) of what ``accept`` and ``getsockname`` give; the scope stays where the IP means nothing without."""
     ip, port = str(address[0]), int(str(address[1]))
     return (f"{ip}%{address[3]}" if len(address) == 4 and address[3] else ip), port
-
-
-def holder_of(ip: str) -> str:
-    """What counts as one address: an IPv6 customer has a /64 at the least."""
-    if ":" not in ip:
-        return ip
-    packed = ipaddress.IPv6Address(ip.partition("%")[0]).packed
-    return packed[:8].hex()

@@ -24,7 +24,9 @@ import structlog
 import trio
 
 from imc.errors import Unreachable
+from imc.page.site import Site
 from imc.sip.flow import Flow
+from imc.sip.hosts import block_of
 from imc.transport.addresses import (
     OVER_TLS,
     WEB,
@@ -37,7 +39,7 @@ from imc.transport.addresses import (
 )
 from imc.transport.connection import Connection, End, TcpOptions
 from imc.transport.guard import Guard, Receive
-from imc.transport.sockets import connected, holder_of, ip_and_port, listen_tcp, tune_stream
+from imc.transport.sockets import connected, ip_and_port, listen_tcp, tune_stream
 from imc.transport.tls import TlsContexts, TlsLayer, TlsOptions
 from imc.transport.websocket import WebSocketFramer
 
@@ -84,8 +86,11 @@ class Tcp:
         flow_closed: Callable[[Flow], None],
         guard: Guard,
         tls: TlsContexts | None = None,
+        site: Site | None = None,
     ) -> None:
-        """Binds. ``tls`` is loaded where there are listeners that need it. ListenError."""
+        """Binds. ``tls`` is loaded where there are listeners that need it, ``site`` is for those of WebSocket.
+        ListenError."""
+        self._site = site
         self._options = options
         self._tls = tls or TlsContexts(TlsOptions())
         self._receive = receive
@@ -177,7 +182,7 @@ class Tcp:
 
     # spec S-NET-3
     def _has_room(self, ip: str) -> bool:
-        mine = self._per_address[holder_of(ip)]
+        mine = self._per_address[block_of(ip)]
         if mine >= self._options.max_per_address:
             return False
         if len(self._connections) < self._options.max_connections:
@@ -187,7 +192,7 @@ class Tcp:
         holder, most = self._per_address.most_common(1)[0]
         if most <= mine + 1:
             return False
-        candidates = [each for each in self._connections.values() if holder_of(each.flow.remote[0]) == holder]
+        candidates = [each for each in self._connections.values() if block_of(each.flow.remote[0]) == holder]
         quietest = min(candidates, key=lambda each: (each.is_open, each.last_heard))
         quietest.stop(End.EVICTED)
         self._forget(quietest)
@@ -203,13 +208,14 @@ class Tcp:
         flow = Flow(peer.transport, local, (peer.ip, peer.port), self._next_conn)
         web = None
         if peer.transport in WEB:
-            web = WebSocketFramer(options.max_message, options.websocket.allowed_origins)
+            origins, is_secure = options.websocket.allowed_origins, peer.transport in OVER_TLS
+            web = WebSocketFramer(options.max_message, origins, self._site, is_secure=is_secure)
         connection = Connection(sock, flow, options, self._nursery, self._guard, accepted=accepted, tls=tls, web=web)
         self._next_conn += 1
         self._connections[flow.conn] = connection
         self._by_peer[peer] = connection
         self._peers[flow.conn] = peer
-        self._per_address[holder_of(peer.ip)] += 1
+        self._per_address[block_of(peer.ip)] += 1
         self._nursery.start_soon(self._serve, connection)
         return connection
 
@@ -246,7 +252,7 @@ class Tcp:
         if self._connections.pop(flow.conn, None) is None:
             return
         self._unlist(connection)
-        holder = holder_of(flow.remote[0])
+        holder = block_of(flow.remote[0])
         self._per_address[holder] -= 1
         if not self._per_address[holder]:
             del self._per_address[holder]

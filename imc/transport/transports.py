@@ -21,6 +21,7 @@ import structlog
 import trio
 
 from imc.errors import Unreachable
+from imc.page.site import Site
 from imc.sip.flow import Flow
 from imc.transport.addresses import (
     OVER_TLS,
@@ -37,7 +38,7 @@ from imc.transport.guard import Guard, Receive
 from imc.transport.sockets import raise_file_limit
 from imc.transport.tcp import Tcp
 from imc.transport.tls import TlsContexts, TlsOptions
-from imc.transport.udp import UdpListener, UdpOptions, none_taken
+from imc.transport.udp import UdpListener, UdpOptions, always, never, none_taken
 
 _log = structlog.get_logger("imc.transport")
 _ROUTE_SECONDS = 30.0  # how long the kernel's choice of our address towards a peer is remembered
@@ -76,8 +77,12 @@ class Transports:
         flow_closed: Callable[[Flow], None],
         *,
         take_answers: Callable[[Sequence[bytes]], Iterable[int]] = none_taken,
+        may_answer: Callable[[Flow, int, int], bool] = always,
+        is_muted: Callable[[Flow], bool] = never,
+        site: Site | None = None,
     ) -> None:
-        """``take_answers``: see `UdpListener`; without it all goes to ``receive``.
+        """``take_answers``, ``may_answer``, ``is_muted``: see `UdpListener`; without them all goes to ``receive``.
+        ``site`` is the page to serve.
 
         ValueError where ``advertise`` is not HOST or HOST:PORT.
         """
@@ -86,6 +91,9 @@ class Transports:
         self._batch_end = batch_end
         self._flow_closed = flow_closed
         self._take_answers = take_answers
+        self._may_answer = may_answer
+        self._is_muted = is_muted
+        self._site = site
         self._guard = Guard()
         self._advertise = parse_advertise(options.advertise) if options.advertise else None
         self._udp: list[UdpListener] = []
@@ -129,6 +137,8 @@ class Transports:
             batch_end=self._batch_end,
             guard=self._guard,
             take_answers=self._take_answers,
+            may_answer=self._may_answer,
+            is_muted=self._is_muted,
         )
 
     def _listen_tcp(self) -> Tcp:
@@ -146,6 +156,7 @@ class Transports:
             flow_closed=self._flow_closed,
             guard=self._guard,
             tls=self._tls,
+            site=self._site,
         )
 
     async def run(self, *, task_status: trio.TaskStatus[tuple[ListenAddress, ...]] = trio.TASK_STATUS_IGNORED) -> None:

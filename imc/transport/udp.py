@@ -69,6 +69,16 @@ def none_taken(datagrams: Sequence[bytes]) -> Iterable[int]:
     return range(len(datagrams))
 
 
+def always(_flow: Flow, _came: int, _goes: int) -> bool:
+    """Nothing is counted."""
+    return True
+
+
+def never(_flow: Flow) -> bool:
+    """Nobody is muted."""
+    return False
+
+
 class UdpListener:
     """One UDP socket. ``receive`` gets each datagram, ``batch_end`` follows each batch; both are sync."""
 
@@ -81,15 +91,23 @@ class UdpListener:
         batch_end: Callable[[], None],
         guard: Guard,
         take_answers: Callable[[Sequence[bytes]], Iterable[int]] = none_taken,
+        may_answer: Callable[[Flow, int, int], bool] = always,
+        is_muted: Callable[[Flow], bool] = never,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Binds. ``take_answers`` returns the indices of what it leaves for ``receive``. ListenError."""
+        """Binds. ``take_answers`` returns the indices of what it leaves for ``receive``. ListenError.
+
+        ``may_answer`` says whether the second number of bytes may go out for the first, to whoever is no user yet;
+        ``is_muted`` whether what comes on a flow, and is no usual answer, is dropped unread.
+        """
         self._sock = listen_udp(address, options.receive_buffer, options.send_buffer)
         self.address = address._replace(port=self._sock.getsockname()[1])
         self.buffers = buffer_sizes(self._sock)
         self._options = options
         self._receive = receive
         self._take_answers = take_answers
+        self._may_answer = may_answer
+        self._is_muted = is_muted
         self._batch_end = batch_end
         self._guard = guard
         self._clock = clock
@@ -175,7 +193,12 @@ class UdpListener:
                 continue
             is_stun = stun.is_stun(data[index])
             key = address, info = self._sources[index] if batches is None else batches.source(places[index])
-            flow = self._flows.get(key) or self._remember(key, address, _local_ip(info) or self.address.ip)
+            flow = self._flows.get(key) or self._flow(address, _local_ip(info) or self.address.ip)
+            # spec S-SRC-3
+            if self._is_muted(flow):
+                self.held += 1
+                continue
+            self._remember(key, flow)
             if is_stun:
                 self._answer_stun(data[index], flow)
             else:
@@ -183,9 +206,10 @@ class UdpListener:
         return len(data)
 
     def _answer_stun(self, data: bytes, flow: Flow) -> None:
-        """A keep-alive of another kind."""
+        """A keep-alive of another kind. Its source may be forged as any other."""
         self.keep_alives += 1
-        if (answer := stun.answer(data, flow.remote)) is not None:
+        # spec S-SRC-1
+        if (answer := stun.answer(data, flow.remote)) and self._may_answer(flow, len(data), len(answer)):
             self.send(flow, answer)
 
     def _read_many(self, batches: Batches) -> list[bytes]:
@@ -249,14 +273,16 @@ class UdpListener:
             if clock() >= end:
                 return
 
-    def _remember(self, key: tuple[object, ...], address: tuple[object, ...], local_ip: str) -> Flow:
-        if len(self._flows) >= _MAX_FLOWS:
-            self._flows.clear()
+    def _flow(self, address: tuple[object, ...], local_ip: str) -> Flow:
         ip, port = str(address[0]), int(str(address[1]))
         if len(address) == 4 and address[3]:  # an IPv6 address that means nothing without its interface
             ip = f"{ip}%{address[3]}"
-        flow = self._flows[key] = Flow("udp", (local_ip, self.address.port), (ip, port))
-        return flow
+        return Flow("udp", (local_ip, self.address.port), (ip, port))
+
+    def _remember(self, key: tuple[object, ...], flow: Flow) -> None:
+        if len(self._flows) >= _MAX_FLOWS and key not in self._flows:
+            self._flows.clear()
+        self._flows[key] = flow
 
     # Sending
 

@@ -7,6 +7,7 @@ Invariants
 
 - No I/O, no time: `imc.transport.connection` has the deadlines and bounds, and they are those of every stream.
 - The subprotocol is ``sip``, or there is no connection. No extension is offered: nothing is ever decompressed.
+- Where there is a page, a plain request gets a file of it, one and no more, and the end: `has_replied`.
 - One WebSocket message is one SIP message; it, and what is kept of it, is ``max_message`` octets at most.
 - After BadMessage nothing more comes out; `output` has what the peer is told (RFC 6455 §7.1.7).
 """
@@ -16,7 +17,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from email.utils import formatdate
 
+from websockets.datastructures import Headers, MultipleValuesError
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.http11 import Request
@@ -24,6 +27,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
 from imc.errors import BadMessage
+from imc.page.site import Site
 from imc.sip.framing import PONG, Ping
 
 _SUBPROTOCOL = Subprotocol("sip")
@@ -44,6 +48,10 @@ class WebSocketOptions:
     ping_deadline: float = 20.0
 
 
+def _is_upgrade(headers: Headers) -> bool:
+    return any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
+
+
 class _Refused(Exception):
     """The peer breaks the protocol; it is told the code and the reason."""
 
@@ -57,11 +65,22 @@ class WebSocketFramer:
     """One per connection, in the place of `imc.sip.framing.StreamFramer`."""
 
     __slots__ = (
-        "_buffer", "_has_begun", "_max_message", "_message", "_opcode", "_origins", "_out", "_parser", "_why",
-        "is_closed", "is_ready",
+        "_buffer", "_has_begun", "_max_message", "_message", "_opcode", "_origins", "_out", "_parser", "_site", "_why",
+        "has_replied", "is_closed", "is_ready", "is_secure",
     )  # fmt: skip
 
-    def __init__(self, max_message: int, allowed_origins: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        max_message: int,
+        allowed_origins: tuple[str, ...] = (),
+        site: Site | None = None,
+        *,
+        is_secure: bool = False,
+    ) -> None:
+        """``site`` is the page that is served where no WebSocket is asked for; ``is_secure``: this is within TLS."""
+        self._site = site
+        self.is_secure = is_secure
+        self.has_replied = False
         self._max_message = max_message
         self._origins: list[Origin | None] | None = None
         if "*" not in allowed_origins:
@@ -129,15 +148,41 @@ class WebSocketFramer:
         head = bytes(self._buffer[: end + 4])
         del self._buffer[: end + 4]
         protocol = ServerProtocol(origins=self._origins, subprotocols=[_SUBPROTOCOL], logger=_silent)
-        protocol.receive_data(head)
+        is_head = self._site is not None and head.startswith(b"HEAD ")  # which the handshake's parser may not know
+        protocol.receive_data(b"GET " + head[5:] if is_head else head)
         for event in protocol.events_received():
             assert isinstance(event, Request)
+            if self._site is not None and (is_head or (head.startswith(b"GET ") and not _is_upgrade(event.headers))):
+                self._give_file(self._site, "HEAD" if is_head else "GET", event)
+                return
+            self._let_own_page_in(protocol, event.headers)
             response = protocol.accept(event)
             protocol.send_response(response)
             self.is_ready = response.status_code == 101
         self._out += protocol.data_to_send()
         if not self.is_ready:
             self._refuse(str(protocol.handshake_exc or "no handshake"))
+
+    # spec S-WS-7
+    def _give_file(self, site: Site, method: str, request: Request) -> None:
+        headers = {name.lower(): ", ".join(request.headers.get_all(name)) for name in request.headers}
+        reply = site.reply(method, request.path, headers)
+        lines = [f"HTTP/1.1 {reply.status.value} {reply.status.phrase}", f"Date: {formatdate(usegmt=True)}"]
+        lines += [f"{name}: {value}" for name, value in (*reply.headers, ("Connection", "close"))]
+        self._out.append("\r\n".join((*lines, "", "")).encode() + reply.body)
+        self._buffer.clear()
+        self.has_replied = self.is_closed = True
+
+    # spec S-WS-8
+    def _let_own_page_in(self, protocol: ServerProtocol, headers: Headers) -> None:
+        if self._site is None or self._origins is None:
+            return
+        try:
+            origin, host = headers.get("Origin"), headers.get("Host")
+        except MultipleValuesError:
+            return
+        if origin and host and self._site.is_own(origin, host, is_secure=self.is_secure):
+            protocol.origins = [*self._origins, Origin(origin)]
 
     def _refuse(self, why: str) -> None:
         """Before there is a WebSocket, there is no close frame."""

@@ -52,6 +52,18 @@ async def test_a_forged_source(tmp_path: Path, shape: str) -> None:
         assert on.daemon.statistics()["server_transactions"] == 0
 
 
+async def test_keep_alives_with_a_forged_source(tmp_path: Path) -> None:
+    """Row 3, spec S-SRC-1. A STUN request is answered with twice its bytes; they come out of the same allowance."""
+    config = settings(tmp_path, "limits.unproven_byte_burst=8192", "limits.unproven_byte_rate=1.0", mode="digest")
+    async with stage(config, ACCOUNTS) as on, Attacker.open(on, "127.0.0.66") as victim:
+        began = trio.current_time()
+        gain = Gain(3, "STUN, forged source")
+        await victim.attack(gain, [bytes.fromhex("000100002112a442") + n.to_bytes(12, "big") for n in range(1_000)])
+        assert 0 < gain.gone <= gain.came + 8_192 + trio.current_time() - began
+        assert on.daemon.statistics()["answers_withheld"] > 0
+        assert (await (await on.client("alice", password="wonder")).message(ROOM, "#create")).status == 200
+
+
 async def test_a_flood_with_a_forged_source(tmp_path: Path) -> None:
     """Row 3, spec S-SRC-2. Bytes out are fewer than bytes in, and another address is served as if nothing was."""
     async with (

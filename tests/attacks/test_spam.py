@@ -200,3 +200,16 @@ async def test_names_that_a_stranger_chose(tmp_path: Path) -> None:
                 pass
             print(f"{gain}; {queries} queries to the name server")
             assert queries <= 100
+
+
+async def test_a_flood_of_history(tmp_path: Path) -> None:
+    """Each `#history` is a read of the database: they are bounded by the rate of their sender, and of nobody else."""
+    flags = "limits.sender_burst=30", "limits.sender_rate=0.001"
+    async with stage(settings(tmp_path, *flags)) as on:
+        mallory, alice = await on.client("mallory"), await on.client("alice")  # one request each
+        assert (await mallory.message(ROOM, "#create")).status == 200
+        statuses = await say_all(mallory, ["#history 100"] * 200, ROOM)
+        print(f"200 reads of the history: {dict(statuses)}")
+        assert statuses == {200: 28, 503: 172}
+        assert (await alice.message(ROOM, "#join")).status == 200
+        assert (await alice.message(ROOM, "#history 100")).status == 200

@@ -15,8 +15,10 @@ import pytest
 from imc import __version__
 from imc.aor import Aor
 from imc.cli import Page
+from imc.cli.demo import page_port
 from imc.config import Settings, load
 from imc.store.accounts import Account
+from imc.store.locks import FileLock
 from imc.store.options import StoreOptions
 from imc.store.store import Store
 from tests.cli.harness import Imc
@@ -76,7 +78,9 @@ def test_import_config(imc: Imc) -> None:
 
 def test_import_config_of_what_is_none(imc: Imc) -> None:
     (imc.folder / "empty.cfg").write_text("")
-    assert imc("import-config", "empty.cfg").err == 'empty.cfg: no modparam("imc", ...) stands there\n'
+    outcome = imc("import-config", "empty.cfg")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert outcome.err.startswith('imc: empty.cfg: no modparam("imc", ...) stands there')
     (imc.folder / "open.cfg").write_text("\n#!ifdef A\n")
     outcome = imc("import-config", "open.cfg")
     assert (outcome.status, outcome.err) == (1, "imc: open.cfg:3: an #!ifdef without its #!endif\n")
@@ -100,7 +104,7 @@ def test_backup_and_restore(imc: Imc) -> None:
 
 def test_restore_of_what_is_none_makes_no_database(imc: Imc) -> None:
     (imc.folder / "text").write_text("no backup")
-    assert "Not a gzipped file" in imc("db", "restore", "text").err
+    assert "text: is not a backup of imc" in imc("db", "restore", "text").err
     assert imc("db", "restore", "nothing").err == "imc: nothing: No such file or directory\n"
     assert not (imc.folder / "imc.db").exists()
 
@@ -198,6 +202,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture
 def port() -> int:
+    return _free_port()
+
+
+def _free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -208,7 +216,9 @@ def test_the_demo_can_be_logged_in_with_what_it_prints(imc: Imc, served: list[Pa
     assert "ends with exit status 0, where the password is right" in shown
     (config,) = served
     settings = load(config)
-    assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}")
+    page = page_port(port)
+    assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}", f"ws:127.0.0.1:{page}")
+    assert shown.startswith(f"Chat here, in a browser on this machine:\n\n    http://127.0.0.1:{page}/\n")
     assert settings.is_loopback_only
     for user in ("alice", "bob"):
         line = next(line for line in shown.splitlines() if line.strip().startswith(f"sip:{user}@127.0.0.1 "))
@@ -237,12 +247,41 @@ def test_only_its_owner_reads_the_demos_passwords(imc: Imc, served: list[Path], 
     assert {stat.S_IMODE(path.stat().st_mode) for path in with_secret} == {0o600}
 
 
+def test_beside_a_running_demo_nothing_is_written(imc: Imc, served: list[Path], port: int) -> None:
+    imc("demo", "--port", str(port))
+    before = {path: path.read_bytes() for path in (imc.folder / "run").iterdir() if path.is_file()}
+    running = FileLock(imc.folder / "run" / "imc.db.lock")
+    running.acquire(0.0)
+    outcome = imc("demo", "--port", str(_free_port()))
+    running.release()
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "another imc daemon uses the database" in outcome.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(served) == 1
+
+
 def test_a_port_in_use_is_said_before_anything_else(imc: Imc, served: list[Path]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         outcome = imc("demo", "--port", str(port))
     assert (outcome.status, outcome.out) == (1, "")
-    assert outcome.err == f"imc: port {port} on 127.0.0.1: Address already in use; try another: make run PORT=5070\n"
+    hint = "try another: imc demo --port 5070, or make run PORT=5070"
+    assert outcome.err == f"imc: port {port} on 127.0.0.1: Address already in use; {hint}\n"
     assert not (imc.folder / "run").exists()
     assert served == []
+
+
+def test_the_port_of_the_page_in_use_is_said_too(imc: Imc, served: list[Path]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        outcome = imc("demo", "--port", str(port - 20))
+    assert outcome.status == 1
+    assert f"port {port} on 127.0.0.1: Address already in use" in outcome.err
+    assert served == []
+
+
+def test_each_port_has_a_page_of_its_own() -> None:
+    assert [page_port(port) for port in (5060, 5070, 65_535)] == [5080, 5090, 65_515]

@@ -92,6 +92,18 @@ STAGES: dict[str, Stage] = {
         prepare=scenes.a_capture,
         needs=("kamailio",),
     ),
+    "docs/package.md": Stage(
+        not_run={"pipx install": "from an index; the tests of the package install what is built"},
+        replace={
+            "user add sip:alice@chat.example.com -c imc.toml": (
+                "user add sip:alice@chat.example.com --password-stdin -c imc.toml <<< secret"
+            ),
+            "run --target imc\n": "run --target imc source/create-private\n",
+        },
+        env=_NO_RPC,
+        files={"imc.toml": _CONFIG.replace("example.com", "chat.example.com")},
+        prepare=scenes.a_capture,
+    ),
     "docs/tutorial/first-room.md": Stage(
         not_run={
             "make run": "tests/docs/test_tutorial.py does it",
@@ -131,10 +143,14 @@ STAGES: dict[str, Stage] = {
         not_run={"pip install": "from an index; the tests of the package install what is built"},
     ),
     "docs/how-to/install.md": Stage(
-        not_run={"git clone": ROOT_ONLY},
+        not_run={
+            "python3 -m venv": ROOT_ONLY + "; the tests of the package install what is built",
+            "cp /opt": ROOT_ONLY,
+            "podman build": "fetches images",
+        },
         replace={
             "/var/lib/imc/": "@DIR@/",
-            "runuser -u imc -- /opt/imc/.venv/bin/imc": "imc",
+            "runuser -u imc -- /opt/imc/bin/imc": "imc",
             "user add sip:alice@chat.example.com -c /etc/imc.toml": (
                 "user add sip:alice@chat.example.com --password-stdin -c imc.toml <<< secret"
             ),
@@ -173,6 +189,12 @@ STAGES: dict[str, Stage] = {
         replace={"mysql://kamailio:SECRET@localhost/kamailio": "sqlite:///@DIR@/kamailio.db"},
         files={"imc.toml": _ANYBODY},
         prepare=scenes.a_kamailio,
+    ),
+    "docs/how-to/monitor.md": Stage(
+        config=_CONFIG,
+        users=_USERS,
+        replace={"127.0.0.1:8060": "127.0.0.1:@HTTP@"},
+        needs=("curl",),
     ),
     "docs/how-to/prove-a-run.md": Stage(
         files={"imc.toml": _ANYBODY},

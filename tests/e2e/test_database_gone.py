@@ -20,6 +20,7 @@ from imc.store.ops import Op
 from imc.store.store import Store
 from tests.databases import Database, Server
 from tests.e2e.stage import Stage, settings, stage
+from tests.e2e.test_metrics import get
 
 ROOM = "sip:chat-x@example.com"
 AOR = Aor("chat-x", "example.com")
@@ -67,7 +68,7 @@ async def wait_back(client: SipClient, text: str, status: int) -> None:
 
 async def test_server_goes_and_comes(tmp_path: Path, gone_database: Database) -> None:
     server = gone_database.live_server
-    config = settings(tmp_path, "limits.enabled=false", db_url=gone_database.url)
+    config = settings(tmp_path, "limits.enabled=false", "manage.listen=127.0.0.1:0", db_url=gone_database.url)
     async with stage(config) as on:
         alice, bob, carol = await room_of(on, "alice", "bob", "carol")
         assert (await alice.message(ROOM, "before")).status == 202
@@ -75,6 +76,9 @@ async def test_server_goes_and_comes(tmp_path: Path, gone_database: Database) ->
         rooms_before = on.daemon.statistics()["active_rooms"]
         await trio.to_thread.run_sync(server.stop, server.ending)
 
+        ready = await get(on, "/readyz")
+        assert ready.status_code == 503
+        assert "the database cannot be read" in ready.json()["reasons"]
         # Whatever promises something is refused, whether its room is in memory or has to be read.
         assert is_try_later(await alice.message(ROOM, "lost"))
         assert is_try_later(await alice.message(ROOM, "#invite dave"))
@@ -88,6 +92,7 @@ async def test_server_goes_and_comes(tmp_path: Path, gone_database: Database) ->
 
         await trio.to_thread.run_sync(server.start)
         await wait_back(alice, "after", 202)
+        assert (await get(on, "/readyz")).status_code == 200
         received = await on.settle()
         assert {user: [one.text for one in messages] for user, messages in received.items()} == {
             "alice": [], "bob": ["[alice]: after"], "carol": ["[alice]: after"],

@@ -19,6 +19,7 @@ from tests.e2e.baresip import Baresip
 from tests.e2e.linphone import Linphone
 from tests.e2e.program import free_port, need
 from tests.e2e.sipsak import sipsak_message, sipsak_register, sipsak_usrloc
+from tests.e2e.twinkle import Twinkle
 from tests.e2e.user_agent import Account, meet, registered, talk
 from tests.transport.secure import Authority
 
@@ -86,6 +87,7 @@ async def account(daemon: Daemon, authority: Authority) -> Callable[..., Account
 @pytest.mark.parametrize(
     ("owner", "owner_over", "guest", "guest_over"),
     [
+        (Twinkle, "udp", Linphone, "udp"),  # two of it must not start in the same second: the other one is the last
         (Baresip, "udp", Linphone, "udp"),
         (Linphone, "udp", Baresip, "tcp"),
         (Baresip, "tcp", Linphone, "tcp"),
@@ -95,6 +97,7 @@ async def account(daemon: Daemon, authority: Authority) -> Callable[..., Account
         (Baresip, "tls", Linphone, "tls"),
         (Linphone, "tls", Baresip, "tls"),
         (Baresip, "udp", Baresip, "tls"),
+        (Baresip, "tcp", Twinkle, "tcp"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__.lower(),
 )
@@ -102,9 +105,9 @@ async def test_they_meet_in_a_private_room(
     tmp_path: Path,
     account: Callable[..., Account],
     room: str,
-    owner: type[Baresip | Linphone],
+    owner: type[Baresip | Linphone | Twinkle],
     owner_over: str,
-    guest: type[Baresip | Linphone],
+    guest: type[Baresip | Linphone | Twinkle],
     guest_over: str,
 ) -> None:
     alice = owner.running(tmp_path, account("alice", owner_over), room)
@@ -147,9 +150,13 @@ async def test_a_server_of_an_unknown_authority_is_not_talked_to(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-@pytest.mark.parametrize("program", [Baresip, Linphone])
+@pytest.mark.parametrize("program", [Baresip, Linphone, Twinkle])
 async def test_a_wrong_password_opens_nothing(
-    tmp_path: Path, account: Callable[..., Account], room: str, program: type[Baresip | Linphone], transport: str
+    tmp_path: Path,
+    account: Callable[..., Account],
+    room: str,
+    program: type[Baresip | Linphone | Twinkle],
+    transport: str,
 ) -> None:
     """A program with bob's address and a wrong password is not registered, and what it says is not heard."""
     stranger = program.running(tmp_path, account("bob", transport, password="guess"), room, name="stranger")
@@ -163,6 +170,13 @@ async def test_a_wrong_password_opens_nothing(
         await alice.wait_text(r"[^\n]*invited")
         await alice.wait_text(r"[^\n]*bob@example\.com[^\n]*")
         assert not agent.has_seen("")
+
+
+async def test_twinkle_shows_why_a_text_was_refused(tmp_path: Path, account: Callable[..., Account], room: str) -> None:
+    async with registered(Twinkle.running(tmp_path, account("alice"), room)) as (alice,):
+        await alice.say("to nobody")
+        await alice.wait_status(404)
+        await alice.quit()
 
 
 async def test_a_forged_from_is_refused(tmp_path: Path, account: Callable[..., Account], room: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.perf.adversarial import SHAPES
 from tests.sip.torture import RFC4475, RFC5118
@@ -37,10 +37,10 @@ def seeds(target: str) -> list[bytes]:
     return [b"".join(whole[at : at + 3]) for at in range(0, len(whole), 3)] if target == "stream" else whole
 
 
-def mutations(target: str, count: int, seed: int = 1) -> Iterator[bytes]:
-    """So many, the same on every run."""
+def mutations(target: str, count: int, seed: int = 1, more: Sequence[bytes] = ()) -> Iterator[bytes]:
+    """So many, the same on every run. ``more`` is what to begin with beside the seeds."""
     chance = random.Random(f"{target} {seed}")
-    known = seeds(target)
+    known = [*seeds(target), *more]
     for _ in range(count):
         data = bytearray(chance.choice(known))
         for _ in range(chance.choice((1, 1, 2, 3, 8))):

@@ -9,9 +9,16 @@ from typing import Any, NamedTuple
 import trio
 
 from imc.aor import Aor
+from imc.errors import AccountError, RpcError
+from imc.manage.caller import ROLES
 from imc.manage.options import ManageOptions
 from imc.manage.ports import WaitingSummary
 from imc.manage.server import Bound, run
+from imc.measures import Measures, Snapshot
+from imc.service.inbound import Act
+from imc.service.traffic import Traffic
+
+PASSWORD = "correct horse"
 
 
 class Room(NamedTuple):
@@ -43,10 +50,73 @@ class Forgotten(NamedTuple):
         return {"user": str(self.user), "done": self.is_done, "account": "removed" if self.with_account else "kept"}
 
 
-class FakeManager:
-    """Two rooms. ``failure``: raised by every call that reads. ``hold``: waited for by ``list_rooms``."""
+class FakeOperator(NamedTuple):
+    name: str
+    role: str
+    secret: str
+    created: float = 1.0
+
+
+class FakeOperators:
+    """One of each role, and each has the role for a name."""
 
     def __init__(self) -> None:
+        self.all = {role: FakeOperator(role, role, PASSWORD) for role in ROLES}
+        self.failure: Exception | None = None
+
+    async def get(self, name: str) -> FakeOperator | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.all.get(name)
+
+    async def check(self, name: str, password: str) -> FakeOperator | None:
+        found = await self.get(name)
+        return found if found is not None and found.secret == password else None
+
+    async def list(self) -> Sequence[FakeOperator]:
+        return list(self.all.values())
+
+    async def add(self, name: str, role: str, password: str) -> None:
+        if name in self.all:
+            raise AccountError("there is one")
+        self.all[name] = FakeOperator(name, role, password)
+
+    async def set_password(self, name: str, password: str) -> None:
+        self.all[name] = self.all[name]._replace(secret=password)
+
+    async def set_role(self, name: str, role: str) -> None:
+        self.all[name] = self.all[name]._replace(role=role)
+
+    async def remove(self, name: str) -> None:
+        del self.all[name]
+
+
+class FakeOperations:
+    """Whatever is asked of it says that it was; and it keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, str, str, str]] = []
+
+    async def note(self, act: Act, result: str) -> None:
+        self.notes.append((act.actor, act.via, act.method, result))
+
+    def __getattr__(self, name: str) -> Any:
+        def reached(*_: object, **__: object) -> None:
+            raise RpcError("reached")
+
+        return reached
+
+
+class FakeManager:
+    """Two rooms. ``wrong``: what is complained of. ``failure``: raised by every call that reads. ``hold``: waited for
+    by ``list_rooms``."""
+
+    def __init__(self) -> None:
+        self.measures = Measures()
+        self.operators = FakeOperators()
+        self.operations: Any = FakeOperations()
+        self.traffic = Traffic(lambda: 1_000.0)
+        self.wrong: tuple[str, ...] = ()
         self.rooms: dict[Aor, list[Member]] = {
             CHAT: [
                 Member(aor("mary"), "member"),
@@ -75,6 +145,9 @@ class FakeManager:
         owner = next((m.user for m in members if m.role == "owner"), None)
         return Room(room, sum(m.role != "invited" for m in members), owner, room in self.private)
 
+    async def find_rooms(self, text: str, after: str, limit: int) -> tuple[Sequence[Room], str]:
+        return [one for one in await self.list_rooms() if text.lower() in str(one.room)], ""
+
     async def list_members(self, room: Aor) -> Sequence[Member] | None:
         return self.rooms.get(room)
 
@@ -84,12 +157,12 @@ class FakeManager:
     async def room_member(self, room: Aor, user: Aor) -> bool:
         return any(m.user == user and m.role != "invited" for m in self.rooms.get(room, []))
 
-    async def forget(self, user: Aor, *, is_done: bool, with_account: bool) -> Forgotten:
+    async def forget(self, user: Aor, *, is_done: bool, with_account: bool, act: Act | None = None) -> Forgotten:
         if self.failure is not None:
             raise self.failure
         return Forgotten(user, is_done, with_account)
 
-    async def run_command(self, from_: str, to: str, body: str, content_type: str) -> int:
+    async def run_command(self, from_: str, to: str, body: str, content_type: str, act: Act | None = None) -> int:
         self.commands.append((from_, to, body, content_type))
         return self.code
 
@@ -101,6 +174,13 @@ class FakeManager:
 
     async def outbox_drop(self, recipient: str, state: str, id_: str) -> int:
         return 0
+
+    def snapshot(self) -> Snapshot:
+        measures = self.measures
+        return Snapshot(figures=self.statistics(), tallies=measures.tallies(), histograms=measures.histograms())
+
+    async def complaints(self) -> tuple[str, ...]:
+        return self.wrong
 
     def statistics(self) -> Mapping[str, int]:
         return {"active_rooms": len(self.rooms), "sip:requests": 7}

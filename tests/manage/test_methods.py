@@ -8,9 +8,11 @@ import trio
 import trio.testing
 
 from imc.errors import Overloaded, RpcError, StoreError, StoreUnavailable
+from imc.manage.caller import LOOPBACK
 from imc.manage.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Params
 from imc.manage.methods import Methods, select
 from imc.manage.registry import METHODS, Kind, describe
+from imc.service.inbound import Act
 from tests.manage.fakes import CHAT, FakeManager, make_options
 
 ROOM = "sip:chat-w@imc.test"
@@ -23,20 +25,20 @@ def _methods(manager: FakeManager | None = None) -> Methods:
 
 async def _refusal(method: str, params: Params, manager: FakeManager | None = None) -> RpcError:
     with pytest.raises(RpcError) as caught:
-        await _methods(manager).call(method, params)
+        await _methods(manager).by(LOOPBACK)(method, params)
     return caught.value
 
 
 @pytest.mark.parametrize("name", ["imc.list_rooms", "imc_list_rooms"])
 async def test_list_rooms_has_kamailios_shape(name: str) -> None:
-    assert await _methods().call(name, []) == [
+    assert await _methods().by(LOOPBACK)(name, []) == [
         {"room": "sip:chat-s@imc.test", "members": 1, "owner": "sip:olga@imc.test"},
         {"room": "sip:chat-w@imc.test", "members": 3, "owner": "sip:alice@imc.test"},
     ]
 
 
 async def test_rooms_tells_which_are_private() -> None:
-    assert await _methods().call("imc.rooms", {}) == [
+    assert await _methods().by(LOOPBACK)("imc.rooms", {}) == [
         {"room": "sip:chat-s@imc.test", "members": 1, "owner": "sip:olga@imc.test", "private": True},
         {"room": "sip:chat-w@imc.test", "members": 3, "owner": "sip:alice@imc.test", "private": False},
     ]
@@ -45,7 +47,7 @@ async def test_rooms_tells_which_are_private() -> None:
 async def test_a_room_without_an_owner_is_listed() -> None:
     manager = FakeManager()
     manager.rooms = {CHAT: []}
-    assert await _methods(manager).call("imc.list_rooms", []) == [{"room": ROOM, "members": 0, "owner": ""}]
+    assert await _methods(manager).by(LOOPBACK)("imc.list_rooms", []) == [{"room": ROOM, "members": 0, "owner": ""}]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ async def test_a_room_without_an_owner_is_listed() -> None:
     ],
 )
 async def test_list_members_has_kamailios_shape(params: Params) -> None:
-    assert await _methods().call("imc.list_members", params) == LISTED
+    assert await _methods().by(LOOPBACK)("imc.list_members", params) == LISTED
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ async def test_list_rooms_and_list_members_against_what_kamailio_answered() -> N
             error = await _refusal(method, json.loads(params) or [])
             assert theirs["error"] == {"code": error.code, "message": error.message}, question
         else:
-            ours = await _methods().call(method, json.loads(params) or [])
+            ours = await _methods().by(LOOPBACK)(method, json.loads(params) or [])
             assert _skeleton(ours) == _skeleton(theirs["result"]), question
         compared += 1
     assert compared == 9
@@ -115,7 +117,7 @@ def _skeleton(value: object) -> object:
 
 
 async def test_members_gives_roles() -> None:
-    assert await _methods().call("imc.members", ["chat-w"]) == [
+    assert await _methods().by(LOOPBACK)("imc.members", ["chat-w"]) == [
         {"user": "sip:alice@imc.test", "role": "owner"},
         {"user": "sip:adam@imc.test", "role": "admin"},
         {"user": "sip:mary@imc.test", "role": "member"},
@@ -126,21 +128,21 @@ async def test_members_gives_roles() -> None:
 
 async def test_room_active_and_room_member() -> None:
     methods = _methods()
-    assert await methods.call("imc.room_active", ["chat-w"]) is True
-    assert await methods.call("imc_room_active", ["chat-none"]) is False
-    assert await methods.call("imc.room_member", {"room": ROOM, "user": "mary"}) is True
-    assert await methods.call("imc_room_member", [ROOM, "sip:ivan@imc.test"]) is False
-    assert await methods.call("imc.room_member", ["chat-none", "mary"]) is False
+    assert await methods.by(LOOPBACK)("imc.room_active", ["chat-w"]) is True
+    assert await methods.by(LOOPBACK)("imc_room_active", ["chat-none"]) is False
+    assert await methods.by(LOOPBACK)("imc.room_member", {"room": ROOM, "user": "mary"}) is True
+    assert await methods.by(LOOPBACK)("imc_room_member", [ROOM, "sip:ivan@imc.test"]) is False
+    assert await methods.by(LOOPBACK)("imc.room_member", ["chat-none", "mary"]) is False
     assert (await _refusal("imc.room_member", [ROOM, "a b"])).message == "Invalid user name"
 
 
 async def test_manager_runs_a_command_as_a_user() -> None:
     manager = FakeManager()
     methods = _methods(manager)
-    assert await methods.call("imc.manager", ["sip:alice@imc.test", ROOM, "#members"]) == 1
+    assert await methods.by(LOOPBACK)("imc.manager", ["sip:alice@imc.test", ROOM, "#members"]) == 1
     manager.code = -130
     named: Params = {"from": "sip:mary@imc.test", "to": ROOM, "body": "{}", "content_type": "application/json"}
-    assert await methods.call("imc_manager", named) == -130
+    assert await methods.by(LOOPBACK)("imc_manager", named) == -130
     assert manager.commands == [
         ("sip:alice@imc.test", ROOM, "#members", "text/plain"),
         ("sip:mary@imc.test", ROOM, "{}", "application/json"),
@@ -159,13 +161,13 @@ async def test_manager_runs_a_command_as_a_user() -> None:
     ],
 )
 async def test_get_statistics(names: list[str], lines: list[str]) -> None:
-    assert await _methods().call("stats.get_statistics", list(names)) == lines
+    assert await _methods().by(LOOPBACK)("stats.get_statistics", list(names)) == lines
 
 
 async def test_fetch() -> None:
     methods = _methods()
-    assert await methods.call("stats.fetch", ["active_rooms"]) == {"imc.active_rooms": "2"}
-    assert await methods.call("stats.fetchn", {"name": "all"}) == {"imc.active_rooms": 2, "sip.requests": 7}
+    assert await methods.by(LOOPBACK)("stats.fetch", ["active_rooms"]) == {"imc.active_rooms": "2"}
+    assert await methods.by(LOOPBACK)("stats.fetchn", {"name": "all"}) == {"imc.active_rooms": 2, "sip.requests": 7}
 
 
 def test_select_gives_each_once() -> None:
@@ -174,13 +176,13 @@ def test_select_gives_each_once() -> None:
 
 async def test_version_and_help() -> None:
     methods = _methods()
-    assert str(await methods.call("core.version", [])).startswith("imc 1.2.3 (Python 3.")
-    names = await methods.call("system.listMethods", [])
+    assert str(await methods.by(LOOPBACK)("core.version", [])).startswith("imc 1.2.3 (Python 3.")
+    names = await methods.by(LOOPBACK)("system.listMethods", [])
     assert isinstance(names, list)
     assert names == sorted(names)
     assert {"imc.list_rooms", "imc.list_members", "core.version", "system.listMethods"} <= set(names)
     for name in names:
-        text = await methods.call("system.methodHelp", [name])
+        text = await methods.by(LOOPBACK)("system.methodHelp", [name])
         assert str(text).startswith(name)
     assert (await _refusal("system.methodHelp", ["imc.nothing"])).code == 500
 
@@ -241,11 +243,11 @@ async def test_a_call_that_reads_is_cut_off(autojump_clock: trio.testing.MockClo
 
 async def test_a_command_that_was_begun_is_finished(autojump_clock: trio.testing.MockClock) -> None:
     class Slow(FakeManager):
-        async def run_command(self, from_: str, to: str, body: str, content_type: str) -> int:
+        async def run_command(self, from_: str, to: str, body: str, content_type: str, act: Act | None = None) -> int:
             await trio.sleep(60)
             return 1
 
-    assert await _methods(Slow()).call("imc.manager", ["a", "b", "#help"]) == 1
+    assert await _methods(Slow()).by(LOOPBACK)("imc.manager", ["a", "b", "#help"]) == 1
 
 
 def test_every_method_is_documented() -> None:
@@ -268,9 +270,9 @@ def test_usage() -> None:
 async def test_forget_does_nothing_unless_told_to() -> None:
     methods = _methods()
     mary = "sip:mary@imc.test"
-    assert await methods.call("imc.forget", ["mary"]) == {"user": mary, "done": False, "account": "kept"}
+    assert await methods.by(LOOPBACK)("imc.forget", ["mary"]) == {"user": mary, "done": False, "account": "kept"}
     wanted = {"user": "mary", "do": "yes", "account": "remove"}
-    assert await methods.call("imc.forget", wanted) == {"user": mary, "done": True, "account": "removed"}
+    assert await methods.by(LOOPBACK)("imc.forget", wanted) == {"user": mary, "done": True, "account": "removed"}
     for wrong in (["mary", "perhaps"], ["mary", "yes", "away"]):
         assert (await _refusal("imc.forget", wrong)).code == INVALID_PARAMS
     assert (await _refusal("imc.forget", [])).code == INVALID_PARAMS

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc.manage import mi
+from imc.manage.caller import LOOPBACK
 from imc.manage.methods import Methods
 from imc.manage.mi import LineRequest
 from imc.manage.registry import METHODS
@@ -16,7 +17,7 @@ from tests.manage.fakes import FakeManager, make_options
 async def _answer(*lines: str, manager: FakeManager | None = None) -> str:
     methods = Methods(manager or FakeManager(), make_options(version="imc 1.2.3"))
     request = mi.parse(tuple(line.encode() for line in lines))
-    return (await mi.execute(request, methods.call)).decode()
+    return (await mi.execute(request, methods.by(LOOPBACK))).decode()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_parse(lines: list[bytes], request_: LineRequest) -> None:
 async def test_what_cannot_be_parsed_is_answered_400(lines: list[bytes]) -> None:
     request = mi.parse(tuple(lines))
     assert request.fault is not None
-    answer = await mi.execute(request, Methods(FakeManager(), make_options()).call)
+    answer = await mi.execute(request, Methods(FakeManager(), make_options()).by(LOOPBACK))
     assert re.fullmatch(rb"400 parse error: [^\n]+\n\n", answer)
 
 
@@ -128,5 +129,5 @@ def test_commands_have_the_names_of_methods() -> None:
 @given(st.lists(st.binary(max_size=30), max_size=6), st.sampled_from([b"", *(f":{c}:r".encode() for c in mi.COMMANDS)]))
 async def test_any_lines_get_one_well_formed_answer(lines: list[bytes], first: bytes) -> None:
     request = mi.parse(tuple([first, *lines] if first else lines))
-    answer = await mi.execute(request, Methods(FakeManager(), make_options()).call)
+    answer = await mi.execute(request, Methods(FakeManager(), make_options()).by(LOOPBACK))
     assert re.fullmatch(rb"(200|400|404|500) [^\n]*\n([^\n]+\n)*\n", answer)

@@ -7,6 +7,7 @@ import pytest
 
 from imc.aor import Aor
 from imc.errors import RpcError
+from imc.manage.caller import LOOPBACK
 from imc.manage.jsonrpc import Params
 from imc.manage.methods import Methods
 from tests.manage.fakes import FakeManager, aor, make_options
@@ -52,7 +53,7 @@ class Post(FakeManager):
 
 
 async def call(post: Post, method: str, params: Params) -> object:
-    return await Methods(post, make_options()).call(method, params)
+    return await Methods(post, make_options()).by(LOOPBACK)(method, params)
 
 
 async def test_copies_are_listed_without_their_text() -> None:

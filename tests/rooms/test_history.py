@@ -163,7 +163,17 @@ def test_how_many_and_of_which_room() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["#history 0", "#history 0 chat-y", "#history few chat-y", "#history 1234567890 chat-y"]
+    "words",
+    [
+        "#history 0",
+        "#history 0 chat-y",
+        "#history few chat-y",
+        "#history 1234567890 chat-y",
+        "#history -1",
+        "#history +5",
+        "#history 2.5",
+        "#history 1234567890",
+    ],
 )
 def test_no_number(words: str) -> None:
     found = parsed(words)

@@ -24,6 +24,7 @@ from imc.rooms.outcome import RoomRow
 from imc.rooms.policy import Limits, Policy
 from imc.rooms.settings import NEW_ROOM
 from imc.service.access import RoomOptions
+from imc.service.audit import Audit, AuditOptions
 from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.history import History
@@ -33,6 +34,7 @@ from imc.service.reports import ReportOptions, Reports
 from imc.service.rooms import Rooms
 from imc.service.shards import Shards, Slot
 from imc.service.spec_trace import SpecTrace, TraceOptions
+from imc.service.traffic import Traffic
 from imc.sip.ids import Ids
 from imc.store.guard import Guard
 from imc.store.messages import MessageRow
@@ -219,6 +221,15 @@ class Play:
             on_count=self._count,
             rates=None,
             reports=reports,
+            traffic=Traffic(lambda: WALL),
+            audit=Audit(
+                self.base,  # type: ignore[arg-type]
+                StoreReader(),
+                self.writer,
+                options=lambda: AuditOptions(is_enabled=False),
+                wall=lambda: WALL,
+                tag=0,
+            ),
             trace=trace,
         )
         self._answered: dict[str, trio.Event] = {}

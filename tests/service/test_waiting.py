@@ -16,10 +16,14 @@ from imc.delivery.engine import DeliveryOptions, Engine
 from imc.delivery.hops import Contact
 from imc.delivery.job import Dispatch
 from imc.errors import RpcError, StoreUnavailable
+from imc.measures import Measures
 from imc.service.forget import Forget
 from imc.service.manager import Manager
+from imc.service.operations import Operations
+from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rooms import Rooms
+from imc.service.traffic import Traffic
 from imc.service.waiting import DeadLetterOptions, WaitingCopies
 from imc.sip.ids import Ids
 from imc.store.options import StoreOptions
@@ -283,7 +287,12 @@ async def test_pages_for_operators(database: Database) -> None:
             ids=Ids(),
             waiting=on.copies,
             forget=cast(Forget, None),
+            traffic=cast(Traffic, None),
+            operators=cast(Operators, None),
+            operations=cast(Operations, None),
             statistics=dict,
+            measures=Measures(),
+            complaints=cast(Callable[[], Awaitable[tuple[str, ...]]], None),
             wake=lambda: None,
             default_domain=lambda: "example.com",
         )

@@ -171,3 +171,30 @@ def test_what_is_accepted_is_not_counted() -> None:
         some.respond(event, some.build(event.request, 202), 0.0)
     assert some.statistics()["messages_muted"] == 0
     assert some.statistics()["sources_known"] == 0
+
+
+def test_all_strangers_together_are_bounded() -> None:
+    # spec S-SRC-3
+    some = sources(strangers_burst=5, strangers_rate=10.0)
+    user, peer = udp("198.51.100.7", 6_000), udp("192.0.2.200")
+    some.prove(user)
+    for number in range(5):
+        assert not some.is_muted(udp(f"203.0.113.{number}"), 0.0)
+        some.waste(udp(f"203.0.113.{number}"), 0.0)
+    assert some.is_muted(udp("203.0.113.99"), 0.1)
+    assert some.is_muted(udp("198.51.100.7", 6_001), 0.1)
+    for known in (user, peer, tcp("203.0.113.98")):
+        assert not some.is_muted(known, 0.1)
+    assert not some.is_muted(udp("203.0.113.99"), 0.3)
+    some.waste(udp("203.0.113.99"), 0.3)
+    assert not some.is_muted(udp("203.0.113.97"), 0.3)  # some came back in time
+
+
+def test_users_and_connections_cost_strangers_nothing() -> None:
+    # spec S-SRC-3
+    some = sources(strangers_burst=5)
+    some.prove(udp())
+    for _ in range(100):
+        some.waste(udp(), 0.0)
+        some.waste(tcp("203.0.113.98"), 0.0)
+    assert not some.is_muted(udp("203.0.113.99"), 0.0)

@@ -1,4 +1,4 @@
-"""The command: ``python -m tests.soak [FAULT…] [--rounds N] [--seconds N] [--seed N] [--json FILE]``: see `tests.soak`.
+"""The command: ``python -m tests.soak [FAULT…] [--rounds N] [--seconds N | --minutes N] [--seed N] [--json FILE]``.
 
 Exit status 0 where nothing that was acknowledged was lost, nothing came twice without an excuse and all came in order;
 1 where not; 2 for a fault that there is none of.
@@ -29,15 +29,22 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, help="that a fault lasts, or a steady load, in place of the usual ones"
     )
+    parser.add_argument("--minutes", type=float, help="for all the works that are named, in equal parts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", action="store_true", help="print the table for a page as well")
     parser.add_argument("--small", action="store_true", help="as little as shows that it works")
     options = parser.parse_args()
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds: 1 at least")
+    if options.seconds is not None and not options.seconds > 0:
+        parser.error("--seconds: more than 0")
     try:
         names = list(named(options.faults))
     except KeyError as error:
         parser.error(f"no fault {error}; there are {', '.join(WORKS)}")
+    if options.minutes is not None:
+        options.seconds = 60 * options.minutes / len(names)
     log.configure("warning")  # of the daemon that runs in this process
     console = Console(width=None if sys.stdout.isatty() else 200)
     plan = Plan(

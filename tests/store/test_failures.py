@@ -130,6 +130,12 @@ def test_a_password_in_the_drivers_own_words_is_hidden() -> None:
     assert text == 'database postgresql://db.example/imc: bad dsn "user=imc password=***"'
 
 
+def test_a_password_that_is_a_word_is_not_hidden_inside_others() -> None:
+    url = engine_url("postgres://imc:im@db.example/imc")
+    text = str(unreachable(psycopg.OperationalError("password im of imc: timeout"), url))
+    assert text == "database postgresql://db.example/imc: password *** of imc: timeout"
+
+
 def test_places() -> None:
     assert place_of(engine_url("mysql://imc:pw@db.example:3307/imc")) == "database mysql://db.example:3307/imc"
     assert place_of(engine_url("postgres://imc@/imc?host=/run/pg")) == "database postgresql:///run/pg/imc"

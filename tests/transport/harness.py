@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 
+from imc.page.site import Site
 from imc.sip.flow import Flow
 from imc.transport.addresses import join_host_port, parse_listen, socket_family
 from imc.transport.transports import TransportOptions, Transports
@@ -75,7 +76,7 @@ class Recorder:
 
 @asynccontextmanager
 async def open_transports(
-    *listen: str, recorder: Recorder | None = None, **options: Any
+    *listen: str, recorder: Recorder | None = None, site: Site | None = None, **options: Any
 ) -> AsyncIterator[tuple[Transports, Recorder]]:
     """Transports that serve on ``listen`` (``udp:127.0.0.1:0``), ended by cancellation."""
     recorder = recorder or Recorder()
@@ -84,6 +85,7 @@ async def open_transports(
         recorder.receive,
         recorder.batch_end,
         recorder.flow_closed,
+        site=site,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(transports.run)

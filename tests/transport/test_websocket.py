@@ -19,6 +19,8 @@ from websockets.uri import parse_uri
 
 from conformance.suite.wire_websocket import Opcode, frame
 from imc.errors import BadMessage
+from imc.page.files import File
+from imc.page.site import Site
 from imc.sip.framing import Ping
 from imc.transport.connection import TcpOptions
 from imc.transport.tls import TlsOptions
@@ -104,6 +106,80 @@ def test_origins_that_may(allowed: tuple[str, ...], origin: str | None) -> None:
     web = WebSocketFramer(1000, allowed)
     list(web.feed(handshake(*([] if origin is None else [f"Origin: {origin}"]))))
     assert web.is_ready
+
+
+PAGE = Site({"/": File.of("/", b"<!doctype html>", "text/html; charset=utf-8")}, hosts=["chat.example.com"])
+PLAIN = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def asked(request: bytes, *, is_secure: bool = False) -> bytes:
+    web = WebSocketFramer(1000, (), PAGE, is_secure=is_secure)
+    assert list(web.feed(request)) == []
+    assert (web.is_ready, web.is_closed, web.has_replied, web.is_mid_message) == (False, True, True, False)
+    assert list(web.feed(request)) == []  # one file, and no more
+    return web.output()
+
+
+def test_a_plain_request_gets_the_page() -> None:
+    # spec S-WS-7
+    head, _, body = asked(PLAIN).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert (lines[0], lines[-1], body) == ("HTTP/1.1 200 OK", "Connection: close", b"<!doctype html>")
+    assert any(line.startswith("Content-Security-Policy: default-src 'none';") for line in lines)
+    etag = next(line for line in lines if line.startswith("ETag: ")).partition(": ")[2]
+    known = asked(PLAIN.replace(b"\r\n\r\n", f"\r\nIf-None-Match: {etag}\r\n\r\n".encode()))
+    assert known.startswith(b"HTTP/1.1 304 ")
+    assert known.endswith(b"\r\n\r\n")
+    assert asked(PLAIN.replace(b"GET", b"HEAD")).endswith(b"\r\n\r\n")
+    assert asked(PLAIN.replace(b" / ", b" /../imc.toml ")).startswith(b"HTTP/1.1 404 ")
+    assert asked(PLAIN.replace(b"localhost", b"localhost\r\nUpgrade: h2c")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (PLAIN.replace(b"GET", b"POST"), 405),
+        (PLAIN.replace(b"GET / ", b"GET http://x/ ").replace(b"localhost", b"x\r\nUpgrade: websocket"), 426),
+        (handshake(protocol=None), 400),
+    ],
+)
+def test_what_gets_no_page(request_: bytes, status: int) -> None:
+    # spec S-WS-7
+    web = WebSocketFramer(1000, (), PAGE)
+    with pytest.raises(BadMessage):
+        list(web.feed(request_))
+    assert web.output().startswith(b"HTTP/1.1 %d " % status)
+    assert not web.has_replied
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "over_ws", "over_wss"),
+    [
+        ("127.0.0.1:5080", "http://127.0.0.1:5080", True, False),
+        ("chat.example.com", "https://chat.example.com", True, True),
+        ("evil.example", "https://evil.example", False, False),
+        ("127.0.0.1:5080", "http://127.0.0.1:9000", False, False),
+    ],
+)
+def test_the_page_may_connect_to_who_served_it(host: str, origin: str, over_ws: bool, over_wss: bool) -> None:
+    # spec S-WS-8
+    request = handshake(f"Origin: {origin}").replace(b"Host: localhost", f"Host: {host}".encode())
+    for is_secure, may in ((False, over_ws), (True, over_wss)):
+        web = WebSocketFramer(1000, (), PAGE, is_secure=is_secure)
+        with suppress(BadMessage):
+            list(web.feed(request))
+        assert web.is_ready == may
+    without = WebSocketFramer(1000)
+    with pytest.raises(BadMessage):
+        list(without.feed(request))
+
+
+@pytest.mark.parametrize("line", ["Origin: http://localhost", "Host: localhost"])
+def test_what_stands_twice_is_nobodys_origin(line: str) -> None:
+    # spec S-WS-8
+    web = WebSocketFramer(1000, (), PAGE)
+    with pytest.raises(BadMessage):
+        list(web.feed(handshake("Origin: http://localhost", line)))
 
 
 def test_no_extension_is_accepted() -> None:
@@ -328,6 +404,42 @@ async def test_who_is_refused_is_closed(
         web = await WebPeer(connect(transports)).open()  # the listener lives
         web.send(SIP)
         await recorder.wait(1)
+
+
+LARGE_PAGE = Site({"/": File.of("/", b"x" * 3_000_000, "image/png")})
+
+
+@pytest.mark.parametrize("transport", ["ws", "wss"])
+async def test_a_file_of_the_page_is_given_whole(
+    recorder: Recorder, connect: Any, tmp_path: Path, transport: str
+) -> None:
+    # spec S-WS-7
+    authority = Authority(tmp_path)
+    tls = TlsOptions(certificate=str(authority.issue("localhost")))
+    made = TcpOptions(write_buffer=65_536, linger=1.0)
+    listen = f"{transport}:127.0.0.1:0"
+    async with open_transports(listen, recorder=recorder, tcp=made, tls=tls, site=LARGE_PAGE) as (transports, _):
+        peer = connect(transports, buffer=65_536)
+        if transport == "wss":
+            peer = await TlsPeer(peer, authority.client_context()).ready()
+        peer.send(PLAIN)
+        await until(lambda: peer.poll().endswith(b"\r\n\r\n" + b"x" * 3_000_000))
+        assert recorder.received == []
+        assert ends(transports) == {"eof": 1}
+
+
+async def test_who_takes_nothing_of_a_file_is_cut_off(
+    recorder: Recorder, connect: Any, mock_clock: trio.testing.MockClock
+) -> None:
+    # spec S-WS-7
+    made = TcpOptions(write_deadline=20.0)
+    async with open_transports("ws:127.0.0.1:0", recorder=recorder, tcp=made, site=LARGE_PAGE) as (transports, _):
+        peer = connect(transports, buffer=4096)
+        peer.send(PLAIN)
+        await until(lambda: ends(transports) == {"eof": 1})
+        assert transports.statistics()["tcp_connections"] == 1
+        mock_clock.jump(21.0)
+        await until(lambda: transports.statistics()["tcp_connections"] == 0)
 
 
 async def test_a_close_frame_says_why(serve: Serve, connect: Any, recorder: Recorder) -> None:

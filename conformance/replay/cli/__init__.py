@@ -16,7 +16,7 @@ app = typer.Typer(
     name="imc-replay",
     help="Read, replay, record and anonymize SIP conversations with a chat-room server.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tests.soak.faults import away, clock, database, kill, loss, overload, second, steady, tcp
+from tests.soak.faults import away, clock, database, edge, kill, loss, overload, second, steady, tcp
 from tests.soak.outcome import Work
 
-_MODULES = (kill, database, second, clock, loss, tcp, overload, away, steady)
+_MODULES = (kill, database, second, clock, loss, tcp, overload, away, steady, edge)
 WORKS: dict[str, Work] = {name: work for module in _MODULES for name, work in module.WORKS.items()}
 
 

@@ -1,0 +1,1 @@
+complete --command imc-replay --no-files --arguments "(env _IMC_REPLAY_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) imc-replay)" --condition "env _IMC_REPLAY_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) imc-replay"

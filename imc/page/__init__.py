@@ -1,0 +1,1 @@
+"""The pages that imc serves itself: files of the package, and what HTTP says of them."""
