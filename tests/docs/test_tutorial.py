@@ -17,7 +17,7 @@ from tests.e2e.program import Program, free_port
 
 PAGE = "docs/tutorial/first-room.md"
 LISTED = [one.text for one in blocks(PAGE)]
-INLINE = re.findall(r"`((?:/message|chat) [^`]*)`", (ROOT / PAGE).read_text(encoding="utf-8"))
+INLINE: list[str] = re.findall(r"`((?:/message|chat) [^`]*)`", (ROOT / PAGE).read_text(encoding="utf-8"))
 WITHIN = 60.0  # seconds for what takes one, on a busy machine
 
 
