@@ -313,15 +313,15 @@ async def test_it_can_be_used_by_everybody(tmp_path: Path, daemon: Daemon, schem
         await tab.create("lobby")
         await tab.say("hello everybody")
         await tab.see("#log .talk.own.accepted")
+        await tab.gone("#rooms")
+        await tab.shot(f"phone-{scheme}")
         await tab.say("#help")
         await tab.see("#log .notice", "Commands:")
-        await tab.gone("#rooms")
         assert await tab.do("axe") == []
         small = "[...document.querySelectorAll('button, input:not([type=checkbox]), textarea')]"
         small += ".filter((one) => one.offsetParent && (one.offsetHeight < 44 || one.offsetWidth < 44)).length"
         assert await tab.do("run", value=small) == 0
         assert await tab.do("run", value="document.documentElement.scrollWidth <= innerWidth")
-        await tab.shot(f"phone-{scheme}")
         await tab.click("People")
         await tab.see("#members li", "alice (you)")
         assert await tab.do("axe") == []

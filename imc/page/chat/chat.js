@@ -1,10 +1,9 @@
 // What happens: messages come in, and the user's wishes go out. Between `session` (SIP) and `state`; knows no DOM.
 
 import * as protocol from './protocol.js';
+import { Typing } from './typing.js';
 
 const HISTORY = 50;
-const REFRESH = 60; // seconds for which "is typing" holds, RFC 3994 §3.2
-const IDLE = 15_000;
 const LIVE = 60_000;
 
 // Notices after which the lists are asked for anew.
@@ -26,7 +25,7 @@ export class Chat {
     this.session = null;
     this.asked = new Map(); // Call-ID → { verb, refusal } of a command, { done } of the page's own question
     this.queues = new Map(); // room → the promise of what goes out there last
-    this.typing = null; // { room, idle, again }
+    this.typing = new Typing(this);
     this.refreshing = null;
     this.unseen = []; // reports of what is shown that wait until somebody looks
   }
@@ -67,11 +66,11 @@ export class Chat {
     const read = protocol.readMessage(message);
     if (asked && read.kind === 'notice' && this.answered(asked, read, message)) return;
     if (message.from === this.config.manager || !this.isRoom(message.from)) {
-      this.told(read.text || '', false);
+      if (read.text) this.told(message.from === this.config.manager ? read.text : `${message.from}: ${read.text}`);
       return;
     }
     const room = this.state.room(message.from);
-    if (read.kind === 'composing') this.composing(room, read);
+    if (read.kind === 'composing') this.typing.heard(room, read);
     else if (read.kind === 'reports') this.reported(room, read.reports);
     else if (read.kind === 'talk') this.heard(room, read, message);
     else this.noticed(room, read, message, asked);
@@ -87,7 +86,7 @@ export class Chat {
   }
 
   heard(room, read, message) {
-    this.ended(room, read.label);
+    this.typing.ended(room, read.label);
     if (read.messageId && !this.state.isNew(`${room.aor} ${read.messageId}`)) return;
     const entry = { label: read.label, text: read.text, time: this.timeOf(message) };
     if (!this.state.isRepeated(room, entry)) {
@@ -132,21 +131,6 @@ export class Chat {
       message.marks[recipient] = isDisplay ? 'displayed' : message.marks[recipient] || 'delivered';
       if (message.status !== 'displayed') message.status = isDisplay ? 'displayed' : 'delivered';
     }
-    this.state.changed();
-  }
-
-  composing(room, { label, isActive, refresh }) {
-    this.ended(room, label);
-    if (!isActive || !label || this.isMine(label) || room.typing.size > 50) return;
-    const timer = setTimeout(() => this.ended(room, label), Math.min(refresh, 300) * 1000);
-    room.typing.set(label, timer);
-    this.state.changed();
-  }
-
-  ended(room, label) {
-    if (!room.typing.has(label)) return;
-    clearTimeout(room.typing.get(label));
-    room.typing.delete(label);
     this.state.changed();
   }
 
@@ -300,7 +284,7 @@ export class Chat {
   open(aor) {
     const before = this.state.current;
     if (before && before !== aor && this.session) this.session.unwatch(before);
-    this.stopTyping();
+    this.typing.stop();
     this.state.current = aor;
     const room = this.state.room(aor);
     this.looked();
@@ -312,7 +296,7 @@ export class Chat {
   }
 
   close() {
-    this.stopTyping();
+    this.typing.stop();
     if (this.state.current) this.session.unwatch(this.state.current);
     this.state.current = null;
     this.state.changed();
@@ -362,7 +346,7 @@ export class Chat {
 
   // What was typed into the open room.
   say(aor, text) {
-    this.stopTyping();
+    this.typing.stop();
     const room = this.state.room(aor);
     if (text.startsWith(this.config.start)) {
       this.type(room, text);
@@ -406,35 +390,5 @@ export class Chat {
     else message.status = 'failed';
     message.why = message.status === 'failed' ? (/"([^"]*)"/.exec(reason) || [0, reason])[1] : '';
     this.state.changed();
-  }
-
-  // RFC 3994, the sender's side
-
-  typed(aor, isEmpty) {
-    const room = this.state.room(aor);
-    if (isEmpty || !this.state.isIn(room)) {
-      this.stopTyping(true);
-      return;
-    }
-    if (!this.typing || this.typing.room !== aor) {
-      this.stopTyping(true);
-      this.typing = { room: aor, idle: null, again: setInterval(() => this.sayTyping(aor, true), (REFRESH - 10) * 1000) };
-      this.sayTyping(aor, true);
-    }
-    clearTimeout(this.typing.idle);
-    this.typing.idle = setTimeout(() => this.stopTyping(true), IDLE);
-  }
-
-  stopTyping(isSaid = false) {
-    if (!this.typing) return;
-    clearTimeout(this.typing.idle);
-    clearInterval(this.typing.again);
-    if (isSaid) this.sayTyping(this.typing.room, false);
-    this.typing = null;
-  }
-
-  sayTyping(aor, isActive) {
-    if (!this.session.isOnline) return;
-    this.session.send(aor, protocol.writeComposing(isActive, REFRESH), { type: protocol.COMPOSING });
   }
 }

@@ -23,7 +23,7 @@ export class RoomView {
     entry.oninput = () => {
       this.fit();
       const { value } = entry;
-      if (!value.startsWith(this.chat.config.start)) this.chat.typed(this.room.aor, value === '');
+      if (!value.startsWith(this.chat.config.start)) this.chat.typing.typed(this.room.aor, value === '');
     };
     byId('back').onclick = () => this.back();
     byId('receipts').onclick = () => {
