@@ -22,7 +22,13 @@ test('what members say', () => {
 test('notices are told apart by their header, whatever they say', () => {
   assert.deepEqual(read('[bob]: hi', { event: 'member-joined' }), { kind: 'notice', event: 'member-joined', text: '[bob]: hi' });
   assert.equal(read('no label at all').kind, 'notice');
-  assert.equal(read('<sip:bob@example.com> has joined', { event: '' }).event, 'member-joined');
+  const kamailio = (body) => read(body, { event: '' }).event;
+  assert.equal(kamailio('*** [sip:bob@example.com] has joined the room'), 'member-joined');
+  assert.equal(kamailio('*** [sip:bob@example.com] invites you to join the room chat-x'), 'invitation');
+  assert.equal(kamailio('*** Something new'), 'notice');
+  assert.equal(protocol.readInviter('*** [sip:bob@example.com] invites you to join the room'), 'bob@example.com');
+  assert.equal(protocol.readInviter('bob@example.com invites you to the private room chat-x@h.'), 'bob@example.com');
+  assert.equal(read('[sip:bob@example.com]: *** hi', { event: '' }).label, 'bob@example.com');
 });
 
 test('addresses', () => {

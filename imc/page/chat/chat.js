@@ -34,6 +34,11 @@ export class Chat {
     return label === this.state.account || label === protocol.userOf(this.state.account);
   }
 
+  // Kamailio's module takes every type for text, and hands it to everybody: no "is typing", no receipts there.
+  get isTextOnly() {
+    return !!this.config.server;
+  }
+
   command(words) {
     return this.config.start + words;
   }
@@ -352,7 +357,7 @@ export class Chat {
       this.type(room, text);
       return;
     }
-    const messageId = room.wantsReceipts ? crypto.getRandomValues(new Uint32Array(4)).join('-') : '';
+    const messageId = room.wantsReceipts && !this.isTextOnly ? crypto.getRandomValues(new Uint32Array(4)).join('-') : '';
     const message = { kind: 'talk', label: protocol.userOf(this.state.account), text, time: Date.now(), isOwn: true };
     this.transmit(room, this.state.add(room, { ...message, status: 'sending', messageId }));
   }

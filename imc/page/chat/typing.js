@@ -38,8 +38,8 @@ export class Typing {
   }
 
   say(aor, isActive) {
-    const { session } = this.chat;
-    if (session.isOnline) session.send(aor, writeComposing(isActive, REFRESH), { type: COMPOSING });
+    const { session, isTextOnly } = this.chat;
+    if (session.isOnline && !isTextOnly) session.send(aor, writeComposing(isActive, REFRESH), { type: COMPOSING });
   }
 
   // Somebody else.

@@ -25,6 +25,7 @@ export class RoomView {
       const { value } = entry;
       if (!value.startsWith(this.chat.config.start)) this.chat.typing.typed(this.room.aor, value === '');
     };
+    byId('receipts').hidden = chat.isTextOnly;
     entry.maxLength = this.chat.config.longest;
     byId('back').onclick = () => this.back();
     byId('receipts').onclick = () => {
