@@ -82,7 +82,7 @@ async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Dae
     async with Chromium.running(tmp_path) as browser:
         alice, bob = await browser.tab("alice", url(daemon)), await browser.tab("bob", url(daemon), scheme="dark")
         await alice.see("#login-form")
-        await alice.shot("log-in")
+        await alice.shot("chat-page-log-in")
         await alice.enter("alice", USERS["alice"])
         await bob.enter("bob", USERS["bob"])
         await alice.create("garden")
@@ -96,7 +96,7 @@ async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Dae
         await alice.do("title", value="(1) imc")
         await alice.invite("bob")
         await bob.see("#room-lists", "Invitations")
-        await bob.shot("invitation")
+        await bob.shot("chat-page-invitation")
         await alice.do("click", {"css": "#room-lists button", "text": "chat-garden"})
         await alice.do("title", value="imc")
         await alice.say("It is behind the shed: https://example.com/map")
@@ -104,8 +104,8 @@ async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Dae
         await alice.see("#members li", "bob")
         await alice.fill("Message", "wait")
         await bob.see("#typing", "alice is typing")
-        await alice.shot("room")
-        await bob.shot("room-dark")
+        await alice.shot("chat-page-room")
+        await bob.shot("chat-page-room-dark")
         await alice.fill("Message", "")
         await bob.gone("#typing", "alice is typing")
 
@@ -119,7 +119,6 @@ async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Dae
         await bob.gone("#room-actions button", "Close the room")
         await alice.click("Remove bob")
         await alice.see("dialog", "Remove bob?")
-        await alice.shot("remove")
         await alice.press("Escape")
         await alice.gone("dialog")
         await alice.click("Remove bob")
@@ -314,7 +313,7 @@ async def test_it_can_be_used_by_everybody(tmp_path: Path, daemon: Daemon, schem
         await tab.say("hello everybody")
         await tab.see("#log .talk.own.accepted")
         await tab.gone("#rooms")
-        await tab.shot(f"phone-{scheme}")
+        await tab.shot(f"chat-page-phone-{scheme}")
         await tab.say("#help")
         await tab.see("#log .notice", "Commands:")
         assert await tab.do("axe") == []
@@ -329,6 +328,5 @@ async def test_it_can_be_used_by_everybody(tmp_path: Path, daemon: Daemon, schem
         await tab.click("Close the list of people")
         await tab.click("Back to the rooms")
         await tab.see("#room-lists button", "chat-lobby")
-        await tab.shot(f"phone-rooms-{scheme}")
         assert await tab.do("axe") == []
         await tab.is_clean()

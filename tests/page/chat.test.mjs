@@ -150,6 +150,23 @@ test('a text whose answer was lost is looked for in the history, and sent again 
   assert.deepEqual(room.messages.map(({ text: said, status }) => [said, status]), [['it arrived', 'accepted'], ['it did not', 'accepted']]);
 });
 
+test('a clock that is wrong by hours changes nothing', async () => {
+  const { chat, session, room } = begin();
+  const there = Date.now() + 5 * 3_600_000;
+  session.results = [() => (session.isOnline = false)];
+  chat.say(ROOM, 'it arrived');
+  await settled();
+  session.isOnline = true;
+  session.sent = [];
+  const text = `What was said in the room ${ROOM}:\r\n[alice ${minute(there)}]: it arrived`;
+  session.results = [(callId) => chat.receive(copy(text, { event: 'history', inReplyTo: callId, date: there }))];
+  await chat.caughtUp();
+  await settled();
+  assert.ok(!session.sent.some(({ body }) => body === 'it arrived'));
+  chat.receive(copy('[bob]: now', { date: there }));
+  assert.deepEqual(room.messages.map(({ text: said }) => said), ['it arrived', 'now']);
+});
+
 test('what is refused fails, with its reason, and can be sent again', async () => {
   const { chat, session, room } = begin();
   session.results = [{ status: 403, reason: '399 imc "You are not a member of the room."' }];
@@ -169,9 +186,11 @@ test('nothing is shown twice', () => {
   const body = protocol.writeCpim({ from: 'bob@h', to: ROOM, text: 'with id', messageId: 'm1', time: new Date() });
   chat.receive(copy(body, { type: 'message/cpim' }));
   chat.receive(copy(body, { type: 'message/cpim' }));
-  chat.gather(room, `What was said in the room ${ROOM}:\r\n[bob ${minute(Date.now())}]: hi\r\n[bob ${minute(Date.now())}]: new`);
-  chat.receive(copy('[bob]: new'));
+  chat.gather(room, `What was said in the room ${ROOM}:\r\n[bob ${minute(Date.now())}]: hi\r\n[bob ${minute(Date.now())}]: new`, Date.now());
+  chat.receive(copy('[bob]: new', { date: Date.now() - 1000 })); // it waited
   assert.deepEqual(room.messages.map(({ text }) => text).sort(), ['hi', 'new', 'with id']);
+  chat.receive(copy('[bob]: new', { date: Date.now() + 1000 })); // and this one is another
+  assert.equal(room.messages.length, 4);
 });
 
 test('what is kept in the browser is bounded, and comes back', () => {

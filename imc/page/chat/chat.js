@@ -1,6 +1,7 @@
 // What happens: messages come in, and the user's wishes go out. Between `session` (SIP) and `state`; knows no DOM.
 
 import * as protocol from './protocol.js';
+import { Receipts } from './receipts.js';
 import { Typing } from './typing.js';
 
 const HISTORY = 50;
@@ -27,7 +28,8 @@ export class Chat {
     this.queues = new Map(); // room → the promise of what goes out there last
     this.typing = new Typing(this);
     this.refreshing = null;
-    this.unseen = []; // reports of what is shown that wait until somebody looks
+    this.skew = 0; // milliseconds by which the server's clock is ahead
+    this.receipts = new Receipts(this);
   }
 
   isMine(label) {
@@ -68,6 +70,7 @@ export class Chat {
   receive(message) {
     if (!this.state.isNew(message.callId)) return;
     const asked = this.asked.get(message.inReplyTo);
+    if (asked) this.skew = message.date - Date.now(); // an answer is of this moment
     const read = protocol.readMessage(message);
     if (asked && read.kind === 'notice' && this.answered(asked, read, message)) return;
     if (message.from === this.config.manager || !this.isRoom(message.from)) {
@@ -76,14 +79,15 @@ export class Chat {
     }
     const room = this.state.room(message.from);
     if (read.kind === 'composing') this.typing.heard(room, read);
-    else if (read.kind === 'reports') this.reported(room, read.reports);
+    else if (read.kind === 'reports') this.receipts.came(room, read.reports);
     else if (read.kind === 'talk') this.heard(room, read, message);
     else this.noticed(room, read, message, asked);
   }
 
   // Of what comes now the moment counts, whatever the server's clock says; of what waited there, its own time.
   timeOf(message) {
-    return Math.abs(Date.now() - message.date) < LIVE ? Date.now() : Math.min(message.date, Date.now());
+    const time = message.date - this.skew;
+    return Math.abs(Date.now() - time) < LIVE ? Date.now() : Math.min(time, Date.now());
   }
 
   isRoom(aor) {
@@ -92,19 +96,13 @@ export class Chat {
 
   heard(room, read, message) {
     this.typing.ended(room, read.label);
-    if (read.messageId && !this.state.isNew(`${room.aor} ${read.messageId}`)) return;
+    if (read.messageId && !this.state.isNew(`${room.aor} ${read.label} ${read.messageId}`)) return;
     const entry = { label: read.label, text: read.text, time: this.timeOf(message) };
-    if (!this.state.isRepeated(room, entry)) {
+    if (!(message.date < room.toldUntil && this.state.isRepeated(room, entry))) {
       this.state.add(room, { kind: 'talk', ...entry, isOwn: false });
       this.count(room);
     }
-    if (!read.wants) return;
-    if (read.wants.includes('positive-delivery')) this.report(room, read.messageId, false);
-    if (read.wants.includes('display')) {
-      this.unseen.push({ room, messageId: read.messageId });
-      if (this.unseen.length > 200) this.unseen.shift();
-      this.looked();
-    }
+    if (read.wants) this.receipts.asked(room, read);
   }
 
   count(room) {
@@ -119,30 +117,13 @@ export class Chat {
       room.unread = 0;
       this.state.changed();
     }
-    const shown = this.unseen.filter((one) => one.room === room);
-    this.unseen = this.unseen.filter((one) => one.room !== room);
-    for (const { messageId } of shown) this.report(room, messageId, true);
-  }
-
-  report(room, messageId, isDisplay) {
-    const about = { messageId, room: room.aor, recipient: this.state.account, isDisplay, time: new Date() };
-    this.session.send(room.aor, protocol.writeReport(about), { type: protocol.IMDN });
-  }
-
-  reported(room, reports) {
-    for (const { messageId, recipient, isDisplay } of reports) {
-      const message = room.messages.find((one) => one.messageId === messageId && one.isOwn);
-      if (!message) continue;
-      message.marks[recipient] = isDisplay ? 'displayed' : message.marks[recipient] || 'delivered';
-      if (message.status !== 'displayed') message.status = isDisplay ? 'displayed' : 'delivered';
-    }
-    this.state.changed();
+    if (room) this.receipts.looked(room);
   }
 
   noticed(room, read, message, asked) {
     const { event, text } = read;
     if (event === 'history') {
-      this.gather(room, text);
+      this.gather(room, text, message.date);
       return;
     }
     if (event === 'invitation') {
@@ -183,7 +164,7 @@ export class Chat {
   // True where the answer was for the page, or was said already, and is not to be shown.
   answered(asked, read, message) {
     if (asked.done) {
-      asked.done(read.text);
+      asked.done(read.text, message.date);
       return true;
     }
     if (asked.refusal && asked.refusal === read.event) return true;
@@ -266,8 +247,8 @@ export class Chat {
     room.hasHistory = true;
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, 5000);
-      const took = (text) => {
-        const { page, pages } = this.gather(room, text);
+      const took = (text, date) => {
+        const { page, pages } = this.gather(room, text, date);
         if (page < pages) return;
         clearTimeout(timer);
         resolve();
@@ -278,8 +259,11 @@ export class Chat {
     });
   }
 
-  gather(room, text) {
+  // `date` is the server's, of when it told: what was said before then may be among it.
+  gather(room, text, date) {
     const read = protocol.readHistory(text);
+    for (const entry of read.entries) entry.time -= this.skew;
+    room.toldUntil = date;
     this.state.merge(room, read.entries, (label) => this.isMine(label));
     return read;
   }
