@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.daemon import Daemon, running
 from tests.e2e.baresip import Baresip
 from tests.e2e.chat_page import Chromium
+from tests.e2e.program import Program, free_port, home_of
 from tests.e2e.user_agent import Account
 
 DOMAIN = "example.com"
@@ -105,6 +107,7 @@ async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Dae
         await alice.say("It is behind the shed: https://example.com/map")
         await bob.see("#log a[href='https://example.com/map']")
         await bob.say("Thank you! Who waters the beans on Saturday?")
+        await alice.see("#log .talk.theirs", "waters the beans")
         await alice.say("I can, after lunch.")
         await bob.see("#log .talk.theirs", "after lunch")
         await alice.see("#members li", "bob")
@@ -338,4 +341,28 @@ async def test_it_can_be_used_by_everybody(tmp_path: Path, daemon: Daemon) -> No
             await tab.click("Back to the rooms")
             await tab.see("#room-lists button", f"chat-of-{user}")
             assert await tab.do("axe") == []
+            await tab.is_clean()
+
+
+async def test_the_demo_as_somebody_new_tries_it(tmp_path: Path) -> None:
+    """`imc demo`, which is `make run`: the address and the passwords that it prints are all there is to know."""
+    home, env = home_of(tmp_path, "demo")
+    command = [sys.executable, "-m", "imc", "demo", "--dir", str(home / "run"), "--port", str(free_port())]
+    async with Program.running(command, env=env, cwd=home) as demo, Chromium.running(tmp_path) as browser:
+        page = (await demo.wait_output(r"^Chat here.*?(http://\S+/)$", within=30))[1]
+        passwords = [
+            (await demo.wait_output(rf"sip:{user}@127.0.0.1 +password (\S+)$"))[1] for user in ("alice", "bob")
+        ]
+        await demo.wait_output(r"\bready\b", within=30)
+        alice, bob = await browser.tab("alice", page), await browser.tab("bob", page)
+        await alice.enter("alice", passwords[0])
+        await bob.enter("bob", passwords[1])
+        await alice.create("lobby")
+        await alice.say("Is anybody here?")
+        await alice.see("#log .talk.accepted")
+        await bob.do("run", value="dispatchEvent(new Event('focus'))")
+        await bob.do("click", {"css": "#room-lists button", "text": "chat-lobby"})
+        await bob.click("Join", exact=True)
+        await bob.see("#log .talk.theirs", "Is anybody here?")  # from the history
+        for tab in (alice, bob):
             await tab.is_clean()
