@@ -167,6 +167,43 @@ test('a clock that is wrong by hours changes nothing', async () => {
   assert.deepEqual(room.messages.map(({ text: said }) => said), ['it arrived', 'now']);
 });
 
+test('"is typing" is said, repeated, and ends by itself, on both sides', () => {
+  const real = { setTimeout, clearTimeout, setInterval, clearInterval };
+  const timers = new Map();
+  let number = 0;
+  const start = (run, after) => (timers.set((number += 1), { run, after }), number);
+  Object.assign(globalThis, { setTimeout: start, setInterval: start, clearTimeout: (id) => timers.delete(id) });
+  globalThis.clearInterval = globalThis.clearTimeout;
+  const fire = (after) => [...timers.values()].filter((one) => one.after === after).forEach((one) => one.run());
+  try {
+    const { chat, session, room } = begin();
+    const said = () => session.sent.splice(0).map(({ body }) => protocol.readComposing(body).isActive);
+    chat.typing.typed(ROOM, false);
+    chat.typing.typed(ROOM, false);
+    assert.deepEqual(said(), [true]);
+    fire(50_000); // before the 60 s that it holds are over
+    assert.deepEqual(said(), [true]);
+    fire(15_000);
+    assert.deepEqual([said(), chat.typing.now], [[false], null]);
+    chat.typing.typed(ROOM, false);
+    chat.typing.typed(ROOM, true); // the field is empty again
+    assert.deepEqual(said(), [true, false]);
+    const typing = (isActive) => copy(protocol.writeComposing(isActive, 60), { type: protocol.COMPOSING });
+    chat.receive(typing(true));
+    assert.deepEqual([...room.typing.keys()], ['bob']);
+    fire(60_000);
+    assert.equal(room.typing.size, 0);
+    chat.receive(typing(true));
+    chat.receive(typing(false));
+    assert.equal(room.typing.size, 0);
+    chat.receive(typing(true));
+    chat.receive(copy('[bob]: done'));
+    assert.equal(room.typing.size, 0);
+  } finally {
+    Object.assign(globalThis, real);
+  }
+});
+
 test('what is refused fails, with its reason, and can be sent again', async () => {
   const { chat, session, room } = begin();
   session.results = [{ status: 403, reason: '399 imc "You are not a member of the room."' }];
