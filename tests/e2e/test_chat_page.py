@@ -13,6 +13,7 @@ from tests.e2e.baresip import Baresip
 from tests.e2e.chat_page import Chromium
 from tests.e2e.program import Program, free_port, home_of
 from tests.e2e.user_agent import Account
+from tests.transport.secure import Authority
 
 DOMAIN = "example.com"
 USERS = {"alice": "wonderland", "bob": "b0b-s3cret", "carol": "c4rol"}
@@ -346,6 +347,29 @@ async def test_it_can_be_used_by_everybody(tmp_path: Path, daemon: Daemon) -> No
             await tab.click("Back to the rooms")
             await tab.see("#room-lists button", f"chat-of-{user}")
             assert await tab.do("axe") == []
+            await tab.is_clean()
+
+
+async def test_over_tls_and_after_a_reload(tmp_path: Path) -> None:
+    """`wss:` by itself is all that a site needs; who wants to stays logged in while the tab is open."""
+    folder = tmp_path / "imc"
+    folder.mkdir()
+    certificate = Authority(tmp_path).issue("localhost")
+    config = CONFIG.replace("ws:127.0.0.1:0", "wss:127.0.0.1:0") + f"[tls]\ncertificate = '{certificate}'\n"
+    with running(folder, config, {f"sip:alice@{DOMAIN}": USERS["alice"]}) as daemon:
+        page = f"https://localhost:{daemon.address('wss')[1]}/"
+        async with Chromium.running(tmp_path) as browser:
+            tab = await browser.tab("alice", page, insecure=True)
+            await tab.do("check", {"css": "[name=stay]"})
+            await tab.enter("alice", USERS["alice"])
+            await tab.create("lobby")
+            await tab.say("hello")
+            await tab.see("#log .talk.own.accepted", "hello")
+            await tab.do("reload")
+            await tab.see("#connection.online")
+            await tab.do("click", {"css": "#room-lists button", "text": "chat-lobby"})
+            await tab.see("#room-about", "1 person")
+            assert await tab.talk() == ["hello"]
             await tab.is_clean()
 
 
