@@ -13,7 +13,7 @@ OUTPUT = "<!-- output -->"
 SHELL = ("sh", "console")
 RUN = (*SHELL, "python", "toml")
 """Languages of blocks that are run, or listed with a reason."""
-SHOWN = ("text", "ini", "sql", "json", "mermaid", "yaml", "http", "dockerfile", "sip")
+SHOWN = ("text", "ini", "sql", "json", "mermaid", "yaml", "http", "nginx")
 
 
 @dataclass(frozen=True, slots=True)

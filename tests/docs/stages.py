@@ -130,6 +130,14 @@ STAGES: dict[str, Stage] = {
         not_run={"opensips -C": "Debian has no package of OpenSIPS"},
         replace={"behind-kamailio.toml": "@ROOT@/docs/how-to/behind-kamailio.toml"},
     ),
+    "docs/how-to/chat-page.md": Stage(
+        replace={
+            "/etc/imc/fullchain.pem": "@DIR@/imc.pem",
+            "/etc/imc/privkey.pem": "@DIR@/imc.key",
+        },
+        prepare=scenes.certificates,
+        needs=("openssl",),
+    ),
     "docs/how-to/databases.md": Stage(
         not_run={"createuser": "tests/docs/test_databases.py runs it, on a server of its own"},
         config=_CONFIG,
