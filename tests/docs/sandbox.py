@@ -15,15 +15,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.docs.blocks import ROOT, Block, Command, commands, fits
+from tests.docs.forks import CLIENT
 
 WITHIN = 120.0  # seconds for one block, on a busy machine
-_PROGRAMS = {"imc": "imc", "imc-conformance": "conformance", "imc-replay": "conformance.replay"}
+_PROGRAMS = {"imc-conformance": "conformance", "imc-replay": "conformance.replay"}
 # `imc serve` runs until it is ready, and ends; where IMC_DOCS_STAY is set it stays until the block ends.
-_SERVE = """\
-if [ "$1" = serve ] && [ -z "$IMC_DOCS_STAY" ]; then
+_IMC = """\
+if [ "$1" = serve ]; then
+    [ -z "$IMC_DOCS_STAY" ] || exec "{python}" -m imc "$@"
     exec "{python}" -m tests.docs.served "$@"
 fi
-"""
+{quick}"""
 
 
 class Failed(AssertionError):
@@ -31,9 +33,12 @@ class Failed(AssertionError):
 
 
 class Sandbox:
-    """``replace`` has texts of the pages that are others here: addresses, ports, places of the system."""
+    """``forks`` is where `tests.docs.forks` listens, for a quick start. ``replace`` has texts of the pages
+    that are others here: addresses, ports, places of the system."""
 
-    def __init__(self, folder: Path, replace: Mapping[str, str], env: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, replace: Mapping[str, str], env: Mapping[str, str], forks: Path | None = None
+    ) -> None:
         self.folder = folder
         self.replace = dict(replace)
         self.bin = folder / ".venv" / "bin"
@@ -41,8 +46,10 @@ class Sandbox:
         home = folder / "home"
         home.mkdir()
         for name, module in _PROGRAMS.items():
-            serve = _SERVE.format(python=sys.executable) if name == "imc" else ""
-            self.program(name, f'{serve}exec "{sys.executable}" -m {module} "$@"')
+            self.program(name, f'exec "{sys.executable}" -m {module} "$@"')
+        quick = f'exec "{sys.executable}" -I -S "{folder.parent}/client.py" "{forks}" "$@"' if forks else ""
+        (folder.parent / "client.py").write_text(CLIENT)
+        self.program("imc", _IMC.format(python=sys.executable, quick=quick or f'exec "{sys.executable}" -m imc "$@"'))
         self.program("python", f'exec "{sys.executable}" "$@"')
         self.env = {
             "HOME": str(home),

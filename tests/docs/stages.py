@@ -79,7 +79,7 @@ STAGES: dict[str, Stage] = {
             "user add sip:alice@chat.example.com -c imc.toml": (
                 "user add sip:alice@chat.example.com --password-stdin -c imc.toml <<< secret"
             ),
-            "run --target imc ": "run --target imc source ",
+            "run --target imc ": "run --target imc source/create-private ",
             "sip:192.0.2.1:5060 --users users.toml": (
                 "sip:127.0.0.1:@OTHER@ --domain example.com --manager chat-manager@example.com source/create-private"
             ),
@@ -182,13 +182,13 @@ STAGES: dict[str, Stage] = {
     "docs/how-to/measure.md": Stage(
         not_run={
             "apt-get": ROOT_ONLY,
+            "imc-conformance scale": "takes its time: tests/conformance/load/test_scale_command.py",
             "imc-conformance load small-rooms --messages 50000": "py-spy is not among what tests install",
         },
         replace={
             **_SMALL_LOAD,
             "load --vs kamailio": "load fan-out-1000 --users 10 --messages 5 --repeat 1 --vs kamailio",
             "load commands small-rooms": "load commands --users 2 --messages 4 --repeat 1",
-            "--sizes 100,10000,100000": "--sizes 10",
             "127.0.0.1:5060": "127.0.0.1:@SIP@",
         },
         save={"[imc]": "imc.toml"},

@@ -10,6 +10,7 @@ import pytest
 
 from tests.daemon import running
 from tests.docs.blocks import ROOT, RUN, SHOWN, Block, blocks, pages
+from tests.docs.forks import serving
 from tests.docs.sandbox import Failed, Sandbox, need
 from tests.docs.stages import STAGES, Stage
 from tests.e2e.program import free_port
@@ -43,12 +44,14 @@ def staged(stage: Stage, folder: Path) -> Iterator[Sandbox]:
     folder.mkdir()
     ports = {name: str(free_port()) for name in ("@SIP@", "@HTTP@", "@OTHER@")}
     places = {**ports, "@DIR@": str(folder), "@ROOT@": str(ROOT)}
-    sandbox = Sandbox(folder, {**stage.replace, **places}, stage.env)
+    forks = folder.parent / "forks"
+    sandbox = Sandbox(folder, {**stage.replace, **places}, stage.env, forks)
     if not stage.config:
-        prepare(stage, sandbox)
-        yield sandbox
+        with serving(forks):
+            prepare(stage, sandbox)
+            yield sandbox
         return
-    with running(folder, sandbox.local(stage.config), dict(stage.users)):
+    with serving(forks), running(folder, sandbox.local(stage.config), dict(stage.users)):
         prepare(stage, sandbox)
         yield sandbox
 

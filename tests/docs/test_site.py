@@ -11,13 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import pytest
-
 from tests.docs.blocks import ROOT, pages
 from tests.rooms.test_clauses import CLAUSES as ROOMS
 from tests.spec.test_sip_clauses import CLAUSES as SIP
 
 FETCHED = {"img": "src", "script": "src", "link": "href", "source": "src", "iframe": "src", "object": "data"}
+NOT_IN_IT = ("README.md", "docs/package.md")
 _IN_STYLE = re.compile(r"url\(\s*['\"]?(?!data:)([^)'\"]+)|@import\s+['\"]([^'\"]+)")
 
 
@@ -42,9 +41,8 @@ class Page(HTMLParser):
             self.fetched.append(address)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
+def build(folder: Path) -> Path:
+    """The site. AssertionError where Sphinx warns of anything."""
     command = [
         sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "--nitpicky",
         "--conf-dir", "docs", "--doctree-dir", str(folder / "doctrees"), ".", str(folder / "html"),
@@ -55,7 +53,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "html"
 
 
-@pytest.fixture(scope="module")
 def read(site: Path) -> dict[Path, Page]:
     found = {}
     for path in site.rglob("*.html"):
@@ -64,15 +61,24 @@ def read(site: Path) -> dict[Path, Page]:
     return found
 
 
-def test_every_page_is_in_it(site: Path) -> None:
+def test_the_site(tmp_path: Path) -> None:
+    """In one, since it is built once."""
+    site = build(tmp_path)
+    found = read(site)
     for page in pages():
-        if page not in ("README.md", "docs/package.md"):
+        if page not in NOT_IN_IT:
             assert (site / page).with_suffix(".html").is_file(), page
     assert (site / "index.html").is_file()
     assert (site / "searchindex.js").is_file()
+    assert list(_broken(found)) == []
+    assert list(_fetched_from_elsewhere(site, found)) == []
+    for page, clauses in (("room", ROOMS), ("sip", SIP)):
+        ids = found[(site / "spec" / f"{page}.html").resolve()].ids
+        assert {clause.lower() for clause in clauses} <= ids
 
 
 def _broken(read: dict[Path, Page]) -> Iterator[str]:
+    """Links that lead nowhere, and what is needed and not there."""
     for path, page in read.items():
         for link in (*page.links, *page.fetched):
             parts = urlsplit(link)
@@ -85,21 +91,11 @@ def _broken(read: dict[Path, Page]) -> Iterator[str]:
                 yield f"{path.name}: {link}: no such place"
 
 
-def test_every_link_leads_somewhere(read: dict[Path, Page]) -> None:
-    assert list(_broken(read)) == []
-
-
-def test_nothing_is_fetched_from_elsewhere(site: Path, read: dict[Path, Page]) -> None:
-    assert not [link for page in read.values() for link in page.fetched if urlsplit(link).netloc]
+def _fetched_from_elsewhere(site: Path, read: dict[Path, Page]) -> Iterator[str]:
+    yield from (link for page in read.values() for link in page.fetched if urlsplit(link).netloc)
     for path in site.rglob("*.css"):
-        found = ["".join(one) for one in _IN_STYLE.findall(path.read_text(encoding="utf-8"))]
-        assert not [link for link in found if urlsplit(link).netloc], path
-
-
-def test_each_clause_is_a_place(site: Path, read: dict[Path, Page]) -> None:
-    for page, clauses in (("room", ROOMS), ("sip", SIP)):
-        ids = read[(site / "spec" / f"{page}.html").resolve()].ids
-        assert {clause.lower() for clause in clauses} <= ids
+        found = ("".join(one) for one in _IN_STYLE.findall(path.read_text(encoding="utf-8")))
+        yield from (f"{path.name}: {link}" for link in found if urlsplit(link).netloc)
 
 
 def test_the_index_of_the_clauses_is_not_stale() -> None:
