@@ -31,7 +31,7 @@ _EXPIRY_STEP = 10.0  # seconds: the longest sleep, so that a clock that was set 
 
 
 class Registration:
-    """``on_change`` is told whose contacts changed; ``wall`` gives unix seconds; ``is_open``: whether a flow still is."""
+    """``on_change`` is told whose contacts changed; ``wall`` gives unix seconds; ``is_open``: is a flow still so."""
 
     def __init__(
         self,
