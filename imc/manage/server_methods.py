@@ -49,7 +49,8 @@ class ServerMethods:
         returns=(
             '`[{"limit": name, "value": number|boolean, "used": number|null, "hits": number|null, "reload": boolean}, '
             "…]`: `used` is what the fullest has, as far as that is known; `hits` how often it has refused something "
-            "since the start, null where that is not counted by itself; `reload` whether it can be set while the daemon runs"
+            "since the start, null where that is not counted by itself; `reload` whether it can be set while "
+            "the daemon runs"
         ),
         role="viewer",
     )
