@@ -96,5 +96,5 @@ class Page:
     async def screenshot(self, name: str, *, full: bool = False) -> None:
         """Where pictures are wanted."""
         if folder := os.environ.get("IMC_SCREENSHOTS"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            await self.do("screenshot", path=str(Path(folder).resolve() / f"{name}.png"), full=full)
+            os.makedirs(folder, exist_ok=True)
+            await self.do("screenshot", path=os.path.join(os.getcwd(), folder, f"{name}.png"), full=full)

@@ -33,6 +33,8 @@ ROWS = {
     "waiting": 0,
     "messages": 0,
     "room_settings": 0,
+    "audit": 0,
+    "operators": 0,
 }
 
 
