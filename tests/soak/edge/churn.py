@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
+from websockets.exceptions import WebSocketException
 
 from conformance.agent.client import NoAnswer, SipClient
 from tests.soak.edge.attack import BROKEN, Tally, address, connect, hello, opened, resetting
@@ -19,6 +20,7 @@ _RENEW = 2.0
 _SMALL_EXPIRES = 2  # seconds: those over UDP have nothing else that ends them
 STREAMS = ("tcp", "tls", "ws", "wss")
 _OUTBOUND = [("Supported", "path, outbound")]
+_NOT_LET_IN = (*BROKEN, NoAnswer, WebSocketException)
 Step = Callable[[Site, random.Random, Tally], Awaitable[None]]
 
 
@@ -126,7 +128,7 @@ async def _keep_on(step: Step, on: Site, chance: random.Random, tally: Tally) ->
     while True:
         try:
             await step(on, chance, tally)
-        except* BROKEN:
+        except* _NOT_LET_IN:
             tally.counts["not let in"] += 1
         await trio.sleep(chance.uniform(0.0, 2 * _PAUSE))
 

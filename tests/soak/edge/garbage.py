@@ -9,6 +9,7 @@ import itertools
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import trio
 
@@ -107,14 +108,15 @@ async def _streams(transport: str, on: Site, source: Iterator[bytes], chance: ra
     is_web = transport in ("ws", "wss")
     while True:
         ip = TRUSTED if chance.random() < 0.5 else address(chance)
-        async with opened(on, transport, ip) as stream:
-            tally.counts[f"streams, {transport}"] += 1
-            for data in itertools.islice(source, chance.randrange(1, 10)):
-                octets = data.replace(b"/UDP", f"/{transport.upper()}".encode())
-                await stream.send_all(_frames(octets, chance) if is_web else octets)
-            with trio.move_on_after(_READ_FOR):
-                while await stream.receive_some(65_536):
-                    pass
+        with suppress(*BROKEN):
+            async with opened(on, transport, ip) as stream:
+                tally.counts[f"streams, {transport}"] += 1
+                for data in itertools.islice(source, chance.randrange(1, 10)):
+                    octets = data.replace(b"/UDP", f"/{transport.upper()}".encode())
+                    await stream.send_all(_frames(octets, chance) if is_web else octets)
+                with trio.move_on_after(_READ_FOR):
+                    while await stream.receive_some(65_536):
+                        pass
         if transport != "tcp" and chance.random() < 0.2:
             await _below(transport, on, source, chance, tally)
         await trio.sleep(_PAUSE)

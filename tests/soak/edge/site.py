@@ -50,6 +50,7 @@ min_expires = 1
 min_expires = 1
 [delivery]
 retry_first = 1.0
+retry_longest = 4.0
 [limits]
 sender_burst = 500
 sender_rate = 50.0
@@ -107,7 +108,7 @@ class Member(Person):
 
 
 class Site:
-    """Made by `site`. ``times`` may be replaced at any moment by new ones."""
+    """Made by `site`. ``times`` may be replaced at any moment by new ones; ``late``: how often copies came late."""
 
     def __init__(self, daemon: Daemon, authority: Authority) -> None:
         self.daemon = daemon
@@ -115,6 +116,7 @@ class Site:
         self.addresses = {transport: daemon.address(transport) for transport in TRANSPORTS}
         self.context = authority.client_context()
         self.times = Times()
+        self.late = 0
         self.crowd: Crowd
 
     async def client(self, nursery: trio.Nursery, user: str, transport: str, password: str | None) -> SipClient:
