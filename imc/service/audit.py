@@ -5,8 +5,8 @@ Invariants
 - The rows of one daemon have ids in the order in which they were made; those of others, made beside it, in the order of
   the clock.
 - No secret and no text of talk is in a row: of an act its arguments are, but those that the caller has left away.
-- The table is bounded by age and number; what is too much leaves it `BATCH` rows at a time, and the next batch goes when
-  that one is on disk.
+- The table is bounded by age and number; what is too much leaves it `BATCH` rows at a time, and the next batch goes
+  when that one is on disk.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ class Audit:
             self._counts["audit_lost"] += 1
             _log.error("not-audited", actor=act.actor, via=act.via, method=act.method, result=result, error=str(error))
 
-    def _row(self, actor: str, via: str, act: str, room: str, user: str, detail: str, result: str) -> PutAudit:
+    def _row(  # noqa: PLR0917 – the columns
+        self, actor: str, via: str, act: str, room: str, user: str, detail: str, result: str
+    ) -> PutAudit:
         now = self._wall()
         self._last = max(self._last + _TAGS, id_at(now) | self._tag)
         self._counts["audit_rows"] += 1

@@ -112,7 +112,7 @@ function enter() {
     find('nav'),
     Object.entries(VIEWS)
       .filter(([, { role }]) => api.may(role))
-      .map(([key, { title }]) => h('a', { href: `#${key}`, 'data-view': key }, title))
+      .map(([key, { title }]) => h('a', { href: `./#${key}`, 'data-view': key }, title))
   );
   open();
 }
