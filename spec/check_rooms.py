@@ -61,6 +61,7 @@ NOT_MODELLED = {
     "R-HISTORY-7": "what was said is no part of the model, nor are the settings of a room",
     "R-LIMIT-2": "R-CREATE-4 under another name",
     "R-LIMIT-3": "R-CMD-5, R-MSG-8, R-LIST-4 under another name",
+    **dict.fromkeys((f"R-ADMIN-{number}" for number in range(1, 7)), "operators are no users, and not in the model"),
 }
 
 SIZES = (("worlds", "skies", "houses"), ("steps", "judgements"))  # states and transitions of room_server_all.qnt

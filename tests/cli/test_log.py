@@ -129,6 +129,7 @@ def test_forget_does_it_by_the_rules(imc: Imc, store: Store) -> None:
     assert result == {
         "user": "sip:alice@example.com", "done": True, "left": [str(SHARED)], "ended": [str(ROOM)], "refused": [],
         "declined": [str(ASKED)], "registrations": 1, "messages": 252, "waiting": 0, "addressed": 0, "account": "kept",
+        "audit": 3,
     }  # fmt: skip
     assert store.load_room(ROOM) is None
     shared, asked = store.load_room(SHARED), store.load_room(ASKED)
