@@ -168,7 +168,7 @@ STAGES: dict[str, Stage] = {
     ),
     "docs/how-to/manage.md": Stage(
         config=_CONFIG,
-        users=_USERS,
+        users={**_USERS, "sip:carol@example.com": "hers", "sip:dora@example.com": "hers"},
         setup=_LOBBY_OF_TWO,
         replace={
             "127.0.0.1:8060": "127.0.0.1:@HTTP@",
@@ -176,6 +176,11 @@ STAGES: dict[str, Stage] = {
             "/run/imc/fifo": "@DIR@/fifo",
             "2026-11-30": LONG_AGO,
             "#invite sip:bob@example.com": "#invite sip:carol@example.com",
+            # Each of these stands for itself: what one of them ends, the next one needs.
+            "imc forget sip:alice@": "imc forget sip:dora@",
+            "room create chat-lobby": "room create chat-other",
+            "room add chat-lobby bob": "room add chat-lobby carol",
+            "room destroy chat-lobby": "room destroy chat-other --yes",
         },
         needs=("curl",),
     ),
@@ -204,6 +209,14 @@ STAGES: dict[str, Stage] = {
         users=_USERS,
         replace={"127.0.0.1:8060": "127.0.0.1:@HTTP@"},
         needs=("curl",),
+    ),
+    "docs/how-to/operators-page.md": Stage(
+        not_run={"ssh": "there is no other machine"},
+        config=_CONFIG,
+        replace={
+            "add olga --role admin -c imc.toml": "add olga --role admin --password-stdin -c imc.toml <<< 'long secret'",
+            "password olga -c imc.toml": "password olga --password-stdin -c imc.toml <<< 'longer one'",
+        },
     ),
     "docs/how-to/prove-a-run.md": Stage(
         files={"imc.toml": _ANYBODY},
