@@ -75,6 +75,7 @@ from imc.service.operations import Operations
 from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rates import Rates
+from imc.service.readiness import Readiness
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.reports import ReportOptions, Reports
@@ -291,7 +292,12 @@ class Daemon:
             operations=self._make_operations(),
             statistics=self.statistics,
             measures=measures,
-            complaints=self._complaints,
+            complaints=Readiness(
+                read=lambda: self._reader.run(store.accounts_version),
+                spawn=self._spawn,
+                is_draining=lambda: self._sip.is_draining,
+                is_failing=lambda: self._writer.is_failing,
+            ).complaints,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
         )
@@ -580,19 +586,6 @@ class Daemon:
 
     def _count_rooms(self, change: int) -> None:
         self._facts.active += change
-
-    async def _complaints(self) -> tuple[str, ...]:
-        """Why requests cannot be served now (`imc.manage.metrics.web`)."""
-        found = []
-        if self._sip.is_draining:
-            found.append("the daemon is about to end")
-        if self._writer.is_failing:
-            found.append("the database did not take the last transaction")
-        try:
-            await self._reader.run(self._store.accounts_version)
-        except ImcError:  # its text may tell of the database's address
-            found.append("the database cannot be read")
-        return tuple(found)
 
     def statistics(self) -> dict[str, int]:
         """The figures of all parts; ``active_rooms`` is the source document's."""
