@@ -209,11 +209,12 @@ class Daemon:
             can_carry=self._can_carry,
             spawn=self._spawn,
         )
+        self._audit_options = audit_options(settings)
         self._audit = Audit(
             store,
             self._reader,
             self._writer,
-            options=lambda: audit_options(self.settings),
+            options=lambda: self._audit_options,
             wall=wall,
             tag=os.getpid(),
         )
@@ -519,6 +520,7 @@ class Daemon:
         ``read``, or why the certificates are what they were.
         """
         self.settings = settings
+        self._audit_options = audit_options(settings)
         self._rooms.policy = room_policy(settings)
         self._copies.extra = settings.imc.extra_headers
         self._facts.max_list = settings.limits.max_list_entries
