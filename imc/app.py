@@ -68,6 +68,7 @@ from imc.service.facts import StoreFacts
 from imc.service.forget import Forget
 from imc.service.history import History
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets, peer_finder
+from imc.service.inbound import Inbound
 from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
@@ -513,6 +514,10 @@ class Daemon:
         waiting = self._engine.backlogs.statistics()["waiting"]
         _log.info("stopped", undelivered=len(self._engine.unfinished()), waiting=waiting)
         self.ended.set()
+
+    def on_message(self, heard: Callable[[Inbound], None]) -> None:
+        """Have ``heard`` called with each message to a room when it is committed. It must not raise, nor take long."""
+        self._rooms.on_message = heard
 
     def reload(self, settings: Settings) -> str:
         """Put these in force; they differ from those before in what `imc.config.differences` calls reloadable only.
