@@ -53,7 +53,7 @@ def _histogram(name: str, measure: str, text: str) -> Metric:
 _ENDS = (
     "eof", "reset", "bad_stream", "bad_tls", "no_handshake", "too_slow", "idle", "write_overflow", "evicted", "stopped",
 )  # fmt: skip
-_VERDICTS = ("ok", "stale", "replay", "wrong", "malformed", "challenge", "forbidden")
+_VERDICTS = ("ok", "stale", "replay", "wrong", "malformed", "challenge", "forbidden", "unheard")
 
 METRICS: tuple[Metric, ...] = (
     # Rooms
@@ -144,6 +144,7 @@ METRICS: tuple[Metric, ...] = (
         "counter", "imc_authentications", "verdict", "Verdicts on who a request is from.",
         **{verdict: f"auth_{verdict}" for verdict in _VERDICTS},
     ),
+    _gauge("imc_accounts_guessed", "accounts_guessed", "Names for which wrong passwords came of late, bounded."),
     _by(
         "gauge", "imc_accounts_cached", "kind", "Accounts in the cache: known, known to be none, being read.",
         known="accounts_known", unknown="accounts_unknown", loading="accounts_loading",
