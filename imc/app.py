@@ -608,6 +608,7 @@ class Daemon:
             "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
+            **self._outbox.statistics(),
             **self._traffic.statistics(),
             **self._rosters.statistics(),
             **self._reports.statistics(),

@@ -327,8 +327,8 @@ class Limits(Section):
     )  # fmt: skip
     strangers_rate: float = setting("Such requests a second, in the long run.", 1_000.0, gt=0, reload=True)
     guess_burst: int = setting(
-        "Wrong passwords for one account, from whatever addresses, that are looked at at once; beyond that, no password "
-        "for it is looked at but from where it was logged in within the last week, or is registered.",
+        "Wrong passwords for one account, from whatever addresses, that are looked at at once; beyond that, no "
+        "password for it is looked at but from where it was logged in within the last week, or is registered.",
         30, ge=1, reload=True,
     )  # fmt: skip
     guess_rate: float = setting(

@@ -27,7 +27,7 @@ _SHOWN = 256  # characters of a name that a stranger made up
 
 
 class Guesses:
-    """``is_at`` tells whether a user is registered at an address, ``on_hit`` is told of which account a try was refused.
+    """``is_at`` tells whether a user is registered at an address, ``on_hit`` is told for which account one is refused.
 
     Times are monotonic, in seconds. A ``rate`` of None: nothing is counted, nothing refused.
     """

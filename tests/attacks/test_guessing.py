@@ -26,8 +26,8 @@ async def guess(on: Stage, user: str, password: str, address: int) -> int:
 
 
 async def test_many_addresses_guess_one_password(tmp_path: Path) -> None:
-    """Row 2, spec S-AUTH-14. 30 addresses try as many passwords as one may; then the right one gets what a wrong one gets, and
-    so does a name that nobody has. Who was there goes on where they were, and others log in anywhere."""
+    """Row 2, spec S-AUTH-14. 30 addresses try as many passwords as one may; then the right one gets what a wrong one
+    gets, and so does a name that nobody has. Who was there goes on where they were, and others log in anywhere."""
     async with stage(settings(tmp_path, *BOUND, mode="digest"), ACCOUNTS) as on:
         alice = await on.client("alice", password="wonder")
         found = {

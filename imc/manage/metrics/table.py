@@ -138,6 +138,11 @@ METRICS: tuple[Metric, ...] = (
     _counter("imc_waiting_kept", "kept", "Copies that got a row of their own in the database, to wait."),
     _counter("imc_dead_letters", "dead_letters", "Copies that became dead letters."),
     _counter("imc_waiting_expired", "expired", "Copies whose sender's Expires ended while they waited."),
+    _gauge("imc_withdrawals", "withdrawals", "Decisions that failed, whose outbox row is to be removed."),
+    _counter(
+        "imc_withdrawals_lost", "withdrawals_lost",
+        "Such decisions beyond the bound: a start may deliver what its sender was told had failed.",
+    ),
     # Registrations, identity
     _gauge("imc_bindings", "bindings", "Contacts that are registered."),
     _by(
