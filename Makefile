@@ -6,6 +6,8 @@
 #   make format             rewrite in the project's format
 #   make lock               resolve requirements*.lock anew from pyproject.toml
 #   make browser            JsSIP for the tests in a browser, from npm; make test does it
+#   make page               JsSIP for the chat page, imc/page/chat/jssip.js, from npm; a test holds that it is this
+#   make screenshots        the pictures of the documentation, by the tests in a browser
 #   make tour               every transition of the model over real UDP; make test plays one of each class
 #   make soak [ARGS=…]      faults under load: kill -9, databases, clocks, networks, receivers, attacks on the edge; 50 minutes; ARGS: some
 #                           of them: "edge --minutes 60" for an hour of floods, slow peers, churn and garbage
@@ -25,7 +27,7 @@ SECONDS ?= 600
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock spec tour soak mutation fuzz traces reference dist clean programs browser models
+.PHONY: run test lint format lock spec tour soak mutation fuzz traces reference dist clean programs browser page screenshots models
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -89,6 +91,13 @@ browser: | programs
 	@cd tests/e2e/browser && if ! cmp -s package-lock.json node_modules/.installed; then \
 		npm ci --omit-lockfile-registry-resolved --no-audit --no-fund && cp package-lock.json node_modules/.installed || \
 		echo "make browser: JsSIP could not be installed; the tests in a browser are skipped" >&2; fi
+
+page: browser
+	node tests/e2e/browser/bundle.mjs imc/page/chat
+
+screenshots: .venv/dev.stamp browser
+	mkdir -p docs/how-to/images
+	IMC_SCREENSHOTS=$(CURDIR)/docs/how-to/images $(BIN)/python -m pytest -q tests/e2e/test_chat_page.py
 
 spec: .venv/dev.stamp models spec/node_modules/.package-lock.json
 	$(BIN)/python spec/check_rooms.py

@@ -114,7 +114,6 @@ def chat_config(settings: Settings) -> File:
     """What the chat page has to know of this server: nothing that a user may not know before they log in."""
     imc = settings.imc
     known = {
-        "version": __version__,
         "server": settings.page.server,
         "domains": imc.domains,
         "manager": f"{imc.manager.user}@{imc.manager.host}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,46 @@ def test_the_policy_of_rooms() -> None:
 
 def test_without_limits_there_are_none() -> None:
     assert options.room_limits(settings(limits={"enabled": False, "max_rooms": 7})) == UNLIMITED
+
+
+def test_what_the_chat_page_is_told() -> None:
+    imc = {"domains": ["a.example", "b.example"], "imc_cmd_start_char": "!", "room_pattern": "r-*"}
+    assert json.loads(options.chat_config(settings(imc=imc, limits={"max_text": 700})).content) == {
+        "server": None,
+        "domains": ["a.example", "b.example"],
+        "manager": "chat-manager@a.example",
+        "start": "!",
+        "rooms": "r-*",
+        "longest": 700,
+    }
+
+
+@pytest.mark.parametrize(
+    ("tables", "is_served"),
+    [
+        ({}, True),
+        ({"page": {"chat": False}}, False),
+        ({"registrar": {"enabled": False}}, False),
+        ({"auth": {"mode": "trusted", "trusted_peers": ["10.0.0.1"]}}, False),
+        ({"auth": {"mode": "trusted", "trusted_peers": ["10.0.0.1"]}, "page": {"server": "wss://p.example/ws"}}, True),
+        ({"registrar": {"enabled": False}, "page": {"server": "wss://p.example", "chat": False}}, False),
+    ],
+)
+def test_there_is_a_page_where_somebody_can_log_in_by_it(tables: dict[str, Any], is_served: bool) -> None:
+    assert (options.chat_site(settings(**tables)) is not None) == is_served
+
+
+def test_the_page_may_connect_to_the_server_that_is_set() -> None:
+    site = options.chat_site(settings(page={"server": "wss://p.example:8443/ws"}))
+    assert site is not None
+    policy = dict(site.reply("GET", "/", {}).headers)["Content-Security-Policy"]
+    assert "connect-src 'self' wss://p.example:8443;" in policy
+    assert json.loads(site.reply("GET", "/config.json", {}).body)["server"] == "wss://p.example:8443/ws"
+
+
+def test_the_page_of_our_names_is_our_own() -> None:
+    site = options.chat_site(settings(imc={"domains": ["a.example"]}, sip={"advertise": "sip.example.net:5060"}))
+    assert site is not None
+    for host in ("a.example", "sip.example.net:5080", "127.0.0.1:5080"):
+        assert site.is_own(f"https://{host}", host, is_secure=True)
+    assert not site.is_own("https://b.example", "b.example", is_secure=True)

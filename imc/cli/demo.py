@@ -12,6 +12,7 @@ import secrets
 import shutil
 import socket
 import sys
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from imc.errors import ListenError
 
 DOMAIN = "127.0.0.1"
 USERS = ("alice", "bob")
+OPERATOR = "operator"
 
 _CONFIG = """\
 # Written by `imc demo` at each start: what is changed here is lost. To keep it, copy this file and use `imc serve -c`.
@@ -31,7 +33,7 @@ domains = ["{domain}"]
 listen = ["udp:{domain}:{port}", "tcp:{domain}:{port}", "ws:{domain}:{page}"]
 
 [manage]
-listen = ""
+listen = "{domain}:{manage}"
 socket = {socket}
 """
 
@@ -84,6 +86,10 @@ Two accounts to try it with; log in as one, and in a second window as the other:
 
 {accounts}
 
+See what goes on, and act on it: log in as {operator}, password {operator_password}
+
+    http://{domain}:{manage}/operate/
+
 imc listens on {domain}:{port}, UDP and TCP, for SIP programs too. Any will do, or these, each in a terminal of its own
 (Debian: baresip-core, linphone-cli, sipsak):
 
@@ -117,24 +123,26 @@ def run(folder: Path, port: int) -> None:
             domain=DOMAIN,
             port=port,
             page=page_port(port),
+            manage=manage_port(port),
             socket=toml_value(str(place / "imc.sock")),
         ),
         encoding="utf-8",
     )
     passwords = _passwords(place / "passwords")
-    _set_accounts(config, passwords)
+    operator = passwords.pop(OPERATOR)
+    _set_accounts(config, passwords, operator)
     for user, password in passwords.items():
         names = {"user": user, "password": password, "domain": DOMAIN, "port": port}
         _write_private(place / f"linphone-{user}", _LINPHONE.format_map(names))
         _write_baresip(place / f"baresip-{user}", names)
-    print(greeting(folder, port, passwords), flush=True)
+    print(greeting(folder, port, passwords, operator), flush=True)
 
     from imc.cli.serve import run as serve
 
     serve(config)
 
 
-def greeting(folder: Path, port: int, passwords: dict[str, str]) -> str:
+def greeting(folder: Path, port: int, passwords: dict[str, str], operator: str) -> str:
     """What is printed: addresses, passwords, and what to type."""
     at = DOMAIN if port == 5060 else f"{DOMAIN}:{port}"
     width = len(f"sip:alice@{DOMAIN}")
@@ -145,6 +153,9 @@ def greeting(folder: Path, port: int, passwords: dict[str, str]) -> str:
         domain=DOMAIN,
         port=port,
         page=page_port(port),
+        manage=manage_port(port),
+        operator=OPERATOR,
+        operator_password=operator,
         folder=folder,
         lobby=f"sip:chat-lobby@{at}",
         at=at,
@@ -165,12 +176,18 @@ def page_port(port: int) -> int:
     return port + 20 if port + 20 <= 65_535 else port - 20
 
 
+def manage_port(port: int) -> int:
+    """Where the operators' page is, likewise: 8060, imc's usual one, for 5060."""
+    return port + 3_000 if port + 3_000 <= 65_535 else port - 3_000
+
+
 def _check_port(port: int) -> None:
     """Before anything is said: the daemon itself would find out too late."""
     for kind, number in (
         (socket.SOCK_DGRAM, port),
         (socket.SOCK_STREAM, port),
         (socket.SOCK_STREAM, page_port(port)),
+        (socket.SOCK_STREAM, manage_port(port)),
     ):
         with socket.socket(socket.AF_INET, kind) as probe:
             if kind == socket.SOCK_STREAM:
@@ -197,22 +214,26 @@ def _passwords(file: Path) -> dict[str, str]:
     known = {}
     if file.exists():
         known = dict(line.split(" ", 1) for line in file.read_text(encoding="utf-8").splitlines() if " " in line)
-    passwords = {user: known.get(user) or secrets.token_hex(6) for user in USERS}
+    passwords = {user: known.get(user) or secrets.token_hex(6) for user in (*USERS, OPERATOR)}
     _write_private(file, "".join(f"{user} {password}\n" for user, password in passwords.items()))
     return passwords
 
 
-def _set_accounts(config: Path, passwords: dict[str, str]) -> None:
+def _set_accounts(config: Path, passwords: dict[str, str], operator: str) -> None:
     from imc.aor import Aor
     from imc.cli.users import open_store
     from imc.config import load
     from imc.store.accounts import Account
+    from imc.store.operators import Operator
 
     with open_store(load(config), may_create=True) as store:
         for user, password in passwords.items():
             account = Account.from_password(Aor(user, DOMAIN), password)
             change = store.add_account if store.get_account(account.aor) is None else store.set_account
             change(account)
+        if store.get_operator(OPERATOR) is not None:
+            store.remove_operator(OPERATOR)
+        store.add_operator(Operator.from_password(OPERATOR, "admin", operator, time.time()))
 
 
 def _write_baresip(folder: Path, names: dict[str, object]) -> None:

@@ -28,7 +28,7 @@ class AuditMethods:
         Param("room", Kind.TEXT, "Only what is about this room.", default=""),
         Param("user", Kind.TEXT, "Only what is about this user.", default=""),
         Param("caller", Kind.TEXT, "Only what this one did: a user's address, or an operator's name.", default=""),
-        Param("act", Kind.TEXT, "Only this act: `join`, `imc.reload` …", default=""),
+        Param("act", Kind.TEXT, "Only this act, such as `join` or `imc.reload`.", default=""),
         Param("since", Kind.TEXT, f"Not what was before, {_TIME}.", default=""),
         Param("until", Kind.TEXT, f"Not what was then or later, {_TIME}.", default=""),
         Param("after", Kind.TEXT, "The next page: `next` of the page before.", default=""),
@@ -41,7 +41,7 @@ class AuditMethods:
         errors=((500, "an address or a time cannot be read"),),
         role="operator",
     )
-    async def _audit(
+    async def _audit(  # noqa: PLR0917  the parameters of the method
         self, room: str, user: str, caller: str, act: str, since: str, until: str, after: str, limit: str
     ) -> object:
         """List who did what: each change of a room, and each act by the management interfaces."""

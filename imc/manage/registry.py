@@ -52,8 +52,8 @@ class Param:
 class Method:
     """One entry of the registry. ``is_reading``: it changes nothing, and may be cut off when it takes too long.
 
-    One that is not gets the `imc.service.inbound.Act` that it is as ``act``, and has a row in the audit. ``role`` is the
-    least that a caller needs (`imc.manage.caller.ROLES`). ``is_in_room``: where it changes a room, the row of that
+    One that is not gets the `imc.service.inbound.Act` that it is as ``act``, and has a row in the audit. ``role`` is
+    the least that a caller needs (`imc.manage.caller.ROLES`). ``is_in_room``: where it changes a room, the row of that
     change is its row.
     """
 

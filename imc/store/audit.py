@@ -51,10 +51,9 @@ class AuditStore:
     def audit_rows(self, wanted: AuditFilter, limit: int, before: int | None = None) -> list[PutAudit]:
         """The newest rows first, ``limit`` at most; those before the id ``before`` alone, for the next page."""
         audit = self.tables.audit
-        conditions: list[ColumnElement[bool]] = []
-        for name in ("room", "user", "actor", "act"):
-            if value := getattr(wanted, name):
-                conditions.append(audit.c[name] == value)
+        conditions: list[ColumnElement[bool]] = [
+            audit.c[name] == value for name in ("room", "user", "actor", "act") if (value := getattr(wanted, name))
+        ]
         if wanted.since is not None:
             conditions.append(audit.c.created >= wanted.since)
             conditions.append(audit.c.id >= max(0, id_at(wanted.since - 1.0)))
@@ -68,7 +67,7 @@ class AuditStore:
         return [_row(row) for row in rows]
 
     def count_audit(self) -> int:
-        return int(self.database.read(lambda cursor: self.sql.count_audit.rows(cursor))[0][0])
+        return int(self.database.read(self.sql.count_audit.rows)[0][0])
 
     def count_audit_of(self, user: str) -> int:
         """How many rows name the user, as who did it or whom it is about."""

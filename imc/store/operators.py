@@ -98,7 +98,7 @@ class OperatorStore:
 
     def list_operators(self) -> list[Operator]:
         """All of them, by name."""
-        return [_operator(*row) for row in self.database.read(lambda cursor: self.sql.list_operators.rows(cursor))]
+        return [_operator(*row) for row in self.database.read(self.sql.list_operators.rows)]
 
     def add_operator(self, operator: Operator) -> None:
         """AccountError where there is one of this name, or there are too many."""

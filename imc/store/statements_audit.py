@@ -16,7 +16,9 @@ _ZERO: ColumnElement[int] = literal_column("0")
 def statements(build: Builder, tables: Tables) -> dict[str, Any]:
     audit = tables.audit
     # A transaction may be tried twice, and a row that is there must not be touched: so no upsert.
-    values = [cast(bindparam(column), audit.c[column].type) for column in COLUMNS]
+    values: list[Any] = [bindparam(column) for column in COLUMNS]
+    if build.kind == "postgresql":  # it does not take their types from where they go; MySQL cannot cast to DOUBLE
+        values = [cast(value, audit.c[column].type) for column, value in zip(COLUMNS, values, strict=True)]
     is_there = exists().where(audit.c.id == bindparam("id" + AGAIN))
     put: Any
     if build.kind == "sqlite":

@@ -40,6 +40,7 @@ HELD = 0.25  # seconds
 _HELD_LATELY = 10.0  # seconds
 _WRITE_SIZE = 65536
 _DROPPED = 262_144  # bytes of who was cut off, beyond which they get a reset
+_FILE_PIECE = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,7 @@ class Connection:
 
     @property
     def _is_page(self) -> bool:
-        """Whether it was asked for a file, which is all that goes out, however large it is."""
+        """Whether it was asked for a file, which is all that goes out."""
         return self._web is not None and self._web.has_replied
 
     async def wait_ready(self) -> None:
@@ -200,7 +201,7 @@ class Connection:
                 return True
             data = data[taken:]
         # spec S-NET-4
-        if len(self._buffer) + len(data) > self._options.write_buffer and not self._is_page:
+        if len(self._buffer) + len(data) > self._options.write_buffer:
             self._abort(End.WRITE_OVERFLOW)
             return False
         self._buffer += data
@@ -409,6 +410,8 @@ class Connection:
         with self._scope, contextlib.suppress(OSError, trio.ClosedResourceError):
             if self._end is End.EOF and self._web is None:
                 await trio.sleep_forever()
+            if self._web is not None:
+                await self._send_file(self._web.body)
             self._say_goodbye()
             while self._flushed is not None:
                 await self._flushed.wait()
@@ -421,6 +424,14 @@ class Connection:
                 await trio.lowlevel.wait_readable(self._sock)
         if self._may_send:  # the answers had their time
             self._say_goodbye()
+
+    async def _send_file(self, content: bytes) -> None:
+        """Piece by piece, so that who reads slowly holds one piece in memory, and not all of it."""
+        for start in range(0, len(content), _FILE_PIECE):
+            while self._flushed is not None:
+                await self._flushed.wait()
+            if not self._write(content[start : start + _FILE_PIECE]):
+                return
 
     def _say_goodbye(self) -> None:
         """The close of WebSocket and of TLS, so that the peer knows that nothing was cut off."""

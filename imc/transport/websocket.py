@@ -66,7 +66,7 @@ class WebSocketFramer:
 
     __slots__ = (
         "_buffer", "_has_begun", "_max_message", "_message", "_opcode", "_origins", "_out", "_parser", "_site", "_why",
-        "has_replied", "is_closed", "is_ready", "is_secure",
+        "body", "has_replied", "is_closed", "is_ready", "is_secure",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +81,7 @@ class WebSocketFramer:
         self._site = site
         self.is_secure = is_secure
         self.has_replied = False
+        self.body = b""  # of the reply: the file's own octets, sent behind `output`, and never copied as a whole
         self._max_message = max_message
         self._origins: list[Origin | None] | None = None
         if "*" not in allowed_origins:
@@ -169,7 +170,8 @@ class WebSocketFramer:
         reply = site.reply(method, request.path, headers)
         lines = [f"HTTP/1.1 {reply.status.value} {reply.status.phrase}", f"Date: {formatdate(usegmt=True)}"]
         lines += [f"{name}: {value}" for name, value in (*reply.headers, ("Connection", "close"))]
-        self._out.append("\r\n".join((*lines, "", "")).encode() + reply.body)
+        self._out.append("\r\n".join((*lines, "", "")).encode())
+        self.body = reply.body
         self._buffer.clear()
         self.has_replied = self.is_closed = True
 

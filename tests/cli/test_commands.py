@@ -15,7 +15,7 @@ import pytest
 from imc import __version__
 from imc.aor import Aor
 from imc.cli import Page
-from imc.cli.demo import page_port
+from imc.cli.demo import manage_port, page_port
 from imc.config import Settings, load
 from imc.store.accounts import Account
 from imc.store.locks import FileLock
@@ -92,7 +92,8 @@ def test_backup_and_restore(imc: Imc) -> None:
     counts = "0 rooms, 0 members, 0 invitations, 1 accounts, 0 registrations, 0 deliveries under way\n"
     assert imc("db", "backup", "kept").out == f"kept: {counts}"
     assert imc("user", "remove", "sip:alice@127.0.0.1").status == 0
-    assert imc("db", "restore", "kept").out == f"database imc.db: {counts}"
+    assert "(table imc_audit)" in imc("db", "restore", "kept").err  # that somebody was removed is not lost unsaid
+    assert imc("db", "restore", "kept", "--replace").out == f"database imc.db: {counts}"
     assert imc("user", "list").out == "sip:alice@127.0.0.1\n"
     refused = imc("db", "restore", "kept")
     assert (refused.status, refused.err) == (
@@ -206,9 +207,23 @@ def port() -> int:
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One whose pages' ports are free too, as far as that can be known."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if all(map(_is_free, (port, page_port(port), manage_port(port)))):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def test_the_demo_can_be_logged_in_with_what_it_prints(imc: Imc, served: list[Path], port: int) -> None:
@@ -220,6 +235,13 @@ def test_the_demo_can_be_logged_in_with_what_it_prints(imc: Imc, served: list[Pa
     assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}", f"ws:127.0.0.1:{page}")
     assert shown.startswith(f"Chat here, in a browser on this machine:\n\n    http://127.0.0.1:{page}/\n")
     assert settings.is_loopback_only
+    assert settings.manage.listen == f"127.0.0.1:{manage_port(port)}"
+    assert f"http://127.0.0.1:{manage_port(port)}/operate/" in shown
+    secret = next(line for line in shown.splitlines() if "log in as operator" in line).split()[-1]
+    with Store.open(StoreOptions(url=settings.imc.db_url)) as store:
+        operator = store.get_operator("operator")
+    assert operator is not None
+    assert (operator.role, operator.has_password(secret)) == ("admin", True)
     for user in ("alice", "bob"):
         line = next(line for line in shown.splitlines() if line.strip().startswith(f"sip:{user}@127.0.0.1 "))
         password = line.split()[-1]
@@ -285,3 +307,4 @@ def test_the_port_of_the_page_in_use_is_said_too(imc: Imc, served: list[Path]) -
 
 def test_each_port_has_a_page_of_its_own() -> None:
     assert [page_port(port) for port in (5060, 5070, 65_535)] == [5080, 5090, 65_515]
+    assert [manage_port(port) for port in (5060, 5070, 65_535)] == [8060, 8070, 62_535]

@@ -236,6 +236,9 @@ PEM = {"certificate": "server.pem"}
         ({"auth": {"trusted_certificates": ["a.example"]}}, 'needs [tls] client_certificates = "optional"'),
         ({"websocket": {"allowed_origins": ["chat.example.com"]}}, "'chat.example.com' is not an origin"),
         ({"websocket": {"allowed_origins": ["https://chat.example.com/"]}}, "is not an origin"),
+        ({"page": {"server": "https://sip.example.com"}}, "is not a URL as wss://sip.example.com:8443/ws"),
+        ({"page": {"server": "wss://sip.example.com/; script-src *"}}, "is not a URL"),
+        ({"page": {"server": "wss://user@sip.example.com"}}, "is not a URL"),
         ({"auth": {"trusted_certificates": ["*.example.com"]}}, "not a host: '*.example.com'"),
     ],
 )

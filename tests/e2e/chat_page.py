@@ -51,7 +51,7 @@ class Chromium:
         return answer["value"]
 
     async def tab(self, name: str, url: str, **options: Any) -> Tab:
-        """``options``: width, height (pixels), scheme (light, dark), touch."""
+        """``options``: width, height (pixels), scheme (light, dark), touch, insecure."""
         await self.step(do="open", tab=name, url=url, **options)
         return Tab(self, name)
 

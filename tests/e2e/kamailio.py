@@ -118,16 +118,18 @@ class Kamailio:
         for name, value in defines.items():
             command += ["-A", f"{name}={value}"]
         async with Program.running(command, env=self.env, cwd=self.home) as program:
-            await self._wait_ready(program)
+            await wait_answer(self.address, program)
             yield program
 
-    async def _wait_ready(self, program: Program) -> None:
-        ip, port = self.address
-        with trio.move_on_after(WITHIN), trio.socket.socket(type=trio.socket.SOCK_DGRAM) as sock:
-            while not program.has_ended:  # RFC 3261 §17.1.2.2 in short: again until there is an answer
-                request = _OPTIONS.format(ip=ip, port=port, serial=os.urandom(8).hex())
-                await sock.sendto(request.encode(), self.address)
-                with trio.move_on_after(0.1):
-                    if (await sock.recv(4096)).startswith(b"SIP/2.0 200 "):
-                        return
-        raise AssertionError(f"kamailio does not answer:\n{program.output}")
+
+async def wait_answer(address: tuple[str, int], program: Program) -> None:
+    """Until it answers OPTIONS over UDP."""
+    ip, port = address
+    with trio.move_on_after(WITHIN), trio.socket.socket(type=trio.socket.SOCK_DGRAM) as sock:
+        while not program.has_ended:  # RFC 3261 §17.1.2.2 in short: again until there is an answer
+            request = _OPTIONS.format(ip=ip, port=port, serial=os.urandom(8).hex())
+            await sock.sendto(request.encode(), address)
+            with trio.move_on_after(0.1):
+                if (await sock.recv(4096)).startswith(b"SIP/2.0 200 "):
+                    return
+    raise AssertionError(f"kamailio does not answer:\n{program.output}")

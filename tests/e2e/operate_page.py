@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from tests.e2e.program import Program, home_of, need
 
@@ -96,5 +97,6 @@ class Page:
     async def screenshot(self, name: str, *, full: bool = False) -> None:
         """Where pictures are wanted."""
         if folder := os.environ.get("IMC_SCREENSHOTS"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            await self.do("screenshot", path=str(Path(folder).resolve() / f"{name}.png"), full=full)
+            path = trio.Path(folder)
+            await path.mkdir(parents=True, exist_ok=True)
+            await self.do("screenshot", path=str(await path.resolve() / f"{name}.png"), full=full)

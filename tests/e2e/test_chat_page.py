@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from tests.daemon import Daemon, running
 from tests.e2e.baresip import Baresip
 from tests.e2e.chat_page import Chromium
+from tests.e2e.program import Program, free_port, home_of
 from tests.e2e.user_agent import Account
+from tests.transport.secure import Authority
 
 DOMAIN = "example.com"
 USERS = {"alice": "wonderland", "bob": "b0b-s3cret", "carol": "c4rol"}
@@ -78,11 +81,14 @@ async def test_two_browsers_and_a_phone_talk(tmp_path: Path, daemon: Daemon) -> 
             await tab.is_clean()
 
 
+LOOKS = (("alice", "light"), ("bob", "dark"))
+
+
 async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Daemon) -> None:
     async with Chromium.running(tmp_path) as browser:
-        alice, bob = await browser.tab("alice", url(daemon)), await browser.tab("bob", url(daemon), scheme="dark")
+        alice, bob = [await browser.tab(name, url(daemon), height=620, scheme=scheme) for name, scheme in LOOKS]
         await alice.see("#login-form")
-        await alice.shot("log-in")
+        await alice.shot("chat-page-log-in")
         await alice.enter("alice", USERS["alice"])
         await bob.enter("bob", USERS["bob"])
         await alice.create("garden")
@@ -96,16 +102,19 @@ async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Dae
         await alice.do("title", value="(1) imc")
         await alice.invite("bob")
         await bob.see("#room-lists", "Invitations")
-        await bob.shot("invitation")
+        await bob.shot("chat-page-invitation")
         await alice.do("click", {"css": "#room-lists button", "text": "chat-garden"})
         await alice.do("title", value="imc")
         await alice.say("It is behind the shed: https://example.com/map")
         await bob.see("#log a[href='https://example.com/map']")
+        await bob.say("Thank you! Who waters the beans on Saturday?")
+        await alice.see("#log .talk.theirs", "waters the beans")
+        await alice.say("I can, after lunch.")
+        await bob.see("#log .talk.theirs", "after lunch")
         await alice.see("#members li", "bob")
-        await alice.fill("Message", "wait")
+        await alice.fill("Message", "And on Sunday")
         await bob.see("#typing", "alice is typing")
-        await alice.shot("room")
-        await bob.shot("room-dark")
+        await alice.shot("chat-page-room")
         await alice.fill("Message", "")
         await bob.gone("#typing", "alice is typing")
 
@@ -119,16 +128,20 @@ async def test_what_roles_permit_is_offered_and_done(tmp_path: Path, daemon: Dae
         await bob.gone("#room-actions button", "Close the room")
         await alice.click("Remove bob")
         await alice.see("dialog", "Remove bob?")
-        await alice.shot("remove")
         await alice.press("Escape")
         await alice.gone("dialog")
         await alice.click("Remove bob")
         await alice.click("Remove", exact=True)
         await bob.see("#gate", "You are not in this room.")
         await alice.gone("#members li", "bob")
+        await bob.do("click", {"css": "#room-lists button", "text": "chat-kitchen"})
+        await bob.click("Decline")
+        await bob.gone("#room-lists button", "chat-kitchen")
         await alice.click("Close the room")
         await alice.do("click", {"css": "dialog button.danger"})
         await alice.see("#no-room")
+        await alice.do("click", {"css": "#room-lists button", "text": "chat-kitchen"})
+        await alice.see("#log .notice", f"bob@{DOMAIN} has declined the invitation")
         await bob.do("run", value="dispatchEvent(new Event('focus'))")
         await bob.gone("#room-lists button", "chat-garden")
         for tab in (alice, bob):
@@ -301,34 +314,84 @@ async def test_by_keyboard_alone(tmp_path: Path, daemon: Daemon) -> None:
         await tab.is_clean()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_it_can_be_used_by_everybody(tmp_path: Path, daemon: Daemon, scheme: str) -> None:
+SMALL = """
+[...document.querySelectorAll('button, input:not([type=checkbox]), textarea')]
+    .filter((one) => one.offsetParent && (one.offsetHeight < 44 || one.offsetWidth < 44)).length
+"""
+
+
+async def test_it_can_be_used_by_everybody(tmp_path: Path, daemon: Daemon) -> None:
     """The rules of axe-core: roles, names, labels, contrast; and on a phone every target is large enough."""
     async with Chromium.running(tmp_path) as browser:
-        tab = await browser.tab("alice", url(daemon), width=390, height=780, scheme=scheme, touch=True)
-        await tab.see("#login-form")
-        assert await tab.do("axe") == []
-        await tab.enter("alice", USERS["alice"])
-        assert await tab.do("axe") == []
-        await tab.create("lobby")
-        await tab.say("hello everybody")
-        await tab.see("#log .talk.own.accepted")
-        await tab.say("#help")
-        await tab.see("#log .notice", "Commands:")
-        await tab.gone("#rooms")
-        assert await tab.do("axe") == []
-        small = "[...document.querySelectorAll('button, input:not([type=checkbox]), textarea')]"
-        small += ".filter((one) => one.offsetParent && (one.offsetHeight < 44 || one.offsetWidth < 44)).length"
-        assert await tab.do("run", value=small) == 0
-        assert await tab.do("run", value="document.documentElement.scrollWidth <= innerWidth")
-        await tab.shot(f"phone-{scheme}")
-        await tab.click("People")
-        await tab.see("#members li", "alice (you)")
-        assert await tab.do("axe") == []
-        assert await tab.do("run", value=small) == 0
-        await tab.click("Close the list of people")
-        await tab.click("Back to the rooms")
-        await tab.see("#room-lists button", "chat-lobby")
-        await tab.shot(f"phone-rooms-{scheme}")
-        assert await tab.do("axe") == []
-        await tab.is_clean()
+        for user, scheme in (("alice", "light"), ("bob", "dark")):
+            tab = await browser.tab(user, url(daemon), width=390, height=780, scheme=scheme, touch=True)
+            await tab.see("#login-form")
+            assert await tab.do("axe") == []
+            await tab.enter(user, USERS[user])
+            await tab.create(f"of-{user}")
+            await tab.say("hello everybody")
+            await tab.see("#log .talk.own.accepted")
+            await tab.gone("#rooms")
+            if scheme == "light":
+                await tab.shot("chat-page-phone")
+            await tab.say("#help")
+            await tab.see("#log .notice", "Commands:")
+            assert await tab.do("axe") == []
+            assert await tab.do("run", value=SMALL) == 0
+            assert await tab.do("run", value="document.documentElement.scrollWidth <= innerWidth")
+            await tab.click("People")
+            await tab.see("#members li", f"{user} (you)")
+            assert await tab.do("axe") == []
+            assert await tab.do("run", value=SMALL) == 0
+            await tab.click("Close the list of people")
+            await tab.click("Back to the rooms")
+            await tab.see("#room-lists button", f"chat-of-{user}")
+            assert await tab.do("axe") == []
+            await tab.is_clean()
+
+
+async def test_over_tls_and_after_a_reload(tmp_path: Path) -> None:
+    """`wss:` by itself is all that a site needs; who wants to stays logged in while the tab is open."""
+    folder = tmp_path / "imc"
+    folder.mkdir()
+    certificate = Authority(tmp_path).issue("localhost")
+    config = CONFIG.replace("ws:127.0.0.1:0", "wss:127.0.0.1:0") + f"[tls]\ncertificate = '{certificate}'\n"
+    with running(folder, config, {f"sip:alice@{DOMAIN}": USERS["alice"]}) as daemon:
+        page = f"https://localhost:{daemon.address('wss')[1]}/"
+        async with Chromium.running(tmp_path) as browser:
+            tab = await browser.tab("alice", page, insecure=True)
+            await tab.do("check", {"css": "[name=stay]"})
+            await tab.enter("alice", USERS["alice"])
+            await tab.create("lobby")
+            await tab.say("hello")
+            await tab.see("#log .talk.own.accepted", "hello")
+            await tab.do("reload")
+            await tab.see("#connection.online")
+            await tab.do("click", {"css": "#room-lists button", "text": "chat-lobby"})
+            await tab.see("#room-about", "1 person")
+            assert await tab.talk() == ["hello"]
+            await tab.is_clean()
+
+
+async def test_the_demo_as_somebody_new_tries_it(tmp_path: Path) -> None:
+    """`imc demo`, which is `make run`: the address and the passwords that it prints are all there is to know."""
+    home, env = home_of(tmp_path, "demo")
+    command = [sys.executable, "-m", "imc", "demo", "--dir", str(home / "run"), "--port", str(free_port())]
+    async with Program.running(command, env=env, cwd=home) as demo, Chromium.running(tmp_path) as browser:
+        page = (await demo.wait_output(r"^Chat here.*?(http://\S+/)$", within=30))[1]
+        passwords = [
+            (await demo.wait_output(rf"sip:{user}@127.0.0.1 +password (\S+)$"))[1] for user in ("alice", "bob")
+        ]
+        await demo.wait_output(r"\bready\b", within=30)
+        alice, bob = await browser.tab("alice", page), await browser.tab("bob", page)
+        await alice.enter("alice", passwords[0])
+        await bob.enter("bob", passwords[1])
+        await alice.create("lobby")
+        await alice.say("Is anybody here?")
+        await alice.see("#log .talk.accepted")
+        await bob.do("run", value="dispatchEvent(new Event('focus'))")
+        await bob.do("click", {"css": "#room-lists button", "text": "chat-lobby"})
+        await bob.click("Join", exact=True)
+        await bob.see("#log .talk.theirs", "Is anybody here?")  # from the history
+        for tab in (alice, bob):
+            await tab.is_clean()

@@ -16,13 +16,17 @@ from imc.aor import Aor
 from imc.errors import StoreError
 from imc.rooms.model import Member, Role
 from imc.store.accounts import Account
+from imc.store.audit import AuditFilter
 from imc.store.backup import FORMAT, backup, inspect_backup, restore
-from imc.store.ops import DeleteOutbox, PutBinding, PutMember, PutRoom
+from imc.store.operators import Operator
+from imc.store.ops import DeleteOutbox, PutAudit, PutBinding, PutMember, PutRoom
 from imc.store.options import StoreOptions
 from imc.store.store import Store
 from tests.store.samples import ALICE, BOB, INVITED, MEMBER, ODD_USERS, OTHER, OWNER, ROOM, binding, entry
 
 EVERY_BYTE = bytes(range(256))
+OPERATOR = Operator(name="olga", role="admin", secret="scrypt$1$1$1$00$00", created=1.5)
+AUDITED = PutAudit(1_024, 1.5, str(ALICE), "sip", "create", str(ROOM), str(ALICE), "", "200 R-CREATE-1")
 ROWS = {
     "rooms": 2,
     "members": 4 + len(ODD_USERS),
@@ -33,6 +37,8 @@ ROWS = {
     "waiting": 0,
     "messages": 0,
     "room_settings": 0,
+    "operators": 1,
+    "audit": 1,
 }
 
 
@@ -58,6 +64,8 @@ def fill(store: Store) -> None:
     store.commit([DeleteOutbox("gone")])
     for aor in (ALICE, BOB):
         store.add_account(Account.from_password(aor, f"secret of {aor.user}"))
+    store.add_operator(OPERATOR)
+    store.commit([AUDITED])
 
 
 def seen(store: Store) -> object:
@@ -65,6 +73,8 @@ def seen(store: Store) -> object:
     return (
         [(store.load_room(room), room) for room in (ROOM, OTHER)],
         [store.get_account(aor) for aor in (ALICE, BOB)],
+        store.list_operators(),
+        store.audit_rows(AuditFilter(), 10),
         sorted(store.load_bindings(), key=str),
         [row[1:] for row in store.load_outbox(10)],
         store.accounts_version(),

@@ -1,10 +1,10 @@
 // What happens: messages come in, and the user's wishes go out. Between `session` (SIP) and `state`; knows no DOM.
 
 import * as protocol from './protocol.js';
+import { Receipts } from './receipts.js';
+import { Typing } from './typing.js';
 
 const HISTORY = 50;
-const REFRESH = 60; // seconds for which "is typing" holds, RFC 3994 §3.2
-const IDLE = 15_000;
 const LIVE = 60_000;
 
 // Notices after which the lists are asked for anew.
@@ -26,13 +26,19 @@ export class Chat {
     this.session = null;
     this.asked = new Map(); // Call-ID → { verb, refusal } of a command, { done } of the page's own question
     this.queues = new Map(); // room → the promise of what goes out there last
-    this.typing = null; // { room, idle, again }
+    this.typing = new Typing(this);
     this.refreshing = null;
-    this.unseen = []; // reports of what is shown that wait until somebody looks
+    this.skew = 0; // milliseconds by which the server's clock is ahead
+    this.receipts = new Receipts(this);
   }
 
   isMine(label) {
     return label === this.state.account || label === protocol.userOf(this.state.account);
+  }
+
+  // Kamailio's module takes every type for text, and hands it to everybody: no "is typing", no receipts there.
+  get isTextOnly() {
+    return !!this.config.server;
   }
 
   command(words) {
@@ -64,22 +70,24 @@ export class Chat {
   receive(message) {
     if (!this.state.isNew(message.callId)) return;
     const asked = this.asked.get(message.inReplyTo);
+    if (asked) this.skew = message.date - Date.now(); // an answer is of this moment
     const read = protocol.readMessage(message);
     if (asked && read.kind === 'notice' && this.answered(asked, read, message)) return;
     if (message.from === this.config.manager || !this.isRoom(message.from)) {
-      this.told(read.text || '', false);
+      if (read.text) this.told(message.from === this.config.manager ? read.text : `${message.from}: ${read.text}`);
       return;
     }
     const room = this.state.room(message.from);
-    if (read.kind === 'composing') this.composing(room, read);
-    else if (read.kind === 'reports') this.reported(room, read.reports);
+    if (read.kind === 'composing') this.typing.heard(room, read);
+    else if (read.kind === 'reports') this.receipts.came(room, read.reports);
     else if (read.kind === 'talk') this.heard(room, read, message);
     else this.noticed(room, read, message, asked);
   }
 
   // Of what comes now the moment counts, whatever the server's clock says; of what waited there, its own time.
   timeOf(message) {
-    return Math.abs(Date.now() - message.date) < LIVE ? Date.now() : Math.min(message.date, Date.now());
+    const time = message.date - this.skew;
+    return Math.abs(Date.now() - time) < LIVE ? Date.now() : Math.min(time, Date.now());
   }
 
   isRoom(aor) {
@@ -87,20 +95,14 @@ export class Chat {
   }
 
   heard(room, read, message) {
-    this.ended(room, read.label);
-    if (read.messageId && !this.state.isNew(`${room.aor} ${read.messageId}`)) return;
+    this.typing.ended(room, read.label);
+    if (read.messageId && !this.state.isNew(`${room.aor} ${read.label} ${read.messageId}`)) return;
     const entry = { label: read.label, text: read.text, time: this.timeOf(message) };
-    if (!this.state.isRepeated(room, entry)) {
+    if (!(message.date < room.toldUntil && this.state.isRepeated(room, entry))) {
       this.state.add(room, { kind: 'talk', ...entry, isOwn: false });
       this.count(room);
     }
-    if (!read.wants) return;
-    if (read.wants.includes('positive-delivery')) this.report(room, read.messageId, false);
-    if (read.wants.includes('display')) {
-      this.unseen.push({ room, messageId: read.messageId });
-      if (this.unseen.length > 200) this.unseen.shift();
-      this.looked();
-    }
+    if (read.wants) this.receipts.asked(room, read);
   }
 
   count(room) {
@@ -115,45 +117,13 @@ export class Chat {
       room.unread = 0;
       this.state.changed();
     }
-    const shown = this.unseen.filter((one) => one.room === room);
-    this.unseen = this.unseen.filter((one) => one.room !== room);
-    for (const { messageId } of shown) this.report(room, messageId, true);
-  }
-
-  report(room, messageId, isDisplay) {
-    const about = { messageId, room: room.aor, recipient: this.state.account, isDisplay, time: new Date() };
-    this.session.send(room.aor, protocol.writeReport(about), { type: protocol.IMDN });
-  }
-
-  reported(room, reports) {
-    for (const { messageId, recipient, isDisplay } of reports) {
-      const message = room.messages.find((one) => one.messageId === messageId && one.isOwn);
-      if (!message) continue;
-      message.marks[recipient] = isDisplay ? 'displayed' : message.marks[recipient] || 'delivered';
-      if (message.status !== 'displayed') message.status = isDisplay ? 'displayed' : 'delivered';
-    }
-    this.state.changed();
-  }
-
-  composing(room, { label, isActive, refresh }) {
-    this.ended(room, label);
-    if (!isActive || !label || this.isMine(label) || room.typing.size > 50) return;
-    const timer = setTimeout(() => this.ended(room, label), Math.min(refresh, 300) * 1000);
-    room.typing.set(label, timer);
-    this.state.changed();
-  }
-
-  ended(room, label) {
-    if (!room.typing.has(label)) return;
-    clearTimeout(room.typing.get(label));
-    room.typing.delete(label);
-    this.state.changed();
+    if (room) this.receipts.looked(room);
   }
 
   noticed(room, read, message, asked) {
     const { event, text } = read;
     if (event === 'history') {
-      this.gather(room, text);
+      this.gather(room, text, message.date);
       return;
     }
     if (event === 'invitation') {
@@ -194,7 +164,7 @@ export class Chat {
   // True where the answer was for the page, or was said already, and is not to be shown.
   answered(asked, read, message) {
     if (asked.done) {
-      asked.done(read.text);
+      asked.done(read.text, message.date);
       return true;
     }
     if (asked.refusal && asked.refusal === read.event) return true;
@@ -277,8 +247,8 @@ export class Chat {
     room.hasHistory = true;
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, 5000);
-      const took = (text) => {
-        const { page, pages } = this.gather(room, text);
+      const took = (text, date) => {
+        const { page, pages } = this.gather(room, text, date);
         if (page < pages) return;
         clearTimeout(timer);
         resolve();
@@ -289,8 +259,11 @@ export class Chat {
     });
   }
 
-  gather(room, text) {
+  // `date` is the server's, of when it told: what was said before then may be among it.
+  gather(room, text, date) {
     const read = protocol.readHistory(text);
+    for (const entry of read.entries) entry.time -= this.skew;
+    room.toldUntil = date;
     this.state.merge(room, read.entries, (label) => this.isMine(label));
     return read;
   }
@@ -300,7 +273,7 @@ export class Chat {
   open(aor) {
     const before = this.state.current;
     if (before && before !== aor && this.session) this.session.unwatch(before);
-    this.stopTyping();
+    this.typing.stop();
     this.state.current = aor;
     const room = this.state.room(aor);
     this.looked();
@@ -312,7 +285,7 @@ export class Chat {
   }
 
   close() {
-    this.stopTyping();
+    this.typing.stop();
     if (this.state.current) this.session.unwatch(this.state.current);
     this.state.current = null;
     this.state.changed();
@@ -362,13 +335,13 @@ export class Chat {
 
   // What was typed into the open room.
   say(aor, text) {
-    this.stopTyping();
+    this.typing.stop();
     const room = this.state.room(aor);
     if (text.startsWith(this.config.start)) {
       this.type(room, text);
       return;
     }
-    const messageId = room.wantsReceipts ? crypto.getRandomValues(new Uint32Array(4)).join('-') : '';
+    const messageId = room.wantsReceipts && !this.isTextOnly ? crypto.getRandomValues(new Uint32Array(4)).join('-') : '';
     const message = { kind: 'talk', label: protocol.userOf(this.state.account), text, time: Date.now(), isOwn: true };
     this.transmit(room, this.state.add(room, { ...message, status: 'sending', messageId }));
   }
@@ -406,35 +379,5 @@ export class Chat {
     else message.status = 'failed';
     message.why = message.status === 'failed' ? (/"([^"]*)"/.exec(reason) || [0, reason])[1] : '';
     this.state.changed();
-  }
-
-  // RFC 3994, the sender's side
-
-  typed(aor, isEmpty) {
-    const room = this.state.room(aor);
-    if (isEmpty || !this.state.isIn(room)) {
-      this.stopTyping(true);
-      return;
-    }
-    if (!this.typing || this.typing.room !== aor) {
-      this.stopTyping(true);
-      this.typing = { room: aor, idle: null, again: setInterval(() => this.sayTyping(aor, true), (REFRESH - 10) * 1000) };
-      this.sayTyping(aor, true);
-    }
-    clearTimeout(this.typing.idle);
-    this.typing.idle = setTimeout(() => this.stopTyping(true), IDLE);
-  }
-
-  stopTyping(isSaid = false) {
-    if (!this.typing) return;
-    clearTimeout(this.typing.idle);
-    clearInterval(this.typing.again);
-    if (isSaid) this.sayTyping(this.typing.room, false);
-    this.typing = null;
-  }
-
-  sayTyping(aor, isActive) {
-    if (!this.session.isOnline) return;
-    this.session.send(aor, protocol.writeComposing(isActive, REFRESH), { type: protocol.COMPOSING });
   }
 }

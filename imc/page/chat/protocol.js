@@ -51,18 +51,22 @@ export function readTalk(body, display) {
     text = body.slice(found[0].length);
   }
   const lines = text.split(LINE_END).map((line, index) => (index && line.startsWith('| ') ? line.slice(2) : line));
-  return { kind: 'talk', label, text: lines.join('\n') };
+  return { kind: 'talk', label: label.replace(/^sips?:/, ''), text: lines.join('\n') };
 }
 
-// Where no header tells: Kamailio's notices, by their words.
+// Where no header tells: the notices of Kamailio's module, by their words.
 const WORDS = [
-  [/invite[sd]? you|you (?:are|have been) invited|\baccept\b.*\b(?:deny|reject)\b/is, 'invitation'],
-  [/^(?:list of )?rooms\b/i, 'room-list'],
-  [/^members of|^in the room .*:/i, 'member-list'],
-  [/has joined|joined the room/i, 'member-joined'],
-  [/has left|left the room|been removed from/i, 'member-left'],
-  [/was destroyed|been destroyed|been closed/i, 'room-destroyed'],
-  [/was created|is created|room created/i, 'room-created'],
+  [/ invites you to /, 'invitation'],
+  [/^Rooms:/, 'room-list'],
+  [/^Members:/, 'member-list'],
+  [/ has joined the room/, 'member-joined'],
+  [/ has left the room/, 'member-left'],
+  [/You have been removed from the room/, 'you-were-removed'],
+  [/Room has been destroyed/, 'room-destroyed'],
+  [/Room was created/, 'room-created'],
+  [/You are in the room already|and you are a member/, 'already-joined'],
+  [/ attempted to join the room/, 'join-attempted'],
+  [/Invalid command/, 'unknown-command'],
 ];
 
 export function guessEvent(text) {
@@ -114,7 +118,7 @@ export function readHistory(text) {
 
 // Who invites, of an invitation's words; "" where they do not say.
 export function readInviter(text) {
-  const found = /^(\S+@\S+) invites you/.exec(text) || /<?sip:([^\s>]+)>?/.exec(text);
+  const found = /(?:^|[\s[])([^\s[\]]+@[^\s[\]]+)\]? invites you/.exec(text);
   return found ? address(found[1]) : '';
 }
 

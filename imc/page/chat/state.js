@@ -44,6 +44,7 @@ export class State {
         typing: new Map(), // label → timer
         unread: 0,
         wantsReceipts: false,
+        toldUntil: 0, // by the server's clock: up to when it has told what was said
         hasHistory: false, // asked for since the connection was made
       });
     }

@@ -23,8 +23,10 @@ export class RoomView {
     entry.oninput = () => {
       this.fit();
       const { value } = entry;
-      if (!value.startsWith(this.chat.config.start)) this.chat.typed(this.room.aor, value === '');
+      if (!value.startsWith(this.chat.config.start)) this.chat.typing.typed(this.room.aor, value === '');
     };
+    byId('receipts').hidden = chat.isTextOnly;
+    entry.maxLength = this.chat.config.longest;
     byId('back').onclick = () => this.back();
     byId('receipts').onclick = () => {
       this.room.wantsReceipts = !this.room.wantsReceipts;

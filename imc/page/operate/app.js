@@ -17,7 +17,7 @@ const VIEWS = { overview, rooms, traffic, outbox, limits, users, audit, operator
 
 let view = null;
 let timer = 0;
-let isAsking = false;
+let asking = null; // the promise of what is under way
 let opened = '';
 
 function tell(text) {
@@ -35,17 +35,26 @@ async function act(work, done) {
   try {
     complain(null);
     const words = await work();
-    tell(words || done || '');
     await refresh(false);
+    tell(words || done || '');
   } catch (error) {
     complain(error);
   }
 }
 
 async function refresh(isAutomatic) {
-  if (!view || isAsking) return;
-  const asked = view;
-  isAsking = true;
+  if (asking && isAutomatic) return;
+  while (asking) await asking; // what it brings may be of before
+  if (!view) return;
+  asking = look(view, isAutomatic);
+  try {
+    await asking;
+  } finally {
+    asking = null;
+  }
+}
+
+async function look(asked, isAutomatic) {
   try {
     await asked.refresh({ isAutomatic });
     if (isAutomatic && asked.isFailing) complain(null);
@@ -55,8 +64,6 @@ async function refresh(isAutomatic) {
       asked.isFailing = true;
       complain(error);
     }
-  } finally {
-    isAsking = false;
   }
 }
 
@@ -82,7 +89,6 @@ function open() {
   document.title = `${title} – imc operators`;
   const place = h('div', { class: 'view', 'data-view': key });
   show(find('main'), h('h1', {}, title), place);
-  isAsking = false;
   view = make(place, { act, ask, tell, complain, go, path: rest });
   if (opened && opened !== location.hash) find('main').focus({ preventScroll: true });
   opened = location.hash;
@@ -112,7 +118,7 @@ function enter() {
     find('nav'),
     Object.entries(VIEWS)
       .filter(([, { role }]) => api.may(role))
-      .map(([key, { title }]) => h('a', { href: `#${key}`, 'data-view': key }, title))
+      .map(([key, { title }]) => h('a', { href: `./#${key}`, 'data-view': key }, title))
   );
   open();
 }

@@ -18,13 +18,14 @@ const WITHIN = 15_000;
 const browser = await chromium.launch({ executablePath: process.argv[2] });
 const tabs = new Map();
 
-async function open({ tab, url, width = 1100, height = 720, scheme = 'light', touch = false }) {
+async function open({ tab, url, width = 1100, height = 720, scheme = 'light', touch = false, insecure = false }) {
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: scheme,
     hasTouch: touch,
     isMobile: touch,
     deviceScaleFactor: 1,
+    ignoreHTTPSErrors: insecure, // the tests' own authority is none of the browser's
     locale: 'en-GB',
     timezoneId: 'UTC',
     reducedMotion: 'reduce',

@@ -6,6 +6,7 @@ import { plot, rates } from '../plot.js';
 
 const HOUR = 3600;
 const LEAST = 120;
+const LONG = ['Listens on', 'Database', 'Since'];
 const PLOTS = [
   ['Messages to rooms', '/s', [['messages', 'room_messages'], ['commands', 'room_commands']]],
   ['Deliveries', '/s', [['delivered', 'delivered'], ['failed', 'failed'], ['put off', 'put_off'], ['given up', 'dead_letters']]],
@@ -55,7 +56,12 @@ function open(place) {
       ['Database', status.database],
       ['Since', time(status.started)],
     ];
-    show(facts, pairs.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+    show(
+      facts,
+      pairs.map(([name, value]) =>
+        h('div', { class: LONG.includes(name) && 'long' }, h('dt', {}, name), h('dd', {}, value))
+      )
+    );
   }
 
   function draw() {
