@@ -40,6 +40,7 @@ from imc.options import (
     dead_letter_options,
     delivery_options,
     digest_options,
+    guess_rate,
     list_limit,
     manage_options,
     own_hosts,
@@ -66,6 +67,7 @@ from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
 from imc.service.forget import Forget
+from imc.service.guesses import Guesses
 from imc.service.history import History
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets, peer_finder
 from imc.service.inbound import Inbound
@@ -153,6 +155,9 @@ class Daemon:
         self._reader = StoreReader(threads=settings.imc.db_readers)
         self._writer = Writer(store, measures=measures)
         self._bindings = Bindings()
+        self._guesses = Guesses(
+            guess_rate(settings), lambda user, block: self._bindings.is_at(user, block, wall()), self._traffic.hit
+        )
         self._location = Location(
             self._bindings,
             domains=lambda: self.settings.imc.domains,
@@ -461,6 +466,7 @@ class Daemon:
             self._accounts,
             self._verifier,
             self._transports.peer_names,
+            self._guesses,
         )
 
     async def _load(self) -> None:
@@ -530,6 +536,7 @@ class Daemon:
         self._copies.extra = settings.imc.extra_headers
         self._facts.max_list = settings.limits.max_list_entries
         self._facts.is_owning_limited = room_limits(settings).max_rooms_per_owner is not None
+        self._guesses.reload(guess_rate(settings))
         self._identity = self._make_identity()
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))
@@ -602,6 +609,7 @@ class Daemon:
             "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
+            **self._outbox.statistics(),
             **self._traffic.statistics(),
             **self._rosters.statistics(),
             **self._reports.statistics(),

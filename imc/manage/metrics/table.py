@@ -53,7 +53,7 @@ def _histogram(name: str, measure: str, text: str) -> Metric:
 _ENDS = (
     "eof", "reset", "bad_stream", "bad_tls", "no_handshake", "too_slow", "idle", "write_overflow", "evicted", "stopped",
 )  # fmt: skip
-_VERDICTS = ("ok", "stale", "replay", "wrong", "malformed", "challenge", "forbidden")
+_VERDICTS = ("ok", "stale", "replay", "wrong", "malformed", "challenge", "forbidden", "unheard")
 
 METRICS: tuple[Metric, ...] = (
     # Rooms
@@ -142,12 +142,18 @@ METRICS: tuple[Metric, ...] = (
     _counter("imc_waiting_kept", "kept", "Copies that got a row of their own in the database, to wait."),
     _counter("imc_dead_letters", "dead_letters", "Copies that became dead letters."),
     _counter("imc_waiting_expired", "expired", "Copies whose sender's Expires ended while they waited."),
+    _gauge("imc_withdrawals", "withdrawals", "Decisions that failed, whose outbox row is to be removed."),
+    _counter(
+        "imc_withdrawals_lost", "withdrawals_lost",
+        "Such decisions beyond the bound: a start may deliver what its sender was told had failed.",
+    ),
     # Registrations, identity
     _gauge("imc_bindings", "bindings", "Contacts that are registered."),
     _by(
         "counter", "imc_authentications", "verdict", "Verdicts on who a request is from.",
         **{verdict: f"auth_{verdict}" for verdict in _VERDICTS},
     ),
+    _gauge("imc_accounts_guessed", "accounts_guessed", "Names for which wrong passwords came of late, bounded."),
     _by(
         "gauge", "imc_accounts_cached", "kind", "Accounts in the cache: known, known to be none, being read.",
         known="accounts_known", unknown="accounts_unknown", loading="accounts_loading",
