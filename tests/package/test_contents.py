@@ -37,7 +37,7 @@ def test_every_file_of_the_packages_is_in_the_wheel_and_no_other(wheel: Path) ->
     inside = {name for name in names if not name.startswith(_DIST)}
     assert inside == _source("imc") | _source("conformance")
     assert {Path(name).name for name in names if name.startswith(f"{_DIST}.dist-info/")} == {
-        "METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE",
+        "METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE", "jssip-licences.txt",
     }  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_the_metadata_is_valid(wheel: Path) -> None:
     assert (metadata.name, str(metadata.version)) == ("imc", imc.__version__)
     assert str(metadata.requires_python) == ">=3.11"
     assert metadata.license_expression == "MIT"
-    assert metadata.license_files == ["LICENSE"]
+    assert metadata.license_files == ["LICENSE", "imc/page/chat/jssip-licences.txt"]
     assert metadata.provides_extra == ["conformance"]
 
 
