@@ -68,6 +68,10 @@ METRICS: tuple[Metric, ...] = (
         "status",
     ),
     _tally("imc_refusals", "refusals", "What rooms refused, by clause of spec/room.md and event.", "clause", "event"),
+    _by(
+        "counter", "imc_room_traffic", "kind", "Texts that rooms took, copies of them, and commands that were obeyed.",
+        message="room_messages", copy="room_copies", command="room_commands",
+    ),
     _tally("imc_limit_hits", "limits", "Requests refused or dropped for a limit of [limits], by its name.", "limit"),
     # Requests
     _tally(
@@ -200,8 +204,14 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter("imc_callback_failures", "callback_failures", "Errors of imc itself, caught by a transport: report them."),
     # Management
+    _counter("imc_audit_rows", "audit_rows", "Rows of the audit that were to be written."),
+    _counter("imc_audit_removed", "audit_removed", "Rows of the audit removed, beyond its bounds."),
+    _counter("imc_audit_lost", "audit_lost", "Rows of the audit that could not be written."),
     _tally("imc_rpc_calls", "calls", "Calls of RPC methods, by method and whether they went well.", "method", "result"),
 )  # fmt: skip
+
+SUMS = frozenset({"refusals", "limits_hit"})
+"""Figures that the tallies above tell in parts."""
 
 INFO = Metric("imc_build", "gauge", "Always 1; the version is in its labels.", labels=("version", "python"))
 START = Metric("imc_start_time_seconds", "gauge", "When the daemon started, in unix seconds.")
