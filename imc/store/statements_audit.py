@@ -18,7 +18,7 @@ def statements(build: Builder, tables: Tables) -> dict[str, Any]:
     # A transaction may be tried twice, and a row that is there must not be touched, or a trigger refuses it.
     put: Any = insert(audit).inline().values({column: bindparam(column) for column in COLUMNS})
     if build.kind == "postgresql":
-        row = {column: bindparam(column) for column in COLUMNS}
+        row: dict[str, Any] = {column: bindparam(column) for column in COLUMNS}
         put = postgresql.insert(audit).inline().values(row).on_conflict_do_nothing()
     else:
         put = put.prefix_with("OR IGNORE" if build.kind == "sqlite" else "IGNORE")
