@@ -364,6 +364,7 @@ class Daemon:
                 writer=self._writer,
                 wall=self._wall,
                 on_change=self._engine.contacts_changed,
+                is_open=self._transports.is_open,
             )
         self._sip = Sip(
             stack=self._stack,

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from imc import __version__
-from imc.cli import config, db, log, operators, outbox, remote, users
+from imc.cli import audit, config, db, log, operators, outbox, remote, rooms, users
 from imc.cli.common import ConfigPath, Flags
 from imc.errors import ImcError
 
@@ -32,6 +32,8 @@ app.add_typer(operators.app, name="operator")
 app.add_typer(config.app, name="config")
 app.add_typer(db.app, name="db")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(rooms.app, name="room")
+app.add_typer(audit.app, name="audit")
 remote.add_to(app)
 log.add_to(app)
 

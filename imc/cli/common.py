@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from imc.config import Settings
+    from imc.store.store import Store
 
 ConfigPath = Annotated[
     Path | None,
@@ -28,6 +29,21 @@ def load_settings(path: Path | None, flags: Sequence[str] = ()) -> Settings:
     from imc.config import find_file, load
 
     return load(find_file(path), flags)
+
+
+# spec R-AUDIT-2
+def note(settings: Settings, store: Store, act: str, user: str = "", detail: str = "") -> None:
+    """Write into the audit what a command did to the database by itself."""
+    import os
+    import time
+
+    from imc.store.audit import id_at
+    from imc.store.ops import PutAudit
+
+    if settings.audit.enabled:
+        now = time.time()
+        id_ = id_at(now) | os.getpid() % 1024
+        store.commit([PutAudit(id_, now, f"uid={os.getuid()}", "cli", act, "", user, detail, "200")])
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

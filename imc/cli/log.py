@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from imc.aor import Aor
-from imc.cli.common import AsJson, ConfigPath, load_settings
+from imc.cli.common import AsJson, ConfigPath, load_settings, note
 from imc.errors import ImcError, StoreError, StoreLocked
 
 if TYPE_CHECKING:
@@ -100,17 +101,22 @@ def _forget_here(settings: Settings, user: Aor, *, is_done: bool, with_account: 
 
     from imc.app import Daemon
     from imc.options import store_options
+    from imc.service.inbound import Act
     from imc.store.store import Store
 
     async def work() -> object:
         async with Daemon(settings, store).offline() as manager:
             try:
-                return (await manager.forget(user, is_done=is_done, with_account=with_account)).as_json()
+                act = Act(actor=f"uid={os.getuid()}", via="cli", method="imc.forget")
+                found = await manager.forget(user, is_done=is_done, with_account=with_account, act=act)
+                return found.as_json()
             except ImcError as error:  # a nursery would wrap it
                 return error
 
     with Store.open(replace(store_options(settings, is_exclusive=True), lock_wait=0.0)) as store:
         result = trio.run(work)
+        if is_done and not isinstance(result, ImcError):
+            note(settings, store, "imc.forget", str(user))
     if isinstance(result, ImcError):
         raise result
     return result
@@ -136,6 +142,7 @@ def _report(found: Any) -> Iterator[str]:
     yield f"  copies for them that wait {'deleted' if is_done else 'to delete'}: {found['addressed']}"
     yield f"  registrations {'ended' if is_done else 'to end'}: {found['registrations']}"
     yield f"  account: {found['account']}"
+    yield f"  rows of the audit that name them, and stay until they are too old: {found['audit']}"
 
 
 def _rows(store: Store, room: Aor, bounds: dict[str, float]) -> Iterator[MessageRow]:

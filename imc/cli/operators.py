@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from imc.cli.common import AsJson, ConfigPath, load_settings, print_table
+from imc.cli.common import AsJson, ConfigPath, load_settings, note, print_table
 from imc.cli.users import FromStdin, open_store, read_password
 
 app = typer.Typer(no_args_is_help=True, help="Add, list and remove operators: who may log in on the operators' page.")
@@ -48,6 +48,7 @@ def add(
     operator = Operator.from_password(name, role.value, read_password(password_stdin), time.time())
     with open_store(settings, may_create=True) as store:
         store.add_operator(operator)
+        note(settings, store, "imc.operator_add", name, json.dumps({"role": role.value}))
 
 
 @app.command("list")
@@ -73,6 +74,7 @@ def password(name: Name, password_stdin: FromStdin = False, path: ConfigPath = N
     secret = hide(read_password(password_stdin))
     with open_store(settings) as store:
         store.set_operator(name, secret=secret)
+        note(settings, store, "imc.operator_password", name)
 
 
 @app.command()
@@ -80,12 +82,16 @@ def role(
     name: Name, role: Annotated[Role, typer.Argument(metavar="ROLE", help=_ROLE_HELP)], path: ConfigPath = None
 ) -> None:
     """Give an operator another role."""
-    with open_store(load_settings(path)) as store:
+    settings = load_settings(path)
+    with open_store(settings) as store:
         store.set_operator(name, role=role.value)
+        note(settings, store, "imc.operator_role", name, json.dumps({"role": role.value}))
 
 
 @app.command()
 def remove(name: Name, path: ConfigPath = None) -> None:
     """Remove an operator."""
-    with open_store(load_settings(path)) as store:
+    settings = load_settings(path)
+    with open_store(settings) as store:
         store.remove_operator(name)
+        note(settings, store, "imc.operator_remove", name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imc.aor import Aor
-from imc.cli.common import AsJson, ConfigPath, load_settings, print_table
+from imc.cli.common import AsJson, ConfigPath, load_settings, note, print_table
 from imc.errors import AccountError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def passwd(address: Address, password_stdin: FromStdin = False, path: ConfigPath
     account = Account.from_password(_parse(address), read_password(password_stdin))
     with open_store(settings) as store:
         store.set_account(account)
+        note(settings, store, "imc.user_password", str(account.aor))
 
 
 @app.command()
@@ -64,6 +65,7 @@ def remove(address: Address, path: ConfigPath = None) -> None:
     aor = _parse(address)
     with open_store(settings) as store:
         store.remove_account(aor)
+        note(settings, store, "imc.user_remove", str(aor))
 
 
 @app.command("list")
@@ -104,6 +106,7 @@ def add_account(settings: Settings, aor: Aor, password: str) -> None:
     account = Account.from_password(aor, password)
     with open_store(settings, may_create=True) as store:
         store.add_account(account)
+        note(settings, store, "imc.user_add", str(aor))
 
 
 def check_name(settings: Settings, aor: Aor) -> None:

@@ -41,7 +41,7 @@ class AuditMethods:
         errors=((500, "an address or a time cannot be read"),),
         role="operator",
     )
-    async def _audit(  # noqa: PLR0917 – called by name
+    async def _audit(  # noqa: PLR0917  the parameters of the method
         self, room: str, user: str, caller: str, act: str, since: str, until: str, after: str, limit: str
     ) -> object:
         """List who did what: each change of a room, and each act by the management interfaces."""

@@ -221,12 +221,10 @@ class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMetho
         returns=(
             '`{"user": uri, "done": boolean, "left": [uri, …], "ended": [uri, …], "refused": [uri, …], '
             '"declined": [uri, …], "registrations": number, "messages": number, "waiting": number, '
-            '"addressed": number, "account": "none"|"kept"|"removed", "audit": number}`: rooms left, rooms that '
-            "ended with their "
-            "last owner, rooms whose last owner may not leave, invitations declined; `waiting`: copies of what they "
-            "said, `addressed`: copies for them that go with the account, which is kept while `refused` has a "
-            "room; `audit`: rows of the audit that name them, and "
-            "stay until they are too old"
+            '"addressed": number, "account": "none"|"kept"|"removed", "audit": number}`: rooms left, rooms that ended '
+            "with their last owner, rooms whose last owner may not leave, invitations declined; `waiting`: copies of "
+            "what they said, `addressed`: copies for them that go with the account, which is kept while `refused` has "
+            "a room; `audit`: rows of the audit that name them, and stay until they are too old"
         ),
         errors=((500, "the user's address cannot be read, is a room's, or is unknown"),),
         is_reading=False,

@@ -31,9 +31,8 @@ class RoomMethods:
         returns=(
             '`{"room": uri, "private": boolean, "owners": [uri, …], "admins": number, "members": number, "invited": '
             'number, "settings": {"replay", "keep", "days"}, "kept": {"messages": number, "days": number}, "logged": '
-            "number}`: `members` counts owners and admins too, a setting of −1 is the server's, `kept` what is "
-            "in force, "
-            "`logged` the number of the newest message in the log"
+            "number}`: `members` counts owners and admins too, a setting of −1 is the server's, `kept` what is in "
+            "force, `logged` the number of the newest message in the log"
         ),
         errors=((500, "the room's address cannot be read"), (500, "no such room")),
         role="viewer",
@@ -158,9 +157,8 @@ class RoomMethods:
         Param("content_type", Kind.TEXT, "Type of the body.", default="text/plain"),
         returns=(
             '`{"status": number, "code": number, "clause": text, "event": text, "warning": text, "answers": '
-            '[{"event": text, "text": text}, …]}`: final response, return code as of `imc.manager`, rule, event '
-            "id of a "
-            "refusal and its words, and the MESSAGEs that the user would have got in answer"
+            '[{"event": text, "text": text}, …]}`: final response, return code as of `imc.manager`, rule, event id of '
+            "a refusal and its words, and the MESSAGEs that the user would have got in answer"
         ),
         is_reading=False,
         is_in_room=True,

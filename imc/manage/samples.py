@@ -1,4 +1,4 @@
-"""The last hour in figures: samples of the statistics in a ring, for a page to have something to show at once.
+"""The last hour in figures: samples of the statistics in a ring, so that a page opened now has something to show.
 
 Counters are kept as they are: whoever draws them takes differences. A sample of now is added to each answer, and not
 kept. Latencies are those of what was answered since the sample before, None where nothing was.

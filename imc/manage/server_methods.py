@@ -18,8 +18,8 @@ class ServerMethods:
         returns=(
             '`{"version": text, "started": unix seconds, "uptime": seconds, "listen": [text, …], "database": text, '
             '"rooms": number, "users_registered": number, "contacts": number, "subscriptions": number, "connections": '
-            '{"tcp": number, …}, "waiting": number, "dead": number}`; `dead`: copies that became dead letters '
-            "since the start"
+            '{"tcp": number, …}, "waiting": number, "dead": number}`; `dead`: copies that became dead '
+            "letters since the start"
         ),
         role="viewer",
     )
@@ -47,10 +47,10 @@ class ServerMethods:
     @method(
         "imc.limits",
         returns=(
-            '`[{"limit": name, "value": number|boolean, "used": number|null, "hits": number|null, "reload": '
-            "boolean}, …]`: "
-            "`used` is what the fullest has, as far as that is known; `hits` how often it has refused something since "
-            "the start, null where that is not counted by itself; `reload` whether it can be set while the daemon runs"
+            '`[{"limit": name, "value": number|boolean, "used": number|null, "hits": number|null, "reload": boolean}, '
+            "…]`: `used` is what the fullest has, as far as that is known; `hits` how often it has refused something "
+            "since the start, null where that is not counted by itself; `reload` whether it can be set while "
+            "the daemon runs"
         ),
         role="viewer",
     )

@@ -25,8 +25,7 @@ class WatchMethods:
         Param("limit", Kind.TEXT, "Rooms in a page, 1000 at most.", default="100"),
         returns=(
             '`{"rooms": [{"room": uri, "members": number, "owner": uri, "private": boolean}, …], "next": text}`, '
-            "sorted; "
-            "`next` is empty on the last page; a page may have less than `limit` rooms, or none, and a next one"
+            "sorted; `next` is empty on the last page; a page may have less than `limit` rooms, or none, and a next one"
         ),
         errors=((500, "`after` is no page's `next`"),),
         role="viewer",
@@ -50,9 +49,8 @@ class WatchMethods:
         Param("since", Kind.TEXT, "Only samples after this time, in unix seconds.", default="0"),
         returns=(
             '`{"interval": seconds, "counters": [name, …], "gauges": [name, …], "names": [name, …], "rows": [[unix '
-            "seconds, number, …], …]}`: a row has a value for each of `names`, the oldest is first, and the last "
-            "one is "
-            "of now and not kept; counters only grow, but for a restart; `latency_*` are milliseconds, or null"
+            "seconds, number, …], …]}`: a row has a value for each of `names`, the oldest is first, and the last one "
+            "is of now and not kept; counters only grow, but for a restart; `latency_*` are milliseconds, or null"
         ),
         role="viewer",
     )
@@ -77,9 +75,8 @@ class WatchMethods:
         Param("minutes", Kind.TEXT, f"Of the last so many, {_MOST_MINUTES} at most.", default="10"),
         Param("limit", Kind.TEXT, "So many senders and rooms.", default="20"),
         returns=(
-            '`{"senders": [{"name": uri, "messages": number, "copies": number, "bytes": number, "refused": '
-            "number}, …], "
-            '"rooms": […]}`, the busiest first; a name is empty for those that came when the tables were full'
+            '`{"senders": [{"name": uri, "messages": number, "copies": number, "bytes": number, "refused": number}, '
+            '…], "rooms": […]}`, the busiest first; a name is empty for those that came when the tables were full'
         ),
         role="viewer",
     )
@@ -107,9 +104,8 @@ class WatchMethods:
         "imc.hits",
         Param("limit", Kind.TEXT, "So many, 1000 at most.", default="100"),
         returns=(
-            '`{"hits": [{"limit": name, "who": text, "count": number, "first": unix seconds, "last": unix '
-            "seconds}, …], "
-            '"totals": {name: number, …}}`, the latest first; `who` is a user, a room, or an IP address'
+            '`{"hits": [{"limit": name, "who": text, "count": number, "first": unix seconds, "last": unix seconds}, '
+            '…], "totals": {name: number, …}}`, the latest first; `who` is a user, a room, or an IP address'
         ),
         role="viewer",
     )

@@ -24,7 +24,6 @@ from imc.rooms.commands import (
     Command,
     Create,
     CreateFor,
-    Invite,
     Modify,
     Set,
     SetPrivate,
@@ -79,7 +78,7 @@ class Audit:
         self._wall = wall
         self._tag = tag % _TAGS
         self._last = 0
-        self._counts = {"audit_rows": 0, "audit_removed": 0, "audit_lost": 0}
+        self._counts = {"audit_rows": 0, "audit_lost": 0}
 
     def statistics(self) -> dict[str, int]:
         return dict(self._counts)
@@ -122,7 +121,7 @@ class Audit:
             self._counts["audit_lost"] += 1
             _log.error("not-audited", actor=act.actor, via=act.via, method=act.method, result=result, error=str(error))
 
-    def _row(  # noqa: PLR0917 – the columns
+    def _row(  # noqa: PLR0917  the columns
         self, actor: str, via: str, act: str, room: str, user: str, detail: str, result: str
     ) -> PutAudit:
         now = self._wall()
@@ -162,7 +161,6 @@ class Audit:
             return False
         before = oldest if batch is None else min(batch, oldest)
         await self._writer.commit([TrimAudit(before)])
-        self._counts["audit_removed"] += 1
         return before < oldest
 
 
@@ -188,8 +186,6 @@ def _details(judged: Judged, act: Act | None) -> dict[str, object]:
         found[command.option] = command.value
     elif isinstance(command, Create | CreateFor | SetPrivate):
         found["private"] = command.is_private
-    elif isinstance(command, Invite):
-        pass
     for change in changes:
         if isinstance(change, MemberSet) and change.member.role is Role.INVITED:
             found["invited"] = True

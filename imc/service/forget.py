@@ -38,8 +38,8 @@ class Forgotten:
     ``left`` are rooms that go on without the user, ``ended`` those that ended with their last owner, ``refused`` those
     whose last owner may not leave, ``declined`` those with an invitation. ``waiting``: copies of what the user said
     that wait for somebody; ``addressed``: copies for the user that wait, which go with the account. ``account``: none,
-    kept or removed. It is kept, whatever is asked for, while the user is a last owner who may not leave. ``audit``:
-    rows of the audit that name the user, which stay.
+    kept or removed; it is kept, whatever is asked for, while the user is a last owner who may not leave. ``audit``:
+    rows of the audit that name the user, which stay (spec R-AUDIT-4).
     """
 
     user: Aor

@@ -131,7 +131,7 @@ class Operations:
         act.room, act.user = str(target), str(sender)
         return await self._ask(act, sender, target, octets, content_type, self._rooms.handle)
 
-    async def _ask(  # noqa: PLR0917
+    async def _ask(  # noqa: PLR0917  what a MESSAGE has
         self, act: Act, sender: Aor, to: Aor, body: bytes, content_type: str, hand_over: Callable[[Inbound], None]
     ) -> Outcome:
         done = trio.Event()

@@ -31,7 +31,7 @@ _EXPIRY_STEP = 10.0  # seconds: the longest sleep, so that a clock that was set 
 
 
 class Registration:
-    """``on_change`` is told whose contacts changed; ``wall`` gives unix seconds."""
+    """``on_change`` is told whose contacts changed; ``wall`` gives unix seconds; ``is_open``: is a flow still so."""
 
     def __init__(
         self,
@@ -41,7 +41,9 @@ class Registration:
         writer: Writer,
         wall: Callable[[], float],
         on_change: Callable[[Aor], None],
+        is_open: Callable[[Flow], bool] = lambda _flow: True,
     ) -> None:
+        self._is_open = is_open
         self._registrar = registrar
         self._bindings = bindings
         self._writer = writer
@@ -96,6 +98,9 @@ class Registration:
             else:
                 fail(failed(error))
             self._turns.end(aor)
+            # spec S-OUT-3
+            if error is None and not self._is_open(flow):  # it ended while its REGISTER was on the way to the disk
+                self.flow_closed(flow)
 
         self._submit(ops, committed)
 

@@ -298,17 +298,6 @@ class Rooms:
         if refusal is not None:
             self._measures.refusals.add(refusal.clause, refusal.event)
 
-    def _ops(self, judged: Judged, job: Job | None, entry: PutMessage | None, act: Act | None) -> list[Op]:
-        decision = judged.decision
-        ops: list[Op] = ops_for(decision.address, decision.changes)
-        if job is not None and job.is_durable:
-            ops.append(self._outbox.put(job))
-        if entry is not None:  # spec R-HISTORY-1
-            ops.append(entry)
-        if decision.changes and (row := self._audit.of_change(judged, act)) is not None:  # spec R-AUDIT-1
-            ops.append(row)
-        return ops
-
     def _commit(
         self,
         judged: Judged,
@@ -375,6 +364,18 @@ class Rooms:
             slot.room, slot.newest = before
             self._access.changed(slot)
             fail(error)
+
+    def _ops(self, judged: Judged, job: Job | None, entry: PutMessage | None, act: Act | None) -> list[Op]:
+        """What is written of a decision, in one commit."""
+        decision = judged.decision
+        ops: list[Op] = ops_for(decision.address, decision.changes)
+        if job is not None and job.is_durable:
+            ops.append(self._outbox.put(job))
+        if entry is not None:  # spec R-HISTORY-1
+            ops.append(entry)
+        if decision.changes and (row := self._audit.of_change(judged, act)) is not None:  # spec R-AUDIT-1
+            ops.append(row)
+        return ops
 
     def _note(self, judged: Judged) -> None:
         """It is committed. The specification's model knows no operators: after their act a room is told of anew."""

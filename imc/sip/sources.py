@@ -54,11 +54,9 @@ class _Account:
 
 
 class Sources:
-    """``is_exempt`` tells of an IP address whether nothing is counted for it: that of a trusted peer.
-
-    ``on_hit`` is told which limit of [limits] has kept back something of which IP address; of what is muted, once each
-    time it begins.
-    """
+    """``is_exempt`` tells of an IP address whether nothing is counted for it: that of a trusted peer. ``on_hit`` is
+    told which limit of [limits] has kept back something of which IP address; of what is muted, once each time it
+    begins."""
 
     __slots__ = (
         "_accounts", "_any_until", "_is_exempt", "_on_hit", "_options", "_proven", "_strangers", "_strangers_since",

@@ -51,9 +51,9 @@ class AuditStore:
     def audit_rows(self, wanted: AuditFilter, limit: int, before: int | None = None) -> list[PutAudit]:
         """The newest rows first, ``limit`` at most; those before the id ``before`` alone, for the next page."""
         audit = self.tables.audit
-        conditions: list[ColumnElement[bool]] = []
-        names = ("room", "user", "actor", "act")
-        conditions += [audit.c[name] == value for name in names if (value := getattr(wanted, name))]
+        conditions: list[ColumnElement[bool]] = [
+            audit.c[name] == value for name in ("room", "user", "actor", "act") if (value := getattr(wanted, name))
+        ]
         if wanted.since is not None:
             conditions.append(audit.c.created >= wanted.since)
             conditions.append(audit.c.id >= max(0, id_at(wanted.since - 1.0)))

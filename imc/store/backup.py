@@ -176,7 +176,7 @@ def _check_empty(connection: Connection, tables: dict[str, Table], place: str) -
 
 
 def _open_audit(connection: Connection, store: Store) -> None:
-    """Let the audit be emptied as all else is: what its triggers go by comes from the backup with the rest."""
+    """Let the audit be emptied as all else is. What its triggers go by is then replaced by the backup's own."""
     meta = store.tables.meta
     connection.execute(delete(meta).where(meta.c.key == KEPT_FROM))
     connection.execute(insert(meta).values(key=KEPT_FROM, value=str(MAX_SERIAL)))

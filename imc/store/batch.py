@@ -86,7 +86,7 @@ class Batch:
         return bool(self.outbox_puts or self.outbox_updates or self.outbox_deletes or self.closed or self.waiting)
 
 
-def coalesce(ops: Iterable[Op]) -> Batch:  # noqa: PLR0915 – a case for each op
+def coalesce(ops: Iterable[Op]) -> Batch:  # noqa: PLR0915  a case for each op
     """The net effect of the ops in their order."""
     batch = Batch()
     for op in ops:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, select
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import ColumnElement, bindparam, cast, delete, exists, func, insert, literal_column, or_, select
 
 from imc.store.schema import Tables
 from imc.store.sql import AGAIN, Builder
 
 COLUMNS = ("id", "created", "actor", "via", "act", "room", "user", "detail", "result")
+_ZERO: ColumnElement[int] = literal_column("0")
 
 
 def statements(build: Builder, tables: Tables) -> dict[str, Any]:
     audit = tables.audit
-    # A transaction may be tried twice, and a row that is there must not be touched, or a trigger refuses it.
-    put: Any = insert(audit).inline().values({column: bindparam(column) for column in COLUMNS})
-    if build.kind == "postgresql":
-        row: dict[str, Any] = {column: bindparam(column) for column in COLUMNS}
-        put = postgresql.insert(audit).inline().values(row).on_conflict_do_nothing()
+    # A transaction may be tried twice, and a row that is there must not be touched: so no upsert.
+    values: list[Any] = [bindparam(column) for column in COLUMNS]
+    if build.kind == "postgresql":  # it does not take their types from where they go; MySQL cannot cast to DOUBLE
+        values = [cast(value, audit.c[column].type) for column, value in zip(COLUMNS, values, strict=True)]
+    is_there = exists().where(audit.c.id == bindparam("id" + AGAIN))
+    put: Any
+    if build.kind == "sqlite":
+        put = insert(audit).inline().values({column: bindparam(column) for column in COLUMNS}).prefix_with("OR IGNORE")
     else:
-        put = put.prefix_with("OR IGNORE" if build.kind == "sqlite" else "IGNORE")
+        put = insert(audit).inline().from_select(list(COLUMNS), select(*values).where(~is_there))
     return {
         "put_audit": build.compile(put, *COLUMNS),
         "trim_audit": build.compile(delete(audit).where(audit.c.id < bindparam("before")), "before"),

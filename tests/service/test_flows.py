@@ -119,3 +119,16 @@ def test_a_registration_that_is_under_way_goes_first() -> None:
     while desk.writer.waiting:
         desk.writer.finish()
     assert [binding.flow for binding in desk.bindings.lookup(BOB, WALL)] == [other(WSS, 9)]
+
+
+def test_a_connection_that_ends_while_its_registration_is_on_the_way_to_the_disk_leaves_no_binding() -> None:
+    # spec S-OUT-3
+    desk = bound_desk()
+    late = other(WSS, 9)
+    again = register(WEB, to=f"<{BOB}>", vias=WEB_VIA, call_id="again")
+    desk.registration.register(again, BOB, late, answer=lambda _: None, fail=lambda _: None)
+    desk.registration._is_open = lambda flow: flow != late
+    desk.registration.flow_closed(late)
+    while desk.writer.waiting:
+        desk.writer.finish()
+    assert late not in [binding.flow for binding in desk.bindings.lookup(BOB, WALL)]

@@ -20,6 +20,7 @@ from imc.store.ops import (
     DeleteWaiting,
     EraseMessage,
     Op,
+    PutAudit,
     PutBinding,
     PutMember,
     PutMessage,
@@ -27,6 +28,7 @@ from imc.store.ops import (
     PutRoom,
     PutSettings,
     PutWaiting,
+    TrimAudit,
     TrimLog,
     UpdateOutbox,
 )
@@ -41,6 +43,7 @@ class Tables:
     waiting: dict[tuple[Aor, int, int], PutWaiting] = field(default_factory=dict)
     settings: dict[Aor, RoomSettings] = field(default_factory=dict)
     log: dict[tuple[Aor, int], PutMessage] = field(default_factory=dict)
+    audit: dict[int, PutAudit] = field(default_factory=dict)
 
 
 def apply_commit(tables: Tables, ops: Iterable[Op]) -> None:
@@ -83,6 +86,11 @@ def apply_op(tables: Tables, op: Op) -> None:
             tables.members[room, user] = member
         case DeleteMember(room, user):
             tables.members.pop((room, user), None)
+        case PutAudit():
+            tables.audit.setdefault(op.id, op)
+        case TrimAudit(before):
+            for id_ in [id_ for id_ in tables.audit if id_ < before]:
+                del tables.audit[id_]
         case PutBinding(binding):
             tables.bindings[binding.aor, binding.contact] = binding
         case DeleteBinding(aor, contact):
