@@ -39,7 +39,7 @@ async def run(
     happens to a listener ends this.
     """
     methods = Methods(manager, options)
-    services: dict[str, Callable[[], Awaitable[None]]] = {"samples": methods.samples.run}
+    services: dict[str, Callable[[], Awaitable[None]]] = {}
     bound = Bound()
     with ExitStack() as stack:
         if options.listen:
@@ -58,6 +58,8 @@ async def run(
             fifo = FifoListener(path, methods, replies, options)
             stack.callback(fifo.close)
             services[f"fifo {path}"] = fifo.run
+        if services:  # else nobody could ask for them
+            services["samples"] = methods.samples.run
         async with trio.open_nursery() as nursery:
             for name, serve in services.items():
                 nursery.start_soon(supervise, name, serve, options)
