@@ -16,6 +16,7 @@
 #   make fuzz [SECONDS=600] fuzz what reads octets from outside, with atheris; `.fuzz/` keeps what it learns and finds
 #   make traces             write spec/traces/ from the rules
 #   make reference          write docs/reference/, docs/design/diagrams/, man pages and completion from the code
+#   make docs               the documentation as a site, in build/docs/
 #   make dist               wheel and source distribution, into dist/
 #   make clean              remove what was made here, the demo's accounts and rooms included
 
@@ -27,7 +28,8 @@ SECONDS ?= 600
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: run test lint format lock spec tour soak mutation fuzz traces reference dist clean programs browser page screenshots models
+.PHONY: run test lint format lock spec tour soak mutation fuzz traces reference docs dist clean programs browser page screenshots \
+	models
 
 run: .venv/run.stamp
 	@$(BIN)/imc demo --dir run --port $(PORT)
@@ -72,7 +74,13 @@ reference: .venv/run.stamp
 	for page in settings rpc imc permissions metrics; do $(BIN)/imc reference $$page > docs/reference/$$page.md || exit 1; done
 	for page in room membership transactions; do \
 		$(BIN)/imc reference diagram-$$page > docs/design/diagrams/$$page.md || exit 1; done
+	$(BIN)/imc-conformance clauses . > docs/reference/clauses.md
 	$(BIN)/python docs/man/write.py
+
+# Warnings are errors: a link that leads nowhere is one.
+docs: .venv/dev.stamp
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/docs
+	@echo "file://$(CURDIR)/build/docs/index.html"
 
 # hatchling is in the lock: nothing is fetched.
 dist: .venv/run.stamp

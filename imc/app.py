@@ -40,6 +40,7 @@ from imc.options import (
     dead_letter_options,
     delivery_options,
     digest_options,
+    guess_rate,
     list_limit,
     manage_options,
     own_hosts,
@@ -66,8 +67,10 @@ from imc.service.circumstances import Circumstances
 from imc.service.copies import Copies
 from imc.service.facts import StoreFacts
 from imc.service.forget import Forget
+from imc.service.guesses import Guesses
 from imc.service.history import History
 from imc.service.identity import Identity, IdentityOptions, Mode, Secrets, peer_finder
+from imc.service.inbound import Inbound
 from imc.service.lists import Lists
 from imc.service.location import Location
 from imc.service.manager import Manager
@@ -75,6 +78,7 @@ from imc.service.operations import Operations
 from imc.service.operators import Operators
 from imc.service.outbox import Outbox
 from imc.service.rates import Rates
+from imc.service.readiness import Readiness
 from imc.service.registration import Registration
 from imc.service.relay import Relay
 from imc.service.reports import ReportOptions, Reports
@@ -151,6 +155,9 @@ class Daemon:
         self._reader = StoreReader(threads=settings.imc.db_readers)
         self._writer = Writer(store, measures=measures)
         self._bindings = Bindings()
+        self._guesses = Guesses(
+            guess_rate(settings), lambda user, block: self._bindings.is_at(user, block, wall()), self._traffic.hit
+        )
         self._location = Location(
             self._bindings,
             domains=lambda: self.settings.imc.domains,
@@ -208,11 +215,12 @@ class Daemon:
             can_carry=self._can_carry,
             spawn=self._spawn,
         )
+        self._audit_options = audit_options(settings)
         self._audit = Audit(
             store,
             self._reader,
             self._writer,
-            options=lambda: audit_options(self.settings),
+            options=lambda: self._audit_options,
             wall=wall,
             tag=os.getpid(),
         )
@@ -291,7 +299,12 @@ class Daemon:
             operations=self._make_operations(),
             statistics=self.statistics,
             measures=measures,
-            complaints=self._complaints,
+            complaints=Readiness(
+                read=lambda: self._reader.run(store.accounts_version),
+                spawn=self._spawn,
+                is_draining=lambda: self._sip.is_draining,
+                is_failing=lambda: self._writer.is_failing,
+            ).complaints,
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
         )
@@ -453,6 +466,7 @@ class Daemon:
             self._accounts,
             self._verifier,
             self._transports.peer_names,
+            self._guesses,
         )
 
     async def _load(self) -> None:
@@ -507,16 +521,22 @@ class Daemon:
         _log.info("stopped", undelivered=len(self._engine.unfinished()), waiting=waiting)
         self.ended.set()
 
+    def on_message(self, heard: Callable[[Inbound], None]) -> None:
+        """Have ``heard`` called with each message to a room when it is committed. It must not raise, nor take long."""
+        self._rooms.on_message = heard
+
     def reload(self, settings: Settings) -> str:
         """Put these in force; they differ from those before in what `imc.config.differences` calls reloadable only.
 
         ``read``, or why the certificates are what they were.
         """
         self.settings = settings
+        self._audit_options = audit_options(settings)
         self._rooms.policy = room_policy(settings)
         self._copies.extra = settings.imc.extra_headers
         self._facts.max_list = settings.limits.max_list_entries
         self._facts.is_owning_limited = room_limits(settings).max_rooms_per_owner is not None
+        self._guesses.reload(guess_rate(settings))
         self._identity = self._make_identity()
         if self._registration is not None:
             self._registration.reload(registrar_options(settings, self._bound))
@@ -581,19 +601,6 @@ class Daemon:
     def _count_rooms(self, change: int) -> None:
         self._facts.active += change
 
-    async def _complaints(self) -> tuple[str, ...]:
-        """Why requests cannot be served now (`imc.manage.metrics.web`)."""
-        found = []
-        if self._sip.is_draining:
-            found.append("the daemon is about to end")
-        if self._writer.is_failing:
-            found.append("the database did not take the last transaction")
-        try:
-            await self._reader.run(self._store.accounts_version)
-        except ImcError:  # its text may tell of the database's address
-            found.append("the database cannot be read")
-        return tuple(found)
-
     def statistics(self) -> dict[str, int]:
         """The figures of all parts; ``active_rooms`` is the source document's."""
         return {
@@ -602,6 +609,7 @@ class Daemon:
             "members_in_memory": self._shards.members_in_memory,
             "bindings": len(self._bindings),
             **self._engine.statistics(),
+            **self._outbox.statistics(),
             **self._traffic.statistics(),
             **self._rosters.statistics(),
             **self._reports.statistics(),

@@ -246,6 +246,11 @@ def rate_options(settings: Settings) -> RateOptions | None:
     )
 
 
+def guess_rate(settings: Settings) -> Rate | None:
+    limits = settings.limits
+    return Rate(limits.guess_burst, limits.guess_rate) if limits.enabled else None
+
+
 def source_options(settings: Settings) -> SourceOptions | None:
     limits = settings.limits
     if not limits.enabled:

@@ -76,6 +76,20 @@ def traces(
         print(f"{name}.json: {sum(map(len, walks))} steps in {len(walks)} walks over {len(found)} transitions")
 
 
+@app.command()
+def clauses(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A source tree with spec/, imc/ and tests/.")],
+) -> None:
+    """Print an index of the clauses: what each says, and which cases, tests and code hold it."""
+    from conformance.report.clauses import NoSource, page
+
+    try:
+        print(page(folder), end="")
+    except NoSource as error:
+        print(f"imc-conformance: {error}", file=sys.stderr)
+        raise typer.Exit(UNREADABLE) from None
+
+
 class _Place:
     """Where a line that is being read stands."""
 

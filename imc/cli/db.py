@@ -93,7 +93,7 @@ def import_kamailio(
     from imc.cli import migrate
 
     tables = {"rooms": rooms, "members": members, "subscriber": subscriber, "silo": silo}
-    migrate.run_import(url, path, tables, report, is_writing=is_yes, is_forced=prefer_theirs)
+    migrate.run("import", url, path, tables, report, is_writing=is_yes, is_forced=prefer_theirs)
 
 
 @app.command("export-kamailio")
@@ -120,7 +120,7 @@ def export_kamailio(
     from imc.cli import migrate
 
     tables = {"rooms": rooms, "members": members, "subscriber": subscriber, "silo": silo}
-    migrate.run_export(url, path, tables, report, is_writing=is_yes, is_forced=prefer_ours)
+    migrate.run("export", url, path, tables, report, is_writing=is_yes, is_forced=prefer_ours)
 
 
 def _words(contents: Contents) -> str:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from imc.cli.common import load_settings
 from imc.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from imc.store.kamailio.report import Report
-    from imc.store.kamailio.transfer import Transfer
 
 _KINDS = {"misfit": "did not fit", "conflict": "conflict", "note": "note"}
 _MAX_ROW = 200
 
 
-def run_import(
+def run(
+    direction: Literal["import", "export"],
     url: str,
     path: Path | None,
     tables: Mapping[str, str | None],
@@ -28,39 +28,12 @@ def run_import(
     is_writing: bool,
     is_forced: bool,
 ) -> None:
-    from imc.store.kamailio.transfer import import_kamailio
-
-    _run(import_kamailio, url, path, tables, file, is_writing=is_writing, is_forced=is_forced)
-
-
-def run_export(
-    url: str,
-    path: Path | None,
-    tables: Mapping[str, str | None],
-    file: Path | None,
-    *,
-    is_writing: bool,
-    is_forced: bool,
-) -> None:
-    from imc.store.kamailio.transfer import export_kamailio
-
-    _run(export_kamailio, url, path, tables, file, is_writing=is_writing, is_forced=is_forced)
-
-
-def _run(
-    work: Callable[[Transfer], Report],
-    url: str,
-    path: Path | None,
-    tables: Mapping[str, str | None],
-    file: Path | None,
-    *,
-    is_writing: bool,
-    is_forced: bool,
-) -> None:
+    """Into imc's database from Kamailio's at ``url``, or back; ``tables`` are the names of Kamailio's, by part, and
+    ``file`` is where the report goes. ConfigError, StoreError."""
     from imc.options import store_options
     from imc.service.silo import Silo
     from imc.store.kamailio.read import Names
-    from imc.store.kamailio.transfer import Transfer
+    from imc.store.kamailio.transfer import Transfer, export_kamailio, import_kamailio
 
     settings = load_settings(path)
     asked = {part: name for part, name in tables.items() if name is not None}
@@ -78,7 +51,7 @@ def _run(
             domains=settings.imc.domains,
             file=lines,
         )
-        report = work(transfer)
+        report = import_kamailio(transfer) if direction == "import" else export_kamailio(transfer)
     _print(report, is_forced=is_forced)
 
 

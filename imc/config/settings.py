@@ -326,6 +326,14 @@ class Limits(Section):
         5_000, ge=1, reload=True,
     )  # fmt: skip
     strangers_rate: float = setting("Such requests a second, in the long run.", 1_000.0, gt=0, reload=True)
+    guess_burst: int = setting(
+        "Wrong passwords for one account, from whatever addresses, that are looked at at once; beyond that, no "
+        "password for it is looked at but from where it was logged in within the last week, or is registered.",
+        30, ge=1, reload=True,
+    )  # fmt: skip
+    guess_rate: float = setting(
+        "Such passwords a second, in the long run: 0.0167 is one a minute.", 0.0167, gt=0, reload=True
+    )
     unproven_byte_burst: int = setting(
         "Bytes of answers over UDP that one address gets at once, beyond the bytes that came from it, for requests "
         "without a password.",

@@ -289,17 +289,17 @@ class HttpListener:
 
     def _config(self, token: trio.lowlevel.TrioToken, pool: ThreadPoolExecutor) -> uvicorn.Config:
         async def on_trio(work: Callable[..., Awaitable[T]], *arguments: object) -> T:
-            """TrioGone where there is no such loop any more."""
+            """TrioGone where there is no such loop any more. Who cancels us is told so: a deadline is no ending."""
             run = partial(trio.from_thread.run, work, *arguments, trio_token=token)
             try:
                 return await asyncio.get_running_loop().run_in_executor(pool, run)
-            except (asyncio.CancelledError, trio.Cancelled, trio.RunFinishedError):
+            except (trio.Cancelled, trio.RunFinishedError):
                 raise TrioGone from None
 
         async def execute(document: jsonrpc.Document) -> jsonrpc.Response | list[jsonrpc.Response] | None:
             try:
                 return await on_trio(jsonrpc.execute, document, self._call)
-            except TrioGone:
+            except (TrioGone, asyncio.CancelledError):
                 raise _RefusedRequest(503, "The server is stopping", Connection="close") from None
 
         return uvicorn.Config(

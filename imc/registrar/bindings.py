@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from imc.aor import Aor
 from imc.sip.flow import Flow
 from imc.sip.headers import parse_name_addr
+from imc.sip.hosts import block_of
 from imc.sip.uri import SipUri, parse_uri
 
 _MIN_HEAP = 64
@@ -68,6 +69,14 @@ class Binding:
         Two phones may have the same contact, an address of their private networks.
         """
         return f"{self.contact} {self.reg_id} {self.instance}" if self.reg_id else self.contact
+
+    @property
+    def host(self) -> str:
+        """Where the REGISTER came from as far as it is known: of a contact behind a proxy it is the proxy's."""
+        if self.flow is not None:
+            return self.flow.remote[0]
+        first = parse_name_addr(self.path[0]).uri if self.path else parse_uri(self.received or self.contact)
+        return first.host if isinstance(first, SipUri) else ""
 
     # spec S-OUT-3
     @property
@@ -198,6 +207,11 @@ class Bindings:
                 self._by_conn.pop(conn, None)
         for conn in now:
             self._by_conn.setdefault(conn, set()).add(aor)
+
+    def is_at(self, aor: Aor, block: str, wall: float) -> bool:
+        """Whether a user is registered from an address (`block_of`): that of the flow, or the one behind the NAT, or
+        the contact's own."""
+        return any(block_of(binding.host) == block for binding in self.lookup(aor, wall))
 
     def next_expiry(self) -> float | None:
         """When `expire` has something to do at the earliest (unix seconds)."""

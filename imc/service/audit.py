@@ -48,6 +48,9 @@ _MAX_RESULT = 255
 _FIRST = 90.0  # seconds after the start; then each _INTERVAL
 _INTERVAL = 600.0
 _TAGS = 1024
+_OF_ROOM = (Set, SetPrivate)
+_WITH_KIND = (Create, CreateFor, SetPrivate)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,7 @@ class Audit:
         subject: Aor | None = judged.sender
         if isinstance(command, Targeted):
             subject = command.user
-        elif isinstance(command, Set | SetPrivate) or decision.room is None:
+        elif isinstance(command, _OF_ROOM) or decision.room is None:
             subject = None
         details = _details(judged, act)
         return self._row(
@@ -104,7 +107,7 @@ class Audit:
             act_of(command, decision),
             str(decision.address),
             "" if subject is None else str(subject),
-            json.dumps(details, separators=(",", ":")) if details else "",
+            _encode(details) if details else "",
             f"200 {decision.clause}",
         )
 
@@ -114,7 +117,8 @@ class Audit:
         if not self._options().is_enabled:
             return
         detail = act.detail if len(act.detail) <= MAX_DETAIL else f"{act.detail[: MAX_DETAIL - 1]}…"
-        row = self._row(act.actor, act.via, act.method, act.room, act.user, detail, result)
+        who = _clean(act.actor), _clean(act.via)[:64], act.method[:64], _clean(act.room), _clean(act.user)
+        row = self._row(*who, detail, _clean(result))
         try:
             await self._writer.commit([row])
         except ImcError as error:
@@ -127,9 +131,7 @@ class Audit:
         now = self._wall()
         self._last = max(self._last + _TAGS, id_at(now) | self._tag)
         self._counts["audit_rows"] += 1
-        return PutAudit(
-            self._last, now, _clean(actor), _clean(via)[:64], act[:64], room[:255], user[:255], detail, _clean(result)
-        )
+        return PutAudit(self._last, now, actor, via, act, room, user, detail, result)
 
     async def rows(self, wanted: AuditFilter, limit: int, before: int | None) -> list[PutAudit]:
         """The newest first."""
@@ -184,11 +186,12 @@ def _details(judged: Judged, act: Act | None) -> dict[str, object]:
         found["role"] = command.role.name.lower()
     elif isinstance(command, Set):
         found[command.option] = command.value
-    elif isinstance(command, Create | CreateFor | SetPrivate):
+    elif isinstance(command, _WITH_KIND):
         found["private"] = command.is_private
     for change in changes:
-        if isinstance(change, MemberSet) and change.member.role is Role.INVITED:
-            found["invited"] = True
+        if isinstance(change, MemberSet):
+            if change.member.role is Role.INVITED and command is not None and command.name != "invite":
+                found["invited"] = True  # an add that asks first
         elif isinstance(change, MemberGone) and judged.before is not None:
             role = judged.before.role(change.user)
             found["was"] = "" if role is None else role.name.lower()

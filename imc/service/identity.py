@@ -17,6 +17,7 @@ Invariants
   the same steps; the algorithms offered depend on the configuration and the client, never on the account.
 - P-Asserted-Identity of anyone but a trusted peer is not looked at. P-Preferred-Identity never is.
 - A trusted peer is one by its address, or by a name in the certificate that it has shown on this very connection.
+- Wrong answers are counted by account (`imc.service.guesses`); a password that is one too many is not looked at.
 
 Order of the algorithms. RFC 8760 §2.4 lets a client take the first challenge that it understands. Tried with what
 Debian 12 has: sipsak 0.9.8.1 (and SIP.js by its source) look at the first challenge only, and know MD5 only; JsSIP 3.13
@@ -38,15 +39,17 @@ from typing import Protocol
 
 from imc.aor import Aor
 from imc.errors import BadMessage
+from imc.service.guesses import Guesses
 from imc.sip.digest import Credentials, DigestVerifier, Verdict
 from imc.sip.flow import Flow
 from imc.sip.headers import Warn
-from imc.sip.hosts import ip_of
+from imc.sip.hosts import block_of, ip_of
 from imc.sip.message import Request, Response
 from imc.sip.uas import build_response
 from imc.sip.uri import SipUri
 
 DEFAULT_ALGORITHMS = ("MD5", "SHA-256", "SHA-512-256")
+_OUTCOMES = ("challenge", "forbidden", "unheard")
 _MAX_CREDENTIALS = 8  # Authorization values looked at in one request
 
 # Clients that fail at a challenge they do not know, where RFC 8760 §2.4 has them ignore it: by User-Agent, with the
@@ -122,7 +125,8 @@ class NeedAccount:
     """Load the account of ``aor``, then call `Identity.judge` with it and with this.
 
     Nothing was spent: a copy of the request that comes meanwhile leads to the same. So that it is not judged twice, the
-    caller drops a copy (same transaction key) of what it is still loading for.
+    caller drops a copy (same transaction key) of what it is still loading for. ``block`` is the address that it came
+    from (`block_of`); None where nothing is counted, since no account can have such a name.
     """
 
     aor: Aor
@@ -130,6 +134,7 @@ class NeedAccount:
     sender: Aor
     realm: str
     credentials: Credentials
+    block: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +160,8 @@ class _Refused(Exception):
 class Identity:
     """Says who sends a request. ``directory`` and ``verifier`` are used in mode digest only.
 
-    ``certificate_names`` tells whom the peer of a flow has shown to be by a certificate that was verified.
+    ``certificate_names`` tells whom the peer of a flow has shown to be by a certificate that was verified; ``guesses``
+    counts wrong passwords (None: nobody does).
     """
 
     def __init__(
@@ -164,13 +170,15 @@ class Identity:
         directory: Directory,
         verifier: DigestVerifier,
         certificate_names: Callable[[Flow], frozenset[str]] = lambda _flow: frozenset(),
+        guesses: Guesses | None = None,
     ) -> None:
+        self._guesses = Guesses(None) if guesses is None else guesses
         self._certificate_names = certificate_names
         self._options = options
         self._directory = directory
         self._verifier = verifier
         self._is_peer = peer_finder(options.trusted_peers)
-        self._counts = dict.fromkeys((*(verdict.name.lower() for verdict in Verdict), "challenge", "forbidden"), 0)
+        self._counts = dict.fromkeys((*(verdict.name.lower() for verdict in Verdict), *_OUTCOMES), 0)
 
     def authenticate(self, request: Request, flow: Flow, now: float) -> Identified | NeedAccount | Answer:
         """Who sends ``request``, which came by ``flow``; ``now`` is monotonic seconds, as for the verifier."""
@@ -185,6 +193,9 @@ class Identity:
 
     def judge(self, need: NeedAccount, account: Secrets | None, now: float) -> Identified | Answer:
         """Go on with a request whose account (None: there is none) was loaded."""
+        refusal = self._check_guesses(need, now)
+        if refusal is not None:
+            return refusal
         credentials = need.credentials
         verdict = self._verifier.verify(
             credentials,
@@ -195,6 +206,7 @@ class Identity:
             now=now,
         )
         self._counts[verdict.name.lower()] += 1
+        self._note_guess(need, verdict, now)
         if verdict is not Verdict.OK:
             # RFC 7616 §3.3: stale=true where the password was right, so that nobody is asked for it again.
             is_stale = verdict in (Verdict.STALE, Verdict.REPLAY)
@@ -209,8 +221,9 @@ class Identity:
             return refused.answer
 
     def statistics(self) -> dict[str, int]:
-        """How often each verdict was given; ``challenge`` counts 401, ``forbidden`` counts 403."""
-        return {f"auth_{name}": count for name, count in self._counts.items()}
+        """How often each verdict was given; ``challenge`` counts 401, ``forbidden`` 403, ``unheard`` 503."""
+        counts = {f"auth_{name}": count for name, count in self._counts.items()}
+        return counts | self._guesses.statistics()
 
     # spec S-AUTH-1
     def _authenticate(self, request: Request, flow: Flow, now: float) -> Identified | NeedAccount | Answer:
@@ -225,9 +238,9 @@ class Identity:
                 return _identified(request, _sender(request), Voucher.PEER)
         if mode is Mode.TRUSTED:
             raise _Refused("only trusted peers are heard here")
-        return self._check_digest(request, now)
+        return self._check_digest(request, block_of(flow.remote[0]), now)
 
-    def _check_digest(self, request: Request, now: float) -> Identified | NeedAccount | Answer:
+    def _check_digest(self, request: Request, block: str, now: float) -> Identified | NeedAccount | Answer:
         sender = _sender(request)
         # spec S-AUTH-4
         realm = sender.host if sender.host in self._options.domains else self._options.domains[0]
@@ -237,14 +250,35 @@ class Identity:
         account = _account_name(credentials.username, realm)
         if account is None:
             # No account can have this name; what follows is as for one that does not exist.
-            need = NeedAccount(sender, request, sender, realm, credentials)
+            need = NeedAccount(sender, request, sender, realm, credentials, None)
             return self.judge(need, None, now)
-        need = NeedAccount(account, request, sender, realm, credentials)
+        need = NeedAccount(account, request, sender, realm, credentials, block)
+        refusal = self._check_guesses(need, now)  # before the account is read, as after it: the database is spared
+        if refusal is not None:
+            return refusal
         try:
             known = self._directory.peek(account, now)
         except LookupError:
             return need
         return self.judge(need, known, now)
+
+    # spec S-AUTH-14
+    def _check_guesses(self, need: NeedAccount, now: float) -> Answer | None:
+        """The refusal of a password that is not to be looked at; None for one that is."""
+        seconds = None if need.block is None else self._guesses.refused_for(need.aor, need.block, now)
+        if seconds is None:
+            return None
+        self._counts["unheard"] += 1
+        return Answer(503, None, (("Retry-After", str(max(1, seconds))),))
+
+    def _note_guess(self, need: NeedAccount, verdict: Verdict, now: float) -> None:
+        """STALE and REPLAY say nothing: the password was right, but it may be a copy of what somebody else sent."""
+        if need.block is None:
+            return
+        if verdict is Verdict.WRONG:
+            self._guesses.wrong(need.aor, need.block, now)
+        elif verdict is Verdict.OK:
+            self._guesses.right(need.aor, need.block, now)
 
     # spec S-AUTH-12
     def _pick(self, request: Request, realm: str) -> Credentials | None:

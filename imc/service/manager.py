@@ -155,7 +155,9 @@ class Manager:
         role = None if live is None else live.role(user)
         return role is not None and role > Role.INVITED
 
-    async def run_command(self, from_: str, to: str, body: str, content_type: str, act: Act | None = None) -> int:
+    async def run_command(
+        self, from_: str, to: str, body: str, content_type: str = "text/plain", act: Act | None = None
+    ) -> int:
         """As if ``from_`` had sent this body to ``to``; the return code of imc_manager() (spec R-ANSWER-5)."""
         try:
             sender = Aor.parse(from_, self._default_domain())

@@ -8,6 +8,9 @@ hands every row that it finds to the engine again.
 Invariants
 - One batch is on its way at a time, and one that failed is written again before anything later: so what was settled
   meanwhile wins (spec S-LANE-6).
+- Of decisions whose commit failed, or may have failed, at most `_MAX_WITHDRAWN` wait for their row to be taken away.
+  Beyond that one is lost, counted, and told of once until something is written again: should its row be there all the
+  same, the next start delivers what its sender was told had failed.
 - A backlog is read when all that was told before is on the disk (spec S-LANE-18).
 """
 
@@ -85,6 +88,9 @@ class Outbox:
         self._is_failing = False
         self._is_leaving = False
         self._withdrawals = 0
+        self._withdrawn: set[str] = set()  # jobs whose rows are to go, and have not yet
+        self._is_overflowing = False
+        self._lost = 0
         self.is_held = False  # nothing is delivered now: what is durable is at the next start
         self._to_stay_open: set[int] = set()
 
@@ -113,8 +119,19 @@ class Outbox:
 
     def withdraw(self, job: Job | None) -> None:
         """Its decision was not committed, as far as is known: should its row be there all the same, it goes."""
-        if job is not None and len(self._ops) < _MAX_WITHDRAWN:
+        if job is None:
+            return
+        if len(self._withdrawn) < _MAX_WITHDRAWN:
+            self._withdrawn.add(job.id)
             self._ops.append(DeleteOutbox(job.id))
+            return
+        self._lost += 1
+        if not self._is_overflowing:
+            self._is_overflowing = True
+            _log.error("withdrawals-lost", bound=_MAX_WITHDRAWN, effect="a start may deliver what was refused")
+
+    def statistics(self) -> dict[str, int]:
+        return {"withdrawals": len(self._withdrawn), "withdrawals_lost": self._lost}
 
     # spec R-HISTORY-9
     def take_back(self, is_meant: Callable[[Dispatch], bool]) -> None:
@@ -259,9 +276,9 @@ class Outbox:
         self._is_failing = error is not None and not isinstance(error, StoreConflict)
         if error is None:
             self._limit = min(2 * self._limit, _BATCH)
-            self._written += len(ops)
+            self._settled(ops)
         elif isinstance(error, StoreConflict) and len(ops) == 1:
-            self._written += 1
+            self._settled(ops)
             self._refused(ops[0], error)
         else:
             self._ops[:0] = ops  # at worst they are delivered again after a restart, with the same Call-IDs
@@ -272,6 +289,13 @@ class Outbox:
         if self._ops and not self._in_flight and not self._is_failing and is_awaited:
             self.flush()
         self._wake()
+
+    def _settled(self, ops: list[Op]) -> None:
+        """They are on the disk, or will never be."""
+        self._written += len(ops)
+        if self._withdrawn:
+            self._withdrawn.difference_update(op.id for op in ops if isinstance(op, DeleteOutbox))
+            self._is_overflowing &= len(self._withdrawn) >= _MAX_WITHDRAWN
 
     def _refused(self, op: Op, error: Exception) -> None:
         """It does not fit the database. Where it is a copy's row its entry stays as it is, for the next start."""

@@ -66,6 +66,13 @@ class Buckets:
             self._levels.popitem(last=False)
         return True
 
+    def wait(self, key: Hashable, now: float) -> float:
+        """Seconds until a token is there."""
+        return max(0.0, (1 - self._level(key, now)) / self._rate.rate)
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
     def _level(self, key: Hashable, now: float) -> float:
         level, since = self._levels.get(key, (self._rate.burst, now))
         return min(self._rate.burst, level + (now - since) * self._rate.rate)

@@ -66,7 +66,7 @@ _log = structlog.get_logger("imc.service")
 class Rooms:
     """``load`` reads a room from the database, ``spawn`` starts a task, ``can_carry`` tells whether a large copy can be
     sent to all its recipients; ``on_count`` is told of rooms made and gone (+1, -1), ``on_change`` of a room that is
-    another one now (None: none any more), when that is committed."""
+    another one now (None: none any more), ``on_message`` of what was said in a room, when that is committed."""
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class Rooms:
         self._audit = audit
         self._trace = trace
         self.on_change: Callable[[Aor, Room | None], None] = lambda _aor, _room: None
+        self.on_message: Callable[[Inbound], None] = lambda _inbound: None
         self._access = Access(options, shards=shards, load=load, spawn=spawn, on_read=self._count)
 
     # --- in ---------------------------------------------------------------------------------------------------------
@@ -275,7 +276,8 @@ class Rooms:
         # spec S-LANE-16
         job = self._outbox.job(others, is_durable=not is_momentary(inbound))
         entry = None
-        if not is_command and decision.refusal is None:
+        is_said = not is_command and decision.refusal is None
+        if is_said:
             entry = self._history.entry(inbound, slot, self.policy)
         outcome = self._outcome(decision)
         if inbound.takes_answers:
@@ -287,6 +289,8 @@ class Rooms:
             inbound.answer(outcome)
             self._outbox.release(reply)
             self._outbox.release(job)
+            if is_said:
+                self.on_message(inbound)
 
         self._commit(
             judged, job, slot, release, lambda error: inbound.answer(failed(error)), entry=entry, act=inbound.act

@@ -99,7 +99,7 @@ class Stack:
         if flow.transport == "udp" and len(data) <= self._config.max_head:
             known = self._shapes.read(data, flow)
             if known is not None:
-                self._receive_known(known, flow, len(data))
+                self._receive_request(known, flow, len(data), is_checked=True)
                 return self._take_events()
         try:
             message = parse_message(data, is_datagram=flow.transport in _WHOLE, max_head=self._config.max_head)
@@ -114,7 +114,9 @@ class Stack:
             counts["stray_requests"] += 1
             self._waste(flow)
         else:
-            self._receive_request(message, flow, len(data))
+            via = message.via
+            known = Known(message, via, transaction_key(message, via), merge_key(message))
+            self._receive_request(known, flow, len(data), is_checked=False)
             if self._events and flow.transport == "udp":  # it was understood
                 self._shapes.learn(data, flow, now)
         return self._take_events()
@@ -280,28 +282,8 @@ class Stack:
         self._events.clear()
         return events
 
-    def _receive_request(self, request: Request, flow: Flow, size: int) -> None:
-        via = request.via
-        key = transaction_key(request, via)
-        if self._servers.repeat(key):
-            return
-        reply_flow = self._stamp(request, via, flow)
-        if reply_flow is None:
-            self._counts["unanswerable"] += 1
-            self._waste(flow)
-            return
-        event = RequestReceived(request, flow, reply_flow, key, merge_key(request), size)
-        # spec S-READ-6
-        if len(request.body) > self._config.max_body:
-            self._send_stateless(event, 413)
-        elif not self._is_refused(event):
-            if self._servers.is_merged(event.merge_key):
-                self._send_merged(event)
-            else:
-                self._events.append(event)
-
-    def _receive_known(self, known: Known, flow: Flow, size: int) -> None:
-        """`_receive_request` for a request that the policy, asked once for all of its form, does not refuse."""
+    def _receive_request(self, known: Known, flow: Flow, size: int, *, is_checked: bool) -> None:
+        """``is_checked``: the policy, asked once for all requests of its form, does not refuse it."""
         request, via, key, same = known
         if self._servers.repeat(key):
             return
@@ -311,8 +293,11 @@ class Stack:
             self._waste(flow)
             return
         event = RequestReceived(request, flow, reply_flow, key, same, size)
+        # spec S-READ-6
         if len(request.body) > self._config.max_body:
             self._send_stateless(event, 413)
+        elif not is_checked and self._is_refused(event):
+            pass  # and answered
         elif self._servers.is_merged(same):
             self._send_merged(event)
         else:

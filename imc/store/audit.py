@@ -86,13 +86,7 @@ def id_at(wall: float) -> int:
 
 def apply_audit(sql: Statements, cursor: Cursor, batch: Batch) -> None:
     if batch.audit:
-        sql.put_audit.many(
-            cursor,
-            [
-                (one.id, one.created, one.actor, one.via, one.act, one.room, one.user, one.detail, one.result)
-                for one in batch.audit
-            ],
-        )
+        sql.put_audit.many(cursor, batch.audit)  # each is its columns, in their order
     if batch.audit_from:
         sql.put_meta.one(cursor, KEPT_FROM, str(batch.audit_from))
         sql.trim_audit.one(cursor, batch.audit_from)

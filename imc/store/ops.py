@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from imc.aor import Aor
 from imc.errors import StoreConflict
@@ -103,8 +104,7 @@ class EraseMessage:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class PutAudit:
+class PutAudit(NamedTuple):
     """A row of the audit (spec R-AUDIT-1). ``id`` is used once, and grows with time: see `imc.service.audit`.
 
     ``created`` in unix seconds; ``act`` is what was done, ``detail`` JSON or "", ``result`` what came of it.
@@ -318,6 +318,10 @@ def _check_message(op: PutMessage) -> None:
 
 
 def _check_audit(op: PutAudit) -> None:
+    if 0 < op.id <= MAX_SERIAL and len(op.via) <= MAX_ID and len(op.act) <= MAX_ID and len(op.detail) <= MAX_TEXT:
+        texts = op.actor + op.room + op.user + op.result  # nearly all are so short; what follows says what is wrong
+        if len(texts) <= MAX_AUDIT_NAME and "\0" not in texts + op.via + op.act + op.detail:
+            return
     if not 0 < op.id <= MAX_SERIAL:
         raise StoreConflict("the id of an audit row does not fit the database")
     for name, text, limit in (

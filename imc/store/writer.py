@@ -62,6 +62,7 @@ class WriterOptions:
     """Bounds: submissions and bytes that wait, submissions and bytes in one transaction, and in one that is staged.
 
     After a staging that took longer than ``slow_staging`` seconds there is none for ``staging_pause`` seconds.
+    A transaction that the database did not take is held against it for ``failing_for`` seconds.
     """
 
     max_waiting: int = 20_000
@@ -72,6 +73,7 @@ class WriterOptions:
     max_staged_bytes: int = 256 << 10
     slow_staging: float = 0.05
     staging_pause: float = 1.0
+    failing_for: float = 30.0
 
 
 @dataclass(slots=True)
@@ -91,8 +93,7 @@ class Writer:
         self._committer = committer
         self._measures = measures or Measures()
         self._began = 0.0
-        self.is_failing = False
-        """Whether the database did not take the last transaction."""
+        self._failed: float | None = None  # when, where the last transaction was not taken
         self._options = options or WriterOptions()
         self._waiting: deque[_Submission] = deque()
         self._waiting_bytes = 0
@@ -186,6 +187,12 @@ class Writer:
             self._fail_all()
             self._nothing.set()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the database did not take the last transaction, lately: who sends nothing on while that is so would
+        never see that it does again."""
+        return self._failed is not None and time.monotonic() - self._failed < self._options.failing_for
+
     def begin(self) -> None:
         """Send what waits on its way, unless something is under way already."""
         if self._in_flight or self._token is None or not self._waiting:
@@ -275,7 +282,8 @@ class Writer:
         self._counts["commits"] += 1
         self._measures.commit_seconds.observe(time.monotonic() - self._began)
         self._measures.commit_size.observe(len(batch))
-        self.is_failing = any(isinstance(result, StoreUnavailable) for result in results)
+        is_lost = any(isinstance(result, StoreUnavailable) for result in results)
+        self._failed = time.monotonic() if is_lost else None
         self._counts["largest_batch"] = max(self._counts["largest_batch"], len(batch))
         self._finish(batch, results)
         self._in_flight = 0

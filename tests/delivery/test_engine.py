@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from imc.aor import Aor
 from imc.delivery.engine import DeliveryOptions
 from imc.delivery.hops import LEAST_WINDOW, REFILL, WINDOW, Contact
+from imc.delivery.job import Dispatch
 from imc.delivery.lanes import Lane
 from imc.sip.flow import Flow
 from tests.delivery.fakes import LOCAL, Bench, FakeTarget, contact, job, message
@@ -365,6 +366,86 @@ async def test_who_has_refused_is_not_asked_again_when_another_contact_goes_away
         bench.answer(bench.stack.started[-1], 500)
         assert [status for *_, status in bench.settled] == [refusal]
     assert bench.engine.is_idle
+
+
+# -- taken back, with several contacts ----
+
+
+def is_hers(dispatch: Dispatch) -> bool:
+    return dispatch.body == b"hers"
+
+
+@pytest.mark.parametrize(("answers", "expected"), [((480, 200), 200), ((480, 503), 480), ((486, 408), 408)])
+@pytest.mark.parametrize("is_slow", [False, True])
+async def test_what_is_taken_back_in_flight_to_two_contacts_is_not_tried_again(
+    answers: tuple[int, int], expected: int, is_slow: bool
+) -> None:
+    # spec R-HISTORY-9
+    bench = Bench(is_keeping=True)
+    bench.register(BOB, contact("bob-1"), contact("bob-2"))
+    bench.submit(job("hers", message(b"hers", BOB)))
+    await bench.run()
+    first, second = bench.stack.started
+    if is_slow:
+        bench.engine.on_slow(first.token)
+        assert len(bench.keeper.rows) == 1
+    bench.engine.withdraw(is_hers)
+    for sent, status in zip((first, second), answers, strict=True):
+        bench.answer(sent, status)
+        await bench.run()
+    await bench.pass_time(100_000.0)
+    assert bench.settled == [("message", BOB, expected)]
+    assert (len(bench.stack.started), bench.keeper.rows, bench.keeper.dead) == (2, {}, {})
+    assert (bench.done, bench.engine.is_idle) == (["hers"], True)
+
+
+async def test_what_is_taken_back_goes_to_no_contact_of_a_lower_q() -> None:
+    # spec R-HISTORY-9, S-HOP-7
+    bench = Bench(is_keeping=True)
+    bench.register(BOB, contact("low", q=100), contact("high", q=900))
+    bench.submit(job("hers", message(b"hers", BOB)))
+    bench.submit(job("other", message(b"other", BOB)))
+    await bench.run()
+    bench.engine.withdraw(is_hers)
+    bench.answer(bench.stack.started[0], 486)
+    await bench.run()
+    assert bench.settled == [("message", BOB, 480)]
+    assert [(sent.request_uri.partition("@")[0], sent.body) for sent in bench.stack.started] == [
+        ("sip:high", b"hers"),
+        ("sip:high", b"other"),
+    ]
+
+
+async def test_what_is_taken_back_while_it_waits_in_two_lanes_ends_once_and_what_is_behind_it_goes() -> None:
+    # spec R-HISTORY-9
+    bench = Bench(is_keeping=True)
+    bench.register(BOB, contact("bob-1"), contact("bob-2"))
+    for name in (b"first", b"hers", b"last"):
+        bench.submit(job(name.decode(), message(name, BOB)))
+    await bench.run()
+    bench.engine.withdraw(is_hers)
+    for sent in list(bench.stack.started):
+        bench.answer(sent, 200)
+        await bench.run()
+    for sent in list(bench.stack.open.values()):
+        bench.answer(sent, 200)
+    assert [sent.body for sent in bench.stack.started] == [b"first", b"first", b"last", b"last"]
+    assert [status for *_, status in bench.settled] == [200, 480, 200]
+    assert sorted(bench.done) == ["first", "hers", "last"]
+    assert (bench.keeper.rows, bench.engine.is_idle) == ({}, True)
+
+
+async def test_what_is_taken_back_does_not_go_to_the_contact_that_takes_over() -> None:
+    # spec R-HISTORY-9, S-HOP-8
+    bench = Bench(is_keeping=True)
+    bench.register(BOB, contact("bob-1"), contact("bob-2"))
+    bench.submit(job("hers", message(b"hers", BOB)))
+    await bench.run()
+    bench.engine.withdraw(is_hers)
+    bench.register(BOB, contact("bob-3"))
+    await bench.run()
+    assert (len(bench.stack.started), bench.keeper.rows) == (2, {})
+    assert (bench.done, bench.engine.is_idle) == (["hers"], True)
 
 
 async def test_all_contacts_go_away() -> None:

@@ -395,14 +395,26 @@ async def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
         assert (await watcher.told()).subscription == "terminated;reason=deactivated"
 
 
-SIPP = """<?xml version="1.0" encoding="ISO-8859-1" ?>
-<scenario name="a subscriber">
-  <send retrans="500"><![CDATA[
-SUBSCRIBE sip:chat-x@example.com SIP/2.0
+SIPP_OK = """  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+"""
+SIPP_HEAD = """SUBSCRIBE sip:chat-x@example.com SIP/2.0
 Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport
 Max-Forwards: 70
 From: <sip:alice@example.com>;tag=[pid]SIPp[call_number]
-To: <sip:chat-x@example.com>
+"""
+SIPP = f"""<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="a subscriber">
+  <send retrans="500"><![CDATA[
+{SIPP_HEAD}To: <sip:chat-x@example.com>
 Call-ID: [call_id]
 CSeq: 1 SUBSCRIBE
 Contact: <sip:alice@[local_ip]:[local_port];transport=[transport]>
@@ -417,22 +429,8 @@ Content-Length: 0
     <ereg regexp="state=.full. version=.1." search_in="msg" check_it="true" assign_to="1" />
     <ereg regexp="Subscription-State: active;expires=" search_in="msg" check_it="true" assign_to="2" />
   </action></recv>
-  <send><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
-
-]]></send>
-  <send retrans="500"><![CDATA[
-SUBSCRIBE sip:chat-x@example.com SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch];rport
-Max-Forwards: 70
-From: <sip:alice@example.com>;tag=[pid]SIPp[call_number]
-To: <sip:chat-x@example.com>[peer_tag_param]
+{SIPP_OK}  <send retrans="500"><![CDATA[
+{SIPP_HEAD}To: <sip:chat-x@example.com>[peer_tag_param]
 Call-ID: [call_id]
 CSeq: 2 SUBSCRIBE
 Contact: <sip:alice@[local_ip]:[local_port];transport=[transport]>
@@ -445,17 +443,7 @@ Content-Length: 0
   <recv request="NOTIFY"><action>
     <ereg regexp="Subscription-State: terminated;reason=timeout" search_in="msg" check_it="true" assign_to="1" />
   </action></recv>
-  <send><![CDATA[
-SIP/2.0 200 OK
-[last_Via:]
-[last_From:]
-[last_To:]
-[last_Call-ID:]
-[last_CSeq:]
-Content-Length: 0
-
-]]></send>
-  <Reference variables="1,2" />
+{SIPP_OK}  <Reference variables="1,2" />
 </scenario>
 """
 

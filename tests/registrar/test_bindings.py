@@ -11,6 +11,7 @@ from imc.aor import Aor
 from imc.registrar.bindings import Binding, Bindings, next_hop
 from imc.registrar.registrar import Registrar, RegistrarOptions
 from imc.sip.flow import Flow
+from imc.sip.hosts import block_of
 from tests.registrar.requests import ALICE, UDP, WALL, register
 
 BOB = Aor("bob", "example.com")
@@ -50,6 +51,26 @@ def test_a_binding_is_to_a_sip_uri() -> None:
 
 
 # -- the table ----
+
+
+@pytest.mark.parametrize(
+    ("bound", "block"),
+    [
+        (binding("sip:a@10.0.0.5", flow=UDP), UDP.remote[0]),
+        (binding("sip:a@10.0.0.5", received="sip:192.0.2.9:1024"), "192.0.2.9"),
+        (binding("sip:a@192.0.2.10"), "192.0.2.10"),
+        (binding("sip:a@[2001:db8::1:2]:5070"), block_of("2001:db8::7")),
+        (binding("sip:a@10.0.0.5", path=("<sip:192.0.2.11;lr>",)), "192.0.2.11"),
+    ],
+)
+def test_where_a_user_is_registered_from(bound: Binding, block: str) -> None:
+    # spec S-AUTH-14
+    table = Bindings()
+    table.load([bound], WALL)
+    assert table.is_at(ALICE, block, WALL)
+    assert not table.is_at(ALICE, "192.0.2.99", WALL)
+    assert not table.is_at(BOB, block, WALL)
+    assert not table.is_at(ALICE, block, bound.expires_wall)
 
 
 def test_load_leaves_out_what_is_past() -> None:

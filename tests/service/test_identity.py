@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from imc.aor import Aor
 from imc.errors import BadMessage
+from imc.service.guesses import Guesses
 from imc.service.identity import (
     DEFAULT_ALGORITHMS,
     Answer,
@@ -20,6 +21,7 @@ from imc.service.identity import (
     Secrets,
     Voucher,
 )
+from imc.service.rates import Rate
 from imc.sip.digest import DigestOptions, DigestVerifier, authorize, ha1
 from imc.sip.flow import Flow
 from imc.sip.headers import parse_auth
@@ -55,7 +57,7 @@ class Directory:
 
 
 class Gate:
-    def __init__(self, mode: Mode = Mode.DIGEST, **options: object) -> None:
+    def __init__(self, mode: Mode = Mode.DIGEST, guesses: Guesses | None = None, **options: object) -> None:
         self.directory = Directory()
         algorithms = options.get("algorithms", DEFAULT_ALGORITHMS)
         digest = DigestOptions(algorithms=algorithms, nonce_lifetime=LIFETIME)  # type: ignore[arg-type]
@@ -65,7 +67,12 @@ class Gate:
             "trusted_peers": (ip_network("203.0.113.5/32"), ip_network("2001:db8:1::/48")),
             **options,
         }
-        self.identity = Identity(IdentityOptions(mode=mode, **settings), self.directory, self.verifier)  # type: ignore[arg-type]
+        self.identity = Identity(
+            IdentityOptions(mode=mode, **settings),  # type: ignore[arg-type]
+            self.directory,
+            self.verifier,
+            guesses=guesses,
+        )
 
     def ask(self, request: Request, flow: Flow = STRANGER, now: float = NOW) -> Identified | Answer:
         found = self.identity.authenticate(request, flow, now)
@@ -611,6 +618,53 @@ def test_an_account_that_turns_out_not_to_exist() -> None:
     assert not is_stale(gate.identity.judge(need, None, NOW))
 
 
+# -- guessing ----
+
+
+def test_passwords_that_are_one_too_many_are_not_looked_at() -> None:
+    """spec S-AUTH-14: neither is the account read, nor does a right password get another answer than a wrong one."""
+    gate = Gate(guesses=Guesses(Rate(3, 0.1)))
+    challenge = gate.challenge()[0]
+    for _ in range(3):
+        challenges(gate.ask(signed(challenge, password="wrong")))
+    gate.directory.asked.clear()
+    answers = [gate.ask(signed(challenge, password=password)) for password in ("wrong", PASSWORDS[ALICE])]
+    assert answers == [Answer(503, None, (("Retry-After", "10"),))] * 2
+    assert gate.directory.asked == []
+    assert gate.identity.statistics()["auth_unheard"] == 2
+    challenges(gate.ask(message()))
+    assert gate.ask(signed(challenge, password=PASSWORDS[ALICE]), now=NOW + 10) == Identified(ALICE, Voucher.DIGEST)
+
+
+def test_an_account_that_was_read_meanwhile_is_counted_all_the_same() -> None:
+    """spec S-AUTH-14: what waits for the database does not get past the bound."""
+    gate = Gate(guesses=Guesses(Rate(3, 0.1)))
+    gate.directory.missing = {ALICE}
+    request = signed(gate.challenge()[0], password="wrong")
+    needs = [gate.identity.authenticate(request, STRANGER, NOW) for _ in range(10)]
+    found = [gate.identity.judge(need, None, NOW) for need in needs if isinstance(need, NeedAccount)]
+    assert [one.status for one in found if isinstance(one, Answer)] == [401] * 3 + [503] * 7
+
+
+def test_a_copy_of_right_credentials_makes_no_home() -> None:
+    """spec S-AUTH-14: who has only heard what somebody sent is a stranger still."""
+    gate = Gate(guesses=Guesses(Rate(3, 0.1)))
+    heard = signed(gate.challenge()[0])
+    assert isinstance(gate.ask(heard), Identified)
+    assert is_stale(gate.ask(heard, PEER))
+    for _ in range(3):
+        challenges(gate.ask(signed(gate.challenge()[0], password="wrong"), PEER))
+    assert gate.ask(signed(gate.challenge()[0]), PEER) == Answer(503, None, (("Retry-After", "10"),))
+    assert isinstance(gate.ask(signed(gate.challenge()[0])), Identified)
+
+
+def test_a_name_that_no_account_can_have_counts_against_nobody() -> None:
+    gate = Gate(guesses=Guesses(Rate(3, 0.1)))
+    for _ in range(10):
+        challenges(gate.ask(signed(gate.challenge()[0], "alice@elsewhere.example", "wrong")))
+    assert isinstance(gate.ask(signed(gate.challenge()[0])), Identified)
+
+
 # -- whatever comes ----
 
 PIECES = st.sampled_from(
@@ -695,4 +749,6 @@ def test_statistics() -> None:
         "auth_malformed": 1,
         "auth_challenge": 4,
         "auth_forbidden": 2,
+        "auth_unheard": 0,
+        "accounts_guessed": 0,
     }

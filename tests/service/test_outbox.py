@@ -6,13 +6,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
+import structlog
+
 from imc.aor import Aor
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch, Job, Kept
 from imc.errors import Overloaded, StoreConflict, StoreUnavailable
 from imc.service.outbox import Outbox
 from imc.sip.ids import Ids
-from imc.store.ops import CloseOutbox, DeleteWaiting, Op, PutWaiting
+from imc.store.ops import CloseOutbox, DeleteOutbox, DeleteWaiting, Op, PutWaiting
 from imc.store.outbox import WaitingRow
 from imc.store.writer import Writer
 from tests.delivery.fakes import job, message
@@ -107,6 +109,44 @@ def test_a_million_changes_go_in_batches() -> None:
         sizes.append(len(on.base.answer()))
     assert sizes == [5_000, 5_000, 2_000]
     assert called == [None]
+
+
+def test_withdrawals_are_bounded_and_what_is_lost_is_heard() -> None:
+    """spec S-LANE-6. While the disk is away decision after decision fails. Other changes that wait take no room."""
+    on = Post()
+    for seq in range(1, 12_001):
+        on.outbox.keep(kept(seq))
+    with structlog.testing.capture_logs() as logs:
+        for number in range(10_003):
+            on.outbox.withdraw(job(f"w{number}", message(b"x", BOB)))
+        assert on.outbox.statistics() == {"withdrawals": 10_000, "withdrawals_lost": 3}
+        on.outbox.withdraw(None)
+        on.outbox.flush()
+        on.base.answer(GONE)
+        on.outbox.withdraw(job("again", message(b"x", BOB)))
+        assert on.outbox.statistics() == {"withdrawals": 10_000, "withdrawals_lost": 4}
+    assert [log["event"] for log in logs] == ["withdrawals-lost"]
+    called: list[Exception | None] = []
+    on.outbox.after_all(called.append)
+    written: list[Op] = []
+    while on.base.batches:
+        written += on.base.answer()
+    assert called == [None]
+    assert [op.id for op in written if isinstance(op, DeleteOutbox)] == [f"w{number}" for number in range(10_000)]
+    assert on.outbox.statistics() == {"withdrawals": 0, "withdrawals_lost": 4}
+    with structlog.testing.capture_logs() as logs:  # another burst is told of again
+        for number in range(10_002):
+            on.outbox.withdraw(job(f"x{number}", message(b"x", BOB)))
+    assert [log["event"] for log in logs] == ["withdrawals-lost"]
+
+
+def test_a_withdrawal_that_the_database_refuses_takes_no_room() -> None:
+    # spec S-LANE-6
+    on = Post()
+    on.outbox.withdraw(job("w", message(b"x", BOB)))
+    on.outbox.flush()
+    on.base.answer(StoreConflict("no"))
+    assert on.outbox.statistics() == {"withdrawals": 0, "withdrawals_lost": 0}
 
 
 def test_one_row_that_does_not_fit_harms_no_other() -> None:

@@ -465,3 +465,19 @@ async def test_who_is_attached_begins_and_is_given_what_to_do_after(
     assert fake.batches == [["a"], ["b"]]
     assert told == ["tell", "within", "tell", "within"]
     assert outcomes.log == [("a", None), ("b", None)]
+
+
+@pytest.mark.parametrize(("failing_for", "is_failing"), [(1e9, True), (0.0, False)])
+async def test_a_failure_is_held_against_the_database_for_a_while(
+    fake: FakeStore, outcomes: Outcomes, nursery: trio.Nursery, failing_for: float, is_failing: bool
+) -> None:
+    writer = Writer(fake, WriterOptions(failing_for=failing_for))
+    nursery.start_soon(writer.run)
+    fake.answer = lambda groups: [StoreUnavailable("gone")] * len(groups)
+    writer.submit(op("lost"), outcomes.of("lost"))
+    await writer.drain()
+    assert writer.is_failing is is_failing
+    fake.answer = lambda groups: [None] * len(groups)
+    writer.submit(op("kept"), outcomes.of("kept"))
+    await writer.drain()
+    assert not writer.is_failing

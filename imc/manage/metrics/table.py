@@ -53,7 +53,7 @@ def _histogram(name: str, measure: str, text: str) -> Metric:
 _ENDS = (
     "eof", "reset", "bad_stream", "bad_tls", "no_handshake", "too_slow", "idle", "write_overflow", "evicted", "stopped",
 )  # fmt: skip
-_VERDICTS = ("ok", "stale", "replay", "wrong", "malformed", "challenge", "forbidden")
+_VERDICTS = ("ok", "stale", "replay", "wrong", "malformed", "challenge", "forbidden", "unheard")
 
 METRICS: tuple[Metric, ...] = (
     # Rooms
@@ -68,6 +68,10 @@ METRICS: tuple[Metric, ...] = (
         "status",
     ),
     _tally("imc_refusals", "refusals", "What rooms refused, by clause of spec/room.md and event.", "clause", "event"),
+    _by(
+        "counter", "imc_room_traffic", "kind", "Texts that rooms took, copies of them, and commands that were obeyed.",
+        message="room_messages", copy="room_copies", command="room_commands",
+    ),
     _tally("imc_limit_hits", "limits", "Requests refused or dropped for a limit of [limits], by its name.", "limit"),
     # Requests
     _tally(
@@ -138,12 +142,18 @@ METRICS: tuple[Metric, ...] = (
     _counter("imc_waiting_kept", "kept", "Copies that got a row of their own in the database, to wait."),
     _counter("imc_dead_letters", "dead_letters", "Copies that became dead letters."),
     _counter("imc_waiting_expired", "expired", "Copies whose sender's Expires ended while they waited."),
+    _gauge("imc_withdrawals", "withdrawals", "Decisions that failed, whose outbox row is to be removed."),
+    _counter(
+        "imc_withdrawals_lost", "withdrawals_lost",
+        "Such decisions beyond the bound: a start may deliver what its sender was told had failed.",
+    ),
     # Registrations, identity
     _gauge("imc_bindings", "bindings", "Contacts that are registered."),
     _by(
         "counter", "imc_authentications", "verdict", "Verdicts on who a request is from.",
         **{verdict: f"auth_{verdict}" for verdict in _VERDICTS},
     ),
+    _gauge("imc_accounts_guessed", "accounts_guessed", "Names for which wrong passwords came of late, bounded."),
     _by(
         "gauge", "imc_accounts_cached", "kind", "Accounts in the cache: known, known to be none, being read.",
         known="accounts_known", unknown="accounts_unknown", loading="accounts_loading",
@@ -194,8 +204,14 @@ METRICS: tuple[Metric, ...] = (
     ),
     _counter("imc_callback_failures", "callback_failures", "Errors of imc itself, caught by a transport: report them."),
     # Management
+    _counter("imc_audit_rows", "audit_rows", "Rows of the audit that were to be written."),
+    _counter("imc_audit_removed", "audit_removed", "Rows of the audit removed, beyond its bounds."),
+    _counter("imc_audit_lost", "audit_lost", "Rows of the audit that could not be written."),
     _tally("imc_rpc_calls", "calls", "Calls of RPC methods, by method and whether they went well.", "method", "result"),
 )  # fmt: skip
+
+SUMS = frozenset({"refusals", "limits_hit"})
+"""Figures that the tallies above tell in parts."""
 
 INFO = Metric("imc_build", "gauge", "Always 1; the version is in its labels.", labels=("version", "python"))
 START = Metric("imc_start_time_seconds", "gauge", "When the daemon started, in unix seconds.")

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
@@ -77,7 +78,7 @@ class OperatorsPage:
                 except Refusal as refusal:
                     content = {"error": refusal.message, **refusal.more}
                     return _json(content, refusal.status, refusal.headers)
-                except guard.TrioGone:
+                except (guard.TrioGone, asyncio.CancelledError):
                     return _json({"error": "imc is stopping"}, 503, {"Connection": "close"})
                 except ImcError as error:
                     log.warning("operators-page-failed", error=str(error))
