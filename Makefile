@@ -104,8 +104,10 @@ page: browser
 	node tests/e2e/browser/bundle.mjs imc/page/chat
 
 screenshots: .venv/dev.stamp browser
-	mkdir -p docs/how-to/images
-	IMC_SCREENSHOTS=$(CURDIR)/docs/how-to/images $(BIN)/python -m pytest -q tests/e2e/test_chat_page.py
+	mkdir -p build/screenshots
+	IMC_SCREENSHOTS=$(CURDIR)/build/screenshots $(BIN)/python -m pytest -q tests/e2e/test_chat_page.py \
+		tests/e2e/test_operators_page.py
+	cd docs/how-to/images && for picture in *.png; do cp $(CURDIR)/build/screenshots/$$picture . || exit 1; done
 
 spec: .venv/dev.stamp models spec/node_modules/.package-lock.json
 	$(BIN)/python spec/check_rooms.py

@@ -34,6 +34,7 @@ listen = ["udp:{domain}:{port}", "tcp:{domain}:{port}", "ws:{domain}:{page}"]
 
 [manage]
 listen = "{domain}:{manage}"
+token = "{token}"
 socket = {socket}
 """
 
@@ -117,16 +118,17 @@ def run(folder: Path, port: int) -> None:
     place = folder.resolve()
     _check_not_running(place / "imc.db")
     config = place / "imc.toml"
-    config.write_text(
+    _write_private(  # the token lets whoever has it do everything
+        config,
         _CONFIG.format(
             database=quote(str(place / "imc.db")),
             domain=DOMAIN,
             port=port,
             page=page_port(port),
             manage=manage_port(port),
+            token=secrets.token_hex(16),
             socket=toml_value(str(place / "imc.sock")),
         ),
-        encoding="utf-8",
     )
     passwords = _passwords(place / "passwords")
     operator = passwords.pop(OPERATOR)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-
-import trio
+from functools import partial
 
 from imc.aor import Aor
 from imc.errors import AccountError, StoreUnavailable
 from imc.rooms.model import Role
-from imc.service.inbound import Act, Inbound, Outcome
+from imc.service.inbound import Act, Inbound, Outcome, ask
 from imc.service.rooms import Rooms
 from imc.service.waiting import WaitingCopies
 from imc.sip.ids import Ids
@@ -170,29 +169,18 @@ class Forget:
 
     async def _command(self, user: Aor, room: Aor, words: str, act: Act | None) -> Outcome:
         """As if the user had sent it, but that they are not answered by MESSAGE (spec R-ANSWER-4)."""
-        answered = trio.Event()
-        outcomes: list[Outcome] = []
-
-        def answer(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            answered.set()
-
-        self._rooms.handle(
-            Inbound(
-                sender=user,
-                to=room,
-                content_type="text/plain",
-                body=f"{self._rooms.policy.start_char}{words}".encode(),
-                call_id=self._ids.call_id(),
-                is_automatic=True,
-                headers=(),
-                answer=answer,
-                act=act,
-            )
+        make = partial(
+            Inbound,
+            sender=user,
+            to=room,
+            content_type="text/plain",
+            body=f"{self._rooms.policy.start_char}{words}".encode(),
+            call_id=self._ids.call_id(),
+            is_automatic=True,
+            headers=(),
+            act=act,
         )
-        self._wake()
-        await answered.wait()
-        return outcomes[0]
+        return await ask(make, self._rooms.handle, self._wake)
 
     async def _erase(self, user: Aor) -> None:
         """Take what the user said out of every log: the numbers of the messages stay (spec R-HISTORY-2)."""

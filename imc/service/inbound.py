@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import trio
+
 from imc.aor import Aor
 
 
@@ -79,3 +81,18 @@ class Inbound:
     act: Act | None = None
     is_operator: bool = False
     takes_answers: bool = False
+
+
+async def ask(make: Callable[..., Inbound], hand_over: Callable[[Inbound], None], wake: Callable[[], None]) -> Outcome:
+    """What comes of a request. ``make(answer=…)`` makes it: an `Inbound` but for its ``answer``."""
+    answered = trio.Event()
+    outcomes: list[Outcome] = []
+
+    def answer(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        answered.set()
+
+    hand_over(make(answer=answer))
+    wake()
+    await answered.wait()
+    return outcomes[0]

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import NamedTuple
-
-import trio
 
 from imc.aor import Aor
 from imc.errors import RpcError
 from imc.measures import Measures, Snapshot
 from imc.rooms.model import Role
 from imc.service.forget import Forget, Forgotten
-from imc.service.inbound import Act, Inbound, Outcome
+from imc.service.inbound import Act, Inbound, ask
 from imc.service.operations import Operations
 from imc.service.operators import Operators
 from imc.service.outbox import copy_of
@@ -172,14 +171,8 @@ class Manager:
         is_theirs = target == policy.manager or policy.may_be_room(target) or await self.room_active(target)
         if not is_theirs:
             return BAD_REQUEST
-        done = trio.Event()
-        outcomes: list[Outcome] = []
-
-        def answer(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            done.set()
-
-        inbound = Inbound(
+        make = partial(
+            Inbound,
             sender=sender,
             to=target,
             content_type=content_type,
@@ -187,13 +180,9 @@ class Manager:
             call_id=self._ids.call_id(),
             is_automatic=False,
             headers=(),
-            answer=answer,
             act=act,
         )
-        self._rooms.handle(inbound)
-        self._wake()
-        await done.wait()
-        return outcomes[0].code
+        return (await ask(make, self._rooms.handle, self._wake)).code
 
     async def forget(self, user: Aor, *, is_done: bool, with_account: bool, act: Act | None = None) -> Forgotten:
         """Forget a user (spec R-HISTORY-9); without ``is_done`` only say what that would do."""

@@ -5,6 +5,7 @@ own settings, and the audit (spec §22). `imc.manage.ports.Operations` says what
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import trio
@@ -18,7 +19,7 @@ from imc.rooms.model import Role
 from imc.rooms.operators import Act as OperatorsAct
 from imc.rooms.settings import kept
 from imc.service.audit import Audit
-from imc.service.inbound import Act, Inbound, Outcome
+from imc.service.inbound import Act, Inbound, Outcome, ask
 from imc.service.rooms import Rooms
 from imc.sip.ids import Ids
 from imc.store.accounts import Account
@@ -134,14 +135,8 @@ class Operations:
     async def _ask(  # noqa: PLR0917  what a MESSAGE has
         self, act: Act, sender: Aor, to: Aor, body: bytes, content_type: str, hand_over: Callable[[Inbound], None]
     ) -> Outcome:
-        done = trio.Event()
-        outcomes: list[Outcome] = []
-
-        def answer(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            done.set()
-
-        inbound = Inbound(
+        make = partial(
+            Inbound,
             sender=sender,
             to=to,
             content_type=content_type,
@@ -149,15 +144,11 @@ class Operations:
             call_id=self._ids.call_id(),
             is_automatic=False,
             headers=(),
-            answer=answer,
             act=act,
             is_operator=hand_over != self._rooms.handle,
             takes_answers=True,
         )
-        hand_over(inbound)
-        self._wake()
-        await done.wait()
-        return outcomes[0]
+        return await ask(make, hand_over, self._wake)
 
     # --- users ------------------------------------------------------------------------------------------------------
 

@@ -334,20 +334,12 @@ class Rooms:
             if founded is not None:
                 founded(error is None)
             if error is None:
-                if decision.changes:
-                    self._count(slot, decision.room)
-                    self.on_change(decision.address, decision.room)
-                if act is not None and decision.changes:
-                    act.is_noted = True
-                self._note(judged)
+                self._is_written(judged, slot, act)
                 release()
                 return
             if slot.guard is guard:
                 slot.void()
-            self._outbox.withdraw(job)
-            if self._trace is not None:
-                self._trace.note_unknown(decision.address)
-            _log.warning("commit-failed", room=str(decision.address), error=str(error))
+            self._is_lost(decision.address, job, error)
             fail(error)
 
         if decision.changes:
@@ -368,6 +360,23 @@ class Rooms:
             slot.room, slot.newest = before
             self._access.changed(slot)
             fail(error)
+
+    def _is_written(self, judged: Judged, slot: Slot, act: Act | None) -> None:
+        """A decision is on the disk."""
+        decision = judged.decision
+        if decision.changes:
+            self._count(slot, decision.room)
+            self.on_change(decision.address, decision.room)
+            if act is not None:
+                act.is_noted = True
+        self._note(judged)
+
+    def _is_lost(self, room: Aor, job: Job | None, error: Exception) -> None:
+        """A decision is not on the disk, as far as is known."""
+        self._outbox.withdraw(job)
+        if self._trace is not None:
+            self._trace.note_unknown(room)
+        _log.warning("commit-failed", room=str(room), error=str(error))
 
     def _ops(self, judged: Judged, job: Job | None, entry: PutMessage | None, act: Act | None) -> list[Op]:
         """What is written of a decision, in one commit."""

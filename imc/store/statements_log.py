@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, Table, bindparam, delete, exists, func, literal_column, select
 from sqlalchemy import update as update_
 
 from imc.store.schema import ROOM_DELETED, Tables
 from imc.store.sql import Builder, lacks
 
 _ZERO: ColumnElement[int] = literal_column("0")
+_LIMIT: ColumnElement[int] = bindparam("limit")
 
 
 def writes(build: Builder, tables: Tables) -> dict[str, Any]:
@@ -64,15 +65,7 @@ def writes(build: Builder, tables: Tables) -> dict[str, Any]:
 
 
 def reads(build: Builder, tables: Tables) -> dict[str, Any]:
-    messages, settings = tables.messages, tables.room_settings
-    of_room = build.has(messages, room_user="name", room_domain="domain")
-    is_whole = messages.c.username != literal_column("''")
-    head = [messages.c[column] for column in ("seq", "username", "domain", "type")]
-    size = func.length(messages.c.body)  # bytes, on all three
-    whole = select(*head, messages.c.body, messages.c.created, size)
-    cut = select(*head, func.substr(messages.c.body, literal_column("1"), bindparam("most")), messages.c.created, size)
-    names = select(messages.c.room_user, messages.c.room_domain)
-    limit: ColumnElement[int] = bindparam("limit")
+    settings = tables.room_settings
     return {
         "room_settings": build.compile(
             select(settings.c.replay, settings.c.keep_messages, settings.c.keep_days).where(
@@ -81,11 +74,44 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
             "name",
             "domain",
         ),
+        **_of_room(build, tables.messages),
+        **_pages(build, tables.messages),
+        **_rooms(build, tables.messages),
+        **_of_user(build, tables.messages),
+    }
+
+
+def _of_room(build: Builder, messages: Table) -> dict[str, Any]:
+    """What a room's log begins and ends with."""
+    of_room = build.has(messages, room_user="name", room_domain="domain")
+    return {
         "last_message": build.compile(select(func.max(messages.c.seq)).where(of_room), "name", "domain"),
+        "oldest_messages": build.compile(
+            select(messages.c.seq, messages.c.username, messages.c.domain, messages.c.created)
+            .where(of_room)
+            .order_by(messages.c.seq)
+            .limit(_LIMIT)
+            .offset(_ZERO),
+            "name",
+            "domain",
+            "limit",
+        ),
+    }
+
+
+def _pages(build: Builder, messages: Table) -> dict[str, Any]:
+    """What was said in a room: the newest of it, texts cut; or all of it, from some number on."""
+    of_room = build.has(messages, room_user="name", room_domain="domain")
+    is_whole = messages.c.username != literal_column("''")
+    head = [messages.c[column] for column in ("seq", "username", "domain", "type")]
+    size = func.length(messages.c.body)  # bytes, on all three
+    whole = select(*head, messages.c.body, messages.c.created, size)
+    cut = select(*head, func.substr(messages.c.body, literal_column("1"), bindparam("most")), messages.c.created, size)
+    return {
         "newest_messages": build.compile(
             cut.where(of_room, messages.c.seq < bindparam("before"), messages.c.created >= bindparam("since"), is_whole)
             .order_by(messages.c.seq.desc())
-            .limit(limit)
+            .limit(_LIMIT)
             .offset(_ZERO),
             "name",
             "domain",
@@ -103,7 +129,7 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
                 is_whole,
             )
             .order_by(messages.c.seq)
-            .limit(limit)
+            .limit(_LIMIT)
             .offset(_ZERO),
             "name",
             "domain",
@@ -112,10 +138,17 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
             "until",
             "limit",
         ),
+    }
+
+
+def _rooms(build: Builder, messages: Table) -> dict[str, Any]:
+    """The next room that has a log."""
+    names = select(messages.c.room_user, messages.c.room_domain)
+    return {
         "next_log_host": build.compile(
             names.where(messages.c.room_user == bindparam("name"), messages.c.room_domain > bindparam("domain"))
             .order_by(messages.c.room_domain)
-            .limit(limit)
+            .limit(_LIMIT)
             .offset(_ZERO),
             "name",
             "domain",
@@ -124,32 +157,29 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
         "next_log_name": build.compile(
             names.where(messages.c.room_user > bindparam("name"))
             .order_by(messages.c.room_user, messages.c.room_domain)
-            .limit(limit)
+            .limit(_LIMIT)
             .offset(_ZERO),
             "name",
             "limit",
         ),
-        "oldest_messages": build.compile(
-            select(messages.c.seq, messages.c.username, messages.c.domain, messages.c.created)
-            .where(of_room)
-            .order_by(messages.c.seq)
-            .limit(limit)
-            .offset(_ZERO),
-            "name",
-            "domain",
-            "limit",
-        ),
+    }
+
+
+def _of_user(build: Builder, messages: Table) -> dict[str, Any]:
+    """What somebody said, in whatever room."""
+    is_theirs = build.has(messages, username="name", domain="domain")
+    return {
         "said_by": build.compile(
             select(messages.c.room_user, messages.c.room_domain, messages.c.seq, messages.c.created)
-            .where(build.has(messages, username="name", domain="domain"))
-            .limit(limit)
+            .where(is_theirs)
+            .limit(_LIMIT)
             .offset(_ZERO),
             "name",
             "domain",
             "limit",
         ),
         "count_said_by": build.compile(
-            select(func.count()).select_from(messages).where(build.has(messages, username="name", domain="domain")),
+            select(func.count()).select_from(messages).where(is_theirs),
             "name",
             "domain",
         ),

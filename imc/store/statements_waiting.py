@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, exists, func, literal_column, or_, select
 from sqlalchemy import update as update_
 
 from imc.store.schema import DEAD, WAITING, Tables
@@ -34,15 +34,34 @@ def writes(build: Builder, tables: Tables) -> dict[str, Any]:
 
 
 def reads(build: Builder, tables: Tables) -> dict[str, Any]:
+    return {**_counts(build, tables), **_of_recipients(build, tables), **_to_clear(build, tables)}
+
+
+def _counts(build: Builder, tables: Tables) -> dict[str, Any]:
+    """What a start asks for."""
     waiting, outbox = tables.waiting, tables.outbox
-    is_one = waiting.c.state == literal_column(str(WAITING))
-    is_dead = waiting.c.state == literal_column(str(DEAD))
-    whole = (
-        select(*(waiting.c[name] for name in (*_KEY, *_REST)), outbox.c.id, outbox.c.payload)
-        .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
-        .limit(bindparam("limit"))
-        .offset(_ZERO)
-    )
+    user, host = waiting.c.username, waiting.c.domain
+    return {
+        "outbox_end": build.compile(
+            select(func.coalesce(func.max(outbox.c.seq), _ZERO)).union_all(
+                select(func.coalesce(func.max(waiting.c.seq), _ZERO))
+            )
+        ),
+        "count_waiting": build.compile(
+            select(user, host, func.count()).where(_has_state(waiting, WAITING)).group_by(user, host)
+        ),
+        "twice_listed": build.compile(
+            select(*(waiting.c[name] for name in _KEY))
+            .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
+            .where(func.length(outbox.c.recipients) > _ZERO)
+        ),
+    }
+
+
+def _of_recipients(build: Builder, tables: Tables) -> dict[str, Any]:
+    """Rows of one recipient, or of all, in their order."""
+    waiting = tables.waiting
+    whole, is_one = _whole(tables).limit(bindparam("limit")).offset(_ZERO), _has_state(waiting, WAITING)
     in_order = (waiting.c.seq, waiting.c.part)
     user, host, seq, part = (waiting.c[name] for name in _KEY)
     # Row values in a comparison would keep MySQL from using an index.
@@ -60,17 +79,6 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
         ),
     )
     return {
-        "outbox_end": build.compile(
-            select(func.coalesce(func.max(outbox.c.seq), _ZERO)).union_all(
-                select(func.coalesce(func.max(waiting.c.seq), _ZERO))
-            )
-        ),
-        "count_waiting": build.compile(select(user, host, func.count()).where(is_one).group_by(user, host)),
-        "twice_listed": build.compile(
-            select(*(waiting.c[name] for name in _KEY))
-            .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
-            .where(func.length(outbox.c.recipients) > _ZERO)
-        ),
         "load_waiting": build.compile(
             whole.where(build.has(waiting, username="username", domain="domain"), is_one).order_by(*in_order),
             "username",
@@ -86,6 +94,15 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
             "part",
             "limit",
         ),
+    }
+
+
+def _to_clear(build: Builder, tables: Tables) -> dict[str, Any]:
+    """Rows whose time is over, and dead letters beyond their bound."""
+    waiting = tables.waiting
+    is_one, is_dead = _has_state(waiting, WAITING), _has_state(waiting, DEAD)
+    whole = _whole(tables).limit(bindparam("limit")).offset(_ZERO)
+    return {
         "old_waiting": build.compile(
             whole.where(is_one, waiting.c.created <= bindparam("before")).order_by(waiting.c.created),
             "before",
@@ -104,8 +121,7 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
             "limit",
         ),
         "surplus_dead": build.compile(
-            select(*(waiting.c[name] for name in (*_KEY, *_REST)), outbox.c.id, outbox.c.payload)
-            .select_from(waiting.join(outbox, outbox.c.seq == waiting.c.seq))
+            _whole(tables)
             .where(is_dead)
             .order_by(waiting.c.changed.desc(), waiting.c.created.desc())
             .limit(bindparam("limit"))
@@ -114,3 +130,14 @@ def reads(build: Builder, tables: Tables) -> dict[str, Any]:
             "skip",
         ),
     }
+
+
+def _whole(tables: Tables) -> Select[Any]:
+    waiting, outbox = tables.waiting, tables.outbox
+    columns = (waiting.c[name] for name in (*_KEY, *_REST))
+    both = waiting.join(outbox, outbox.c.seq == waiting.c.seq)
+    return select(*columns, outbox.c.id, outbox.c.payload).select_from(both)
+
+
+def _has_state(waiting: Table, state: int) -> ColumnElement[bool]:
+    return waiting.c.state == literal_column(str(state))

@@ -235,6 +235,8 @@ def test_the_demo_can_be_logged_in_with_what_it_prints(imc: Imc, served: list[Pa
     assert settings.sip.listen == (f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}", f"ws:127.0.0.1:{page}")
     assert shown.startswith(f"Chat here, in a browser on this machine:\n\n    http://127.0.0.1:{page}/\n")
     assert settings.is_loopback_only
+    assert settings.manage.token
+    assert stat.S_IMODE(config.stat().st_mode) == 0o600
     assert settings.manage.listen == f"127.0.0.1:{manage_port(port)}"
     assert f"http://127.0.0.1:{manage_port(port)}/operate/" in shown
     secret = next(line for line in shown.splitlines() if "log in as operator" in line).split()[-1]

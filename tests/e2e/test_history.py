@@ -112,6 +112,7 @@ async def test_a_user_is_forgotten_by_the_running_daemon(tmp_path: Path, databas
         assert json.loads(done.stdout) == {
             "user": "sip:alice@example.com", "done": True, "left": [ROOM], "ended": [OTHER], "refused": [],
             "declined": [], "registrations": 1, "messages": 1, "waiting": 0, "addressed": 0, "account": "none",
+            "audit": 6,
         }  # fmt: skip
         received = await on.settle(("bob", "carol"))  # alice is not registered any more
         events = {user: [one.event for one in messages] for user, messages in received.items()}

@@ -291,9 +291,9 @@ async def test_every_method_for_every_role() -> None:
     manager = FakeManager()
     async with _served(manager) as browser:
         for role in ROLES:
+            manager.operators = FakeOperators()
+            await browser.login(role)
             for entry in describe():
-                manager.operators = FakeOperators()  # whatever the call before has done
-                await browser.login(role)
                 call = {"jsonrpc": "2.0", "id": 1, "method": entry.name, "params": arguments_of(entry)}
                 answer = await browser.ask("rpc", call)
                 error = answer.json().get("error", {})
