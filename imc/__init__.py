@@ -3,7 +3,7 @@
 The layers, highest first; each imports only from those below it (`tests/test_layers.py` holds them to that)::
 
     cli                             the commands `imc …`
-    embed                           a daemon inside of somebody else's trio program: the names that are public
+    embed | program                 a daemon inside of somebody else's trio program; in a process of its own
     app                             composition root: builds the parts, owns the root nursery
     loop, options, log, systemd     what the root needs: the turning of the parts, what each is told, logs, readiness
     manage                          JSON-RPC, MI FIFO, statistics

@@ -7,27 +7,23 @@ was not delivered, management; then ready. End: no new requests, what was begun 
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
-from pathlib import Path
 
 import structlog
 import trio
 
-from imc import __version__, log, systemd
+from imc import log
 from imc.aor import Aor
-from imc.config import Settings, differences, load
-from imc.control import Control, with_settings
+from imc.config import Settings
+from imc.control import Control
 from imc.delivery.engine import Engine
 from imc.delivery.job import Dispatch
-from imc.errors import ConfigError, ImcError, ListenError
+from imc.errors import ListenError
 from imc.loop import Loop, SocketCarrier
 from imc.manage.server import Bound as Managed
 from imc.manage.server import run as run_management
@@ -52,7 +48,6 @@ from imc.options import (
     roster_options,
     source_options,
     stack_config,
-    store_options,
     tls_options,
     transport_options,
     uas_policy,
@@ -87,7 +82,7 @@ from imc.service.rooms import Rooms
 from imc.service.roster import Rosters
 from imc.service.shards import Shards
 from imc.service.sip import Sip
-from imc.service.spec_trace import SpecTrace, TraceOptions
+from imc.service.spec_trace import SpecTrace
 from imc.service.traffic import Traffic
 from imc.service.waiting import WaitingCopies
 from imc.sip.digest import DigestVerifier
@@ -106,7 +101,6 @@ from imc.transport.transports import Transports
 _log = structlog.get_logger("imc")
 DRAIN_SECONDS = 3.5  # with what comes after it, the end takes 5 s at most
 _OUTBOX_PAGE = 500
-_SWITCH_SECONDS = 0.0005
 _CARRY_AT_ONCE = 50  # streams opened at a time to find out whether a large copy can be carried
 
 
@@ -135,8 +129,8 @@ class Daemon:
         self.measures = measures = Measures()
         self._traffic = Traffic(wall, measures.limits)
         self._ids = Ids()
-        uas = uas_policy(settings)
-        self._stack = Stack(stack_config(settings), self._ids, uas, self._make_sources())
+        self._uas = uas_policy(settings)
+        self._stack = Stack(stack_config(settings), self._ids, self._uas, self._make_sources())
         self._loop = loop = Loop(self._stack)
         self._site = chat_site(settings)
         self._transports = Transports(
@@ -152,6 +146,21 @@ class Daemon:
         self._carrier = SocketCarrier(
             self._transports, Resolver(resolver_options(settings)), connect_timeout=settings.sip.connect_timeout
         )
+        self._identity: Identity
+        self._verifier: DigestVerifier
+        self._registration: Registration | None = None
+        self._bound: tuple[ListenAddress, ...] = ()
+        self._sip: Sip
+        self.managed = Managed()
+        self.ended = trio.Event()
+        self._build_delivery()
+        self._build_rooms()
+        self._build_rest()
+        self.manager = self._make_manager()
+
+    def _build_delivery(self) -> None:
+        """Database, who is where, and what brings copies to them."""
+        settings, store, wall, loop, measures = self.settings, self._store, self._wall, self._loop, self.measures
         self._reader = StoreReader(threads=settings.imc.db_readers)
         self._writer = Writer(store, measures=measures)
         self._bindings = Bindings()
@@ -191,6 +200,10 @@ class Daemon:
         )
         self._outbox.attach(self._engine)
         self._copies = Copies(hop=self._ids.tag(), extra=settings.imc.extra_headers, wall=wall)
+
+    def _build_rooms(self) -> None:
+        """What judges commands and texts, and keeps what came of them."""
+        settings, store, wall, measures = self.settings, self._store, self._wall, self.measures
         self._accounts: Accounts[Secrets] = Accounts(
             AccountsOptions(),
             load=partial(self._reader.run, store.get_account),
@@ -242,9 +255,13 @@ class Daemon:
             reports=self._reports,
             traffic=self._traffic,
             audit=self._audit,
-            trace=trace,
+            trace=self._trace,
             measures=measures,
         )
+
+    def _build_rest(self) -> None:
+        """What else users may ask for, and what is done by itself."""
+        settings, store, wall, loop = self.settings, self._store, self._wall, self._loop
         self._rosters = Rosters(
             roster_options(settings),
             stack=self._stack,
@@ -277,7 +294,11 @@ class Daemon:
             can_carry=self._can_carry,
             spawn=self._spawn,
         )
-        self.manager = Manager(
+
+    def _make_manager(self) -> Manager:
+        """What the management interfaces call."""
+        store, wall, loop = self._store, self._wall, self._loop
+        return Manager(
             rooms=self._rooms,
             store=store,
             reader=self._reader,
@@ -298,7 +319,7 @@ class Daemon:
             operators=Operators(store, self._reader, wall),
             operations=self._make_operations(),
             statistics=self.statistics,
-            measures=measures,
+            measures=self.measures,
             complaints=Readiness(
                 read=lambda: self._reader.run(store.accounts_version),
                 spawn=self._spawn,
@@ -308,14 +329,6 @@ class Daemon:
             wake=loop.wake,
             default_domain=lambda: self.settings.imc.domains[0],
         )
-        self._uas = uas
-        self._identity: Identity
-        self._verifier: DigestVerifier
-        self._registration: Registration | None = None
-        self._bound: tuple[ListenAddress, ...] = ()
-        self._sip: Sip
-        self.managed = Managed()
-        self.ended = trio.Event()
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -622,98 +635,6 @@ class Daemon:
             **self._audit.statistics(),
             **({} if self._trace is None else self._trace.statistics()),
         }
-
-
-# --- the program ------------------------------------------------------------------------------------------------------
-
-
-def serve(settings: Settings, path: Path | None, flags: Sequence[str] = (), *, trace_spec: Path | None = None) -> None:
-    """`imc serve`: until SIGTERM or SIGINT. ConfigError, ListenError, StoreError where it cannot start.
-
-    ``trace_spec`` is where each decision is written down.
-    """
-    failed = False
-    try:
-        trio.run(_serve, settings, path, tuple(flags), trace_spec)
-    except* ImcError as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        _log.error("not-started", error=str(error))
-        failed = True
-    if failed:  # not in the block above: what is raised there is wrapped in a group, and shown with a traceback
-        raise SystemExit(1)
-
-
-async def _serve(settings: Settings, path: Path | None, flags: tuple[str, ...], trace_spec: Path | None) -> None:
-    trace = None
-    if trace_spec is not None:
-        trace = SpecTrace(TraceOptions(path=trace_spec, version=__version__), time.time)
-        await trio.to_thread.run_sync(trace.probe)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        store = await trio.to_thread.run_sync(Store.open, store_options(settings, is_exclusive=True))
-        try:
-            for sentence in store.warnings:
-                _log.warning("database", warning=sentence)
-            page = await trio.to_thread.run_sync(lambda: store.list_accounts(1))
-            settings.check_exposure(has_accounts=bool(page.rows))
-            daemon = Daemon(settings, store, trace=trace, read_settings=lambda: load(path, flags))
-            async with trio.open_nursery() as nursery:
-                bound = await nursery.start(daemon.run)
-                _calm_collector()  # before it is said that we are ready: it stops everything for a moment
-                addresses = " ".join(str(address) for address in bound)
-                _log.info("ready", addresses=addresses, database=store.place, mode=settings.auth.mode)
-                systemd.ready(f"serving on {addresses}")
-                nursery.start_soon(_show_life)
-                nursery.start_soon(_obey, signals, daemon, path, flags)
-                await daemon.ended.wait()
-                nursery.cancel_scope.cancel()
-        finally:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(store.close)
-
-
-async def _show_life() -> None:
-    """For a service manager that watches: while the event loop turns it hears of it, twice as often as it has to."""
-    limit = systemd.watchdog_seconds()
-    while limit is not None:
-        systemd.alive()
-        await trio.sleep(limit / 2)
-
-
-def _calm_collector() -> None:
-    """What a start made stays; transactions live for 32 s and hold no cycles: looking for them often only costs."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
-    # After its COMMIT the writer's thread has to have the interpreter back: not only after the usual 5 ms.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-
-
-async def _obey(signals: object, daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
-    async for number in signals:  # type: ignore[attr-defined]
-        if number == signal.SIGHUP:
-            _reload(daemon, path, flags)
-            continue
-        _log.info("stopping", signal=signal.Signals(number).name)
-        systemd.stopping("finishing what was begun")
-        await daemon.drain()
-        return
-
-
-def _reload(daemon: Daemon, path: Path | None, flags: tuple[str, ...]) -> None:
-    systemd.reloading()
-    try:
-        settings = load(path, flags)
-        reloadable, others = differences(daemon.settings, settings)
-    except ConfigError as error:
-        _log.error("not-reloaded", error=str(error))
-    else:
-        daemon.reload(with_settings(daemon.settings, settings, reloadable))
-        _log.info("reloaded", changed=", ".join(reloadable) or "nothing")
-        if others:
-            _log.warning("needs-a-restart", settings=", ".join(others))
-    systemd.ready("serving")
 
 
 def _invitation(dispatch: Dispatch, user: Aor) -> tuple[WithdrawInvitation, str | None]:

@@ -31,7 +31,8 @@ STOPPED_WITHIN = 20.0
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([
-    "tests.daemon", "imc.cli", "imc.cli.serve", "imc.app", "imc.store.migrations", "alembic.command", "pymysql",
+    "tests.daemon", "imc.cli", "imc.cli.serve", "imc.program", "imc.app", "imc.store.migrations", "alembic.command",
+    "pymysql",
     "psycopg", "sqlalchemy.dialects.mysql", "sqlalchemy.dialects.postgresql", "sqlalchemy.dialects.sqlite",
 ])  # fmt: skip
 

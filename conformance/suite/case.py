@@ -38,7 +38,7 @@ TOLD = (
     "room-created", "room-destroyed", "member-joined", "already-joined", "join-attempted", "member-left",
     "you-were-removed", "invitation", "invitation-sent", "invitation-waiting", "invitation-rejected",
     "invitation-withdrawn", "invitation-failed", "role-changed", "role-unchanged", "setting-changed",
-    "setting-unchanged", "room-settings", "history", "member-list", "room-list", "help",
+    "setting-unchanged", "privacy-changed", "room-settings", "history", "member-list", "room-list", "help",
 )  # fmt: skip
 REFUSALS = (
     "empty-command", "unknown-command", "missing-parameter", "too-many-parameters", "bad-parameter", "bad-address",

@@ -15,6 +15,6 @@ def run(path: Path | None, flags: Sequence[str] = (), *, trace_spec: Path | None
     settings = load(file, flags)
     log.configure(settings.log.level)
 
-    from imc.app import serve
+    from imc.program import serve
 
     serve(settings, file, flags, trace_spec=trace_spec)

@@ -173,7 +173,7 @@ def test_serve_gets_settings_file_and_flags(imc: Imc, monkeypatch: pytest.Monkey
         served.append((settings, path, tuple(flags), trace_spec))
 
     monkeypatch.setattr("imc.log.configure", lambda level: None)
-    monkeypatch.setattr("imc.app.serve", serve)
+    monkeypatch.setattr("imc.program.serve", serve)
     (imc.folder / "imc.toml").write_text("[log]\nlevel = 'error'\n")
     assert imc("serve", "--set", "imc.hash_size=3", "--trace-spec", "trace.jsonl").status == 0
     ((settings, path, flags, trace_spec),) = served

@@ -12,7 +12,7 @@ import pytest
 from tests.perf.inbound import count, running
 
 
-@pytest.mark.parametrize(("work", "most"), [("texts", 320), ("commands", 370), ("lonely", 450)])
+@pytest.mark.parametrize(("work", "most"), [("texts", 320), ("commands", 370), ("lonely", 475)])
 async def test_calls_and_commits_a_request(work: str, most: int, tmp_path: Path) -> None:
     async with running(work, tmp_path) as bench:
         calls, commits = await count(bench, 50)

@@ -21,6 +21,14 @@ NOT_FROM_OUTSIDE = {
     "R-JUDGE-2": "that nothing else matters is a property of the function; tests/rooms and the models hold it",
     "R-ANSWER-5": "what imc_manager() returns is seen by a program in the server's process, not by a SIP client",
     "R-DURABLE-2": "a commit that fails needs a database that somebody breaks; tests/e2e/test_database_gone.py does",
+    **dict.fromkeys(
+        (f"R-ADMIN-{number}" for number in range(1, 8)),
+        "operators act by the management interfaces; tests/rooms/test_operators.py, tests/e2e/test_operations.py do",
+    ),
+    **dict.fromkeys(
+        (f"R-AUDIT-{number}" for number in range(1, 5)),
+        "the audit is read by operators; tests/service/test_audit.py, tests/store/test_audit.py do",
+    ),
 }
 SOURCE_EXAMPLES = (
     "#create {room} private", "#join", "#invite {rita.uri}", "#invite {rita.uri} {room.uri}", "#accept", "#reject",

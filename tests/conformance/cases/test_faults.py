@@ -130,7 +130,7 @@ FAULTS: dict[str, tuple[object, str, Callable[[Any], Any], str]] = {
     "nothing is left off": (replies, "_left_off", lambda _: lambda notice: [], "members"),
     "all rooms are public": (DECIDE, "_changes", _privacy_lost, "create"),
     "nobody knows who invited": (DECIDE, "_changes", _inviter_lost, "reject"),
-    "machines are answered": (DECIDE, "_without_answers", lambda _: lambda decision: decision, "answer"),
+    "machines are answered": (DECIDE, "without_answers", lambda _: lambda decision: decision, "answer"),
 }
 
 
