@@ -34,6 +34,8 @@ Value: TypeAlias = int | float | str | bytes | list["Value"] | dict[str, "Value"
 
 MAX_DEPTH = 16
 """Structs within structs that are read."""
+MAX_MARKS = 1_000
+"""Values, names and ends that are read of a packet: 64 kB of nothing but zeros would hold the loop for 0.2 s."""
 MAX_REPLY = 131_072
 """Octets of a whole packet that `kamcmd` reads; of a larger one it says "reply too big"."""
 
@@ -134,6 +136,7 @@ class _Reader:
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._at = 0
+        self._marks = 0
 
     def all(self) -> list[Value]:
         values: list[Value] = []
@@ -149,6 +152,9 @@ class _Reader:
 
     def _mark(self) -> tuple[int, int, bool]:
         """Type, size, and whether it is the end of a struct or an array."""
+        self._marks += 1
+        if self._marks > MAX_MARKS:
+            raise BadPacket(f"more than {MAX_MARKS} values")
         (mark,) = self._octets(1)
         type_, size = mark & 15, mark >> 4 & 7
         if not mark & _LONG:

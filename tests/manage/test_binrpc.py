@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imc.errors import BadPacket
 from imc.manage import binrpc
-from imc.manage.binrpc import MAX_DEPTH, MAX_REPLY, Kind, Packet
+from imc.manage.binrpc import MAX_DEPTH, MAX_MARKS, MAX_REPLY, Kind, Packet
 
 COOKIE = b"\x01\x02\x03\x04"
 
@@ -178,6 +178,17 @@ def test_the_depth_is_bounded() -> None:
         for depth in (MAX_DEPTH + 1, 10_000):
             with pytest.raises(BadPacket, match="within each other"):
                 binrpc.read(begin * depth + b"\0" + end * depth)
+
+
+def test_the_values_are_bounded() -> None:
+    assert binrpc.read(b"\0" * MAX_MARKS) == [0] * MAX_MARKS
+    for body_ in (
+        b"\0" * (MAX_MARKS + 1),
+        b"\x03\x83" * (MAX_MARKS // 2) + b"\0",
+        b"\x04" + b"\0" * MAX_MARKS + b"\x84",
+    ):
+        with pytest.raises(BadPacket, match="more than 1000 values"):
+            binrpc.read(body_)
 
 
 @pytest.mark.parametrize("packet", [Packet(Kind.REPLY, COOKIE, b"\x21x\0"), Packet(Kind.CALL, COOKIE, b"")])
