@@ -513,7 +513,7 @@ class Daemon:
 
     async def _start_management(self) -> None:
         options = manage_options(self.settings)
-        if options.listen or options.socket is not None or options.fifos:
+        if options.listen or options.socket is not None or options.ctl is not None or options.fifos:
             self.managed = await self._nursery.start(partial(run_management, self.manager, options))
             for host, port in self.managed.http:
                 _log.info("managing", address=f"http:{host}:{port}")

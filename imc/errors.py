@@ -11,6 +11,7 @@
     │   │   └── StoreLocked          another daemon has the database
     │   └── StoreConflict        the rows do not fit: duplicate key, value too long
     ├── AccountError         an account command cannot be done (duplicate, unknown, bad address, empty password)
+    ├── BadPacket            bytes from a management socket are no BINRPC
     ├── RpcError             a call over a management interface was refused (code and text as sent to the caller)
     └── TransportError
         ├── ListenError          an address cannot be listened on (in use, no permission, not ours)
@@ -73,6 +74,15 @@ class StoreConflict(StoreError):
 
 class AccountError(ImcError):
     """An account command cannot be done."""
+
+
+class BadPacket(ImcError):
+    """A BINRPC packet cannot be read. ``cookie`` is what its answer has to bear; empty where it was not read."""
+
+    def __init__(self, reason: str, cookie: bytes = b"") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cookie = cookie
 
 
 class RpcError(ImcError):

@@ -273,6 +273,7 @@ def manage_options(settings: Settings) -> ManageOptions:
         metrics_token=manage.metrics_token,
         allowed_origins=manage.allowed_origins,
         socket=manage.socket,
+        ctl=manage.ctl,
         fifos=manage.fifos,
         fifo_reply_dir=manage.fifo_reply_dir,
         file_mode=manage.file_mode_bits,

@@ -368,7 +368,7 @@ class Audit(Section):
 
 
 class Manage(Section):
-    """Interfaces for programs and operators: JSON-RPC and the MI FIFO. Times are in seconds, sizes in bytes."""
+    """Interfaces for programs and operators: JSON-RPC, BINRPC and the MI FIFO. Times are in seconds, sizes in bytes."""
 
     listen: Annotated[str, AfterValidator(checks.manage_listen)] = setting(
         'HOST:PORT of the HTTP server (POST /RPC); "" for none.', "127.0.0.1:8060"
@@ -383,16 +383,17 @@ class Manage(Section):
         "Web origins (https://chat.example.com) whose pages may call; a request with another Origin is refused.", ()
     )
     socket: str | None = setting("Path of the Unix socket.", None)
+    ctl: str | None = setting("Path of the Unix socket for Kamailio's `kamcmd` (`-s unix:PATH`): BINRPC.", None)
     fifos: Texts = setting(
         "Paths of FIFOs. Each takes JSON-RPC and the line format of 2008, told apart by a call's first character.", ()
     )
     fifo_reply_dir: str = setting("Folder of the reply FIFOs, which callers make and name.", "/tmp")  # noqa: S108
     file_mode: Annotated[str, AfterValidator(checks.file_mode)] = setting(
-        "Permissions of the socket and the FIFOs, in octal.", "0600"
+        "Permissions of the sockets and the FIFOs, in octal.", "0600"
     )
     max_request: int = setting("The largest call.", 65_536, ge=1_024)
     max_batch: int = setting("Calls in one batch.", 50, ge=1)
-    max_connections: int = setting("Connections of HTTP and of the Unix socket, each.", 32, ge=1)
+    max_connections: int = setting("Connections of HTTP and of each Unix socket.", 32, ge=1)
     call_timeout: float = setting("For a call that only reads.", 10.0, ge=0.1)
 
     session_idle: float = setting(

@@ -25,12 +25,14 @@ class ManageOptions:
     """
     socket: str | None = None
     """Path of the Unix stream socket; None: no socket."""
+    ctl: str | None = None
+    """Path of the Unix stream socket for `kamcmd`, which speaks BINRPC; None: no socket."""
     fifos: tuple[str, ...] = ()
     """Paths of the FIFOs. Each takes JSON-RPC and the 2008 line format, told apart by a call's first character."""
     fifo_reply_dir: str = "/tmp"  # noqa: S108  Kamailio's default; only FIFOs that exist there already are written to
     """The directory of the reply FIFOs, which callers make themselves and name by their bare name."""
     file_mode: int = 0o600
-    """Permissions of the socket and of the FIFOs."""
+    """Permissions of the sockets and of the FIFOs."""
     default_domain: str | None = None
     """The host of a room or user that is named without one."""
     version: str = "imc"
@@ -43,7 +45,7 @@ class ManageOptions:
     max_request: int = 64 * 1024
     max_batch: int = 50
     max_connections: int = 32
-    """Of HTTP and of the Unix socket, each; also how many replies may wait for readers of reply FIFOs."""
+    """Of HTTP and of each Unix socket; also how many replies may wait for readers of reply FIFOs."""
     call_timeout: float = 10.0
     """For calls that only read. A command that was begun is finished."""
     read_timeout: float = 10.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
+from imc.manage.ctl import CtlListener
 from imc.manage.fifo import FifoListener, Replies
 from imc.manage.http import HttpListener
 from imc.manage.methods import Methods, log
@@ -24,6 +25,7 @@ class Bound:
 
     http: tuple[tuple[str, int], ...] = ()
     socket: str | None = None
+    ctl: str | None = None
     fifos: tuple[str, ...] = ()
 
 
@@ -51,6 +53,10 @@ async def run(
             unix = UnixListener(options.socket, methods, options)
             stack.callback(unix.close)
             services["socket"] = unix.run
+        if options.ctl is not None:
+            ctl = CtlListener(options.ctl, methods, options)
+            stack.callback(ctl.close)
+            services["ctl"] = ctl.run
         if options.fifos:
             replies = Replies(options)
             stack.callback(replies.close)
@@ -63,7 +69,7 @@ async def run(
         async with trio.open_nursery() as nursery:
             for name, serve in services.items():
                 nursery.start_soon(supervise, name, serve, options)
-            task_status.started(Bound(bound.http, options.socket, tuple(dict.fromkeys(options.fifos))))
+            task_status.started(Bound(bound.http, options.socket, options.ctl, tuple(dict.fromkeys(options.fifos))))
 
 
 async def supervise(name: str, serve: Callable[[], Awaitable[None]], options: ManageOptions) -> None:

@@ -46,6 +46,7 @@ listen = ["udp:127.0.0.1:@SIP@", "tcp:127.0.0.1:@SIP@"]
 [manage]
 listen = "127.0.0.1:@HTTP@"
 socket = "@DIR@/imc.sock"
+ctl = "@DIR@/ctl"
 fifos = ["@DIR@/fifo"]
 fifo_reply_dir = "@DIR@"
 """
@@ -174,6 +175,7 @@ STAGES: dict[str, Stage] = {
             "127.0.0.1:8060": "127.0.0.1:@HTTP@",
             "/tmp/reply": "@DIR@/reply",
             "/run/imc/fifo": "@DIR@/fifo",
+            "/run/imc/ctl": "@DIR@/ctl",
             "2026-11-30": LONG_AGO,
             "#invite sip:bob@example.com": "#invite sip:carol@example.com",
             # Each of these stands for itself: what one of them ends, the next one needs.
@@ -182,7 +184,7 @@ STAGES: dict[str, Stage] = {
             "room add chat-lobby bob": "room add chat-lobby carol",
             "room destroy chat-lobby": "room destroy chat-other --yes",
         },
-        needs=("curl",),
+        needs=("curl", "kamcmd"),
     ),
     "docs/how-to/measure.md": Stage(
         not_run={

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -133,6 +135,23 @@ def ask_fifo(folder: Path, call: str) -> str:
         return reply.read_text()
     finally:
         reply.unlink()
+
+
+@pytest.mark.skipif(shutil.which("kamcmd") is None, reason="kamcmd is not installed")
+async def test_kamcmd_where_nothing_else_listens(tmp_path: Path) -> None:
+    async with stage(settings(tmp_path, "manage.listen=", f"manage.ctl={tmp_path}/ctl")) as on:
+        assert (await (await on.client("alice")).message(ROOM, "#create")).status == 200
+        for words, wanted in (
+            (["imc.list_rooms"], f"{{\n\troom: {ROOM}\n\tmembers: 1\n\towner: sip:alice@example.com\n}}\n"),
+            (["imc.manager", "sip:bob@example.com", ROOM, "#join"], "1\n"),
+            (["imc.room_member", ROOM, "bob"], "1\n"),
+            (["imc.remove", ROOM, "nobody"], "error: 500 - "),
+        ):
+            done = await trio.run_process(
+                ["kamcmd", "-s", f"unix:{tmp_path}/ctl", *words],
+                capture_stdout=True, stderr=subprocess.STDOUT, check=False,
+            )  # fmt: skip
+            assert done.stdout.decode().startswith(wanted), words
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------

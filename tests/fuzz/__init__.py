@@ -3,5 +3,5 @@
 A crash that is found becomes a line of `tests/fuzz/found.py`, and stays there.
 """
 
-NAMES = ("message", "stream", "stack", "digest", "values")
+NAMES = ("message", "stream", "stack", "digest", "values", "binrpc")
 """The targets. They are imported when they are instrumented: `tests.fuzz.targets`."""

@@ -18,6 +18,15 @@ _VALUES = (
     b"SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bK1;rport;received=::1", b"SIP / 2.0 / TCP  a : 1 ; branch = x",
     b"2147483647 MESSAGE", b'text/plain;charset="utf-8"', b"*", b'399 a "b \\" c"', b"120 (x);duration=3",
 )  # fmt: skip
+# Of kamcmd, with every number that it writes; and structs and arrays within each other.
+_PACKETS = tuple(
+    bytes.fromhex(text)
+    for text in (
+        "a103294a13edc5 9111696d632e6c6973745f6d656d6265727300 91147369703a636861742d7740696d632e7465737400",
+        "a103234b8ae301 217800 82fffffffffffff63c 320f4240 02 2201f4 5202dfdc1aa4 6201f3fffffe0c 1100",
+        "a1002100 217800 03 256100 1001 256200 03 03 256300 1100 83 83 256400 04 04 84 36616263 84 83",
+    )
+)
 DICTIONARY = (
     b"\r\n", b"\r\n ", b"\r\n\r\n", b": ", b";", b",", b"<", b">", b'"', b"\\", b"%0d%0a", b"\0", b"\xff", b"@", b"[",
     b"]", b"SIP/2.0", b"SIP/2.0/UDP ", b"sip:", b"sips:", b"tel:", b"MESSAGE", b"REGISTER", b"OPTIONS", b"ACK",
@@ -33,6 +42,8 @@ def seeds(target: str) -> list[bytes]:
         return [_AUTHORIZATION, _AUTHORIZATION.replace(b"MD5", b"SHA-256"), b"Basic YTpi"]
     if target == "values":
         return list(_VALUES)
+    if target == "binrpc":
+        return [*_PACKETS, b"".join(_PACKETS)]
     whole = [each.data for each in (*RFC4475, *RFC5118)] + [make(200) for make in SHAPES.values()]
     return [b"".join(whole[at : at + 3]) for at in range(0, len(whole), 3)] if target == "stream" else whole
 

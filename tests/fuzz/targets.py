@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from imc.errors import BadMessage
+from imc.errors import BadMessage, BadPacket
+from imc.manage.binrpc import Kind, packet, read, read_call, take
 from imc.sip.digest import Credentials, DigestOptions, DigestVerifier, Verdict, is_same_resource
 from imc.sip.events import RequestReceived
 from imc.sip.flow import Flow
@@ -127,6 +128,27 @@ def values(data: bytes) -> None:
                     raise AssertionError(f"{text!r}: {read!r} is read again as {again!r}")
 
 
+def binrpc(data: bytes) -> None:
+    """Nothing but BadPacket; what is read is written, and from then on read as the same."""
+    buffer = bytearray(data)
+    calls: list[Sequence[object]] = []
+    with suppress(BadPacket):
+        while (found := take(buffer, 16_384)) is not None:
+            calls.append(read_call(found)[1])
+    for values in calls:
+        written = _rewrite(values)
+        if _rewrite(written) != written:
+            raise AssertionError(f"{values!r} is read again as {written!r}, and then otherwise")
+
+
+def _rewrite(values: Sequence[object]) -> Sequence[object]:
+    found = take(bytearray(packet(Kind.CALL, b"x", values)), 2**20)
+    if found is None:
+        raise AssertionError(f"{values!r} is written as no packet")
+    return read(found.body)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "message": message, "stream": stream, "stack": stack, "digest": digest, "values": values,
+    "binrpc": binrpc,
 }  # fmt: skip

@@ -17,14 +17,15 @@ from tests.manage.fakes import FakeManager, make_options, request, serving
 async def test_all_interfaces_at_once(tmp_path: Path) -> None:
     fifos = (str(tmp_path / "one"), str(tmp_path / "two"), str(tmp_path / "one"))
     options = make_options(
-        listen="127.0.0.1:0", socket=str(tmp_path / "sock"), fifos=fifos, fifo_reply_dir=str(tmp_path)
-    )
+        listen="127.0.0.1:0", socket=str(tmp_path / "sock"), ctl=str(tmp_path / "ctl"), fifos=fifos,
+        fifo_reply_dir=str(tmp_path),
+    )  # fmt: skip
     async with serving(FakeManager(), options) as bound:
         ((host, port),) = bound.http
         assert host == "127.0.0.1"
         assert port > 0
-        assert bound == Bound(bound.http, str(tmp_path / "sock"), fifos[:2])
-        assert sorted(os.listdir(tmp_path)) == ["one", "sock", "two"]
+        assert bound == Bound(bound.http, str(tmp_path / "sock"), str(tmp_path / "ctl"), fifos[:2])
+        assert sorted(os.listdir(tmp_path)) == ["ctl", "one", "sock", "two"]
     assert os.listdir(tmp_path) == []
 
 
