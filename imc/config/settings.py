@@ -308,9 +308,11 @@ class Limits(Section):
     rejections_last: float = setting(
         "Seconds for which a declined invitation is remembered.", 86_400.0, ge=1, reload=True
     )
-    founding_burst: int = setting("How often one user may create and join at once.", 2_000, ge=1, reload=True)
+    founding_burst: int = setting(
+        "How often one user may create, join, set and modify at once.", 2_000, ge=1, reload=True
+    )
     founding_rate: float = setting(
-        "How often one user may create and join a second, in the long run.", 10.0, gt=0, reload=True
+        "How often one user may create, join, set and modify a second, in the long run.", 10.0, gt=0, reload=True
     )
     unproven_burst: int = setting(
         "Requests from one address that come to nothing (no password, malformed, refused) that are looked at at once; "

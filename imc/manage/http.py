@@ -175,21 +175,57 @@ def _json(
 
 
 def _bounded_protocol(options: ManageOptions) -> type[H11Protocol]:
-    """uvicorn's connection with what it lacks: a bound on connections, and a deadline for a request's head."""
+    """uvicorn's connection with what it lacks: a bound on connections, and deadlines for a request's head and for who
+    does not read. When all places are taken, a newcomer displaces the oldest that waits for its peer."""
 
     class BoundedProtocol(H11Protocol):
         _deadline: asyncio.TimerHandle | None = None
+        _write_deadline: asyncio.TimerHandle | None = None
+        _came = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > options.max_connections:
+            self._came = self.loop.time()
+            if len(self.connections) > options.max_connections and not self._displace():
                 transport.abort()
             else:
                 self._set_deadline()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._clear_deadline()
+            self.resume_writing()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            if self._write_deadline is None:
+                self._write_deadline = self.loop.call_later(options.write_timeout, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            if self._write_deadline is not None:
+                self._write_deadline.cancel()
+                self._write_deadline = None
+            super().resume_writing()
+
+        @property
+        def _is_waiting(self) -> bool:
+            """For its peer: for a request, for the rest of one, or until its answer is read."""
+            cycle = self.cycle
+            return cycle is None or cycle.response_complete or cycle.more_body or self._write_deadline is not None
+
+        def _displace(self) -> bool:
+            idle = [
+                one
+                for one in self.connections
+                if isinstance(one, BoundedProtocol)
+                and one is not self
+                and one._is_waiting
+                and not one.transport.is_closing()
+            ]
+            if not idle:
+                return False
+            min(idle, key=lambda one: one._came).transport.abort()
+            return True
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)

@@ -31,6 +31,7 @@ from imc.manage.server_methods import ServerMethods
 from imc.manage.user_methods import UserMethods
 from imc.manage.watch_methods import WatchMethods
 from imc.service.inbound import Act
+from imc.service.rates import Buckets, Rate
 
 log = structlog.get_logger("imc.manage")
 
@@ -42,12 +43,18 @@ _BAD_ROOM = (500, "the room's address cannot be read, or is missing")
 _NO_ROOM = (500, "no such room")
 
 
+# Rows in the audit for what was refused, by caller (spec R-AUDIT-2).
+_REFUSALS = Rate(100, 0.1)
+_MOST_CALLERS = 1_000
+
+
 class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMethods, WatchMethods, OperatorMethods):
     """The registry bound to the running server. `call` is all that the listeners use."""
 
     def __init__(self, manager: Manager, options: ManageOptions) -> None:
         self.manager = self._manager = manager
         self._options = options
+        self._refusals = Buckets(_REFUSALS, _MOST_CALLERS)
         self.samples = Samples(manager.statistics, manager.measures.answer_seconds, time.time)
 
     def by(self, caller: Caller) -> Call:
@@ -95,7 +102,8 @@ class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMetho
             _describe(act, entry, arguments)
             result = await self._run(entry, {**arguments, "act": act})
         except RpcError as error:
-            await self._manager.operations.note(act, f"{error.code} {error.message}")
+            if self._refusals.take(caller, trio.current_time()):
+                await self._manager.operations.note(act, f"{error.code} {error.message}")
             raise
         if not (entry.is_in_room and act.is_noted):
             await self._manager.operations.note(act, "200")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from imc.manage.caller import ROLES
 from imc.manage.ports import Manager
 from imc.manage.registry import Kind, Param, method
 from imc.service.inbound import Act
 
 _NAME = Param("name", Kind.TEXT, "The operator's name: a-z, 0-9, `.`, `_` and `-`, 32 at most.")
-_ROLE = Param("role", Kind.TEXT, "`viewer`, `operator` or `admin`.")
+_ROLE = Param("role", Kind.TEXT, "`viewer`, `operator` or `admin`.", choices=ROLES)
 _PASSWORD = Param("password", Kind.TEXT, "The password, of 8 characters at least.", is_secret=True)
 _NONE = (500, "there is no such operator")
 _LAST = (500, "no admin would be left")

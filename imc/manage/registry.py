@@ -32,7 +32,8 @@ class Param:
     """One parameter. ``complaint``: the whole message, with code 500, where Kamailio has one for a missing value.
 
     ``is_secret``: it is a password, or what somebody says: no log and no audit has it. ``role``: what a caller needs
-    to give anything else than the default; "" for what the method needs.
+    to give anything else than the default; "" for what the method needs. ``choices``: nothing else is taken, nor
+    repeated, since it may be a password in the wrong place.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Param:
     complaint: str | None = None
     is_secret: bool = False
     role: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def is_required(self) -> bool:
@@ -151,6 +153,8 @@ def _convert(param: Param, value: object, default_domain: str | None) -> object:
         if param.complaint is not None:
             raise RpcError(param.complaint, status=400)
         raise invalid(f"{param.name}: a string is needed")
+    if param.choices and value not in param.choices:
+        raise invalid(f"{param.name}: one of {', '.join(param.choices)}")
     return value if param.kind is Kind.TEXT else _address(param, value, default_domain)
 
 

@@ -30,7 +30,9 @@ from imc.rooms.commands import (
     CreateFor,
     Invite,
     Join,
+    Modify,
     Reject,
+    Set,
     WithdrawInvitation,
     is_command,
     parse_command,
@@ -119,7 +121,7 @@ class Rooms:
             command = parse_command(text, inbound.to, self.policy)
             # spec R-LIMIT-4
             if (
-                isinstance(command, Create | Join)
+                isinstance(command, Create | Join | Set | Modify)
                 and self.rates is not None
                 and not self.rates.may_found(inbound.sender)
             ):

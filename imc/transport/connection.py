@@ -268,7 +268,12 @@ class Connection:
         try:
             while self._end is None:
                 await trio.lowlevel.wait_readable(self._sock)
-                self._read_once(receive, batch_end)
+                if self._is_calm():
+                    self._read_once(receive, batch_end)
+                else:
+                    # One of them in each turn of the loop: however many flood, datagrams and all others have theirs.
+                    async with self._guard.turnstile:
+                        self._read_once(receive, batch_end)
                 if self._is_held:
                     self._wary_until = trio.current_time() + _HELD_LATELY
                     await trio.sleep(HELD)
@@ -287,10 +292,13 @@ class Connection:
             self._guard.failed("stream", self.flow)
             self._abort(End.BAD_STREAM)
 
+    def _is_calm(self) -> bool:
+        """Whether it is not new, and was not held lately."""
+        return bool(self.received) and trio.current_time() >= self._wary_until
+
     def _read_once(self, receive: Receive, batch_end: Callable[[], None]) -> None:
         try:
-            is_calm = self.received and trio.current_time() >= self._wary_until
-            data = self._sock.recv(_READ_SIZE if is_calm else _READ_SIZE_HELD)
+            data = self._sock.recv(_READ_SIZE if self._is_calm() else _READ_SIZE_HELD)
         except BlockingIOError:
             return
         self._is_held = False

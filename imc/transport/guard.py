@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import structlog
+import trio
 
 from imc.sip.flow import Flow
 
@@ -22,13 +23,15 @@ class Guard:
     ``clock`` gives monotonic seconds.
     """
 
-    __slots__ = ("_clock", "_logged_at", "_unlogged", "failures")
+    __slots__ = ("_clock", "_logged_at", "_unlogged", "failures", "turnstile")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._logged_at = float("-inf")
         self._unlogged = 0
         self.failures = 0
+        self.turnstile = trio.Lock()
+        """For streams that are new, or flooded lately: one is read at a time."""
 
     def failed(self, where: str, peer: object) -> None:
         """To be called in an ``except`` block. ``peer`` is the flow or address that it happened with."""

@@ -334,6 +334,24 @@ async def test_it_stops_while_a_call_is_served() -> None:
     manager.hold.set()
 
 
+async def _silent(address: tuple[str, int], request: bytes) -> trio.SocketStream:
+    """A connection that sends a request many times over and reads nothing."""
+    stream = await trio.open_tcp_stream(*address)
+    with trio.move_on_after(5):
+        await stream.send_all(request)
+    return stream
+
+
+async def test_who_does_not_read_keeps_nobody_out() -> None:
+    async with _served(max_connections=4) as caller:
+        ask = b"GET /operate/style.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 600
+        held = [await _silent(caller.address, ask) for _ in range(4)]
+        answer = await caller.get("/healthz")
+        assert answer.status_code == 200
+        for stream in held:
+            await stream.aclose()
+
+
 # The thread dies
 
 

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from imc.errors import Overloaded, RpcError, StoreError, StoreUnavailable
-from imc.manage.caller import LOOPBACK
+from imc.manage.caller import LOOPBACK, Caller
 from imc.manage.jsonrpc import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Params
 from imc.manage.methods import Methods, select
 from imc.manage.registry import METHODS, Kind, describe
@@ -276,3 +276,30 @@ async def test_forget_does_nothing_unless_told_to() -> None:
     for wrong in (["mary", "perhaps"], ["mary", "yes", "away"]):
         assert (await _refusal("imc.forget", wrong)).code == INVALID_PARAMS
     assert (await _refusal("imc.forget", [])).code == INVALID_PARAMS
+
+
+async def test_what_is_refused_has_rows_up_to_a_bound(autojump_clock: trio.testing.MockClock) -> None:
+    # spec R-AUDIT-2
+    manager = FakeManager()
+    methods = _methods(manager)
+    viewer = Caller("vera", "viewer", "page")
+    for _ in range(150):
+        with pytest.raises(RpcError):
+            await methods.by(viewer)("imc.reload", [])
+    assert len(manager.operations.notes) == 100
+    with pytest.raises(RpcError):  # another caller's are not used up
+        await methods.by(Caller("otto", "viewer", "page"))("imc.reload", [])
+    await trio.sleep(20)
+    for _ in range(5):
+        with pytest.raises(RpcError):
+            await methods.by(viewer)("imc.reload", [])
+    assert len(manager.operations.notes) == 103
+
+
+async def test_a_password_in_the_place_of_a_role_is_not_repeated() -> None:
+    manager = FakeManager()
+    methods = _methods(manager)
+    with pytest.raises(RpcError) as caught:
+        await methods.by(LOOPBACK)("imc.operator_add", ["bob", "hunter2secret", "admin"])
+    assert "hunter2secret" not in str(caught.value)
+    assert "hunter2secret" not in repr(manager.operations.notes)

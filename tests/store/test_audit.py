@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from imc.errors import StoreConflict, StoreError
 from imc.store.audit import AuditFilter, id_at
 from imc.store.backup import backup, restore
 from imc.store.ops import PutAudit, PutMember, PutRoom, TrimAudit
+from imc.store.options import StoreOptions
 from imc.store.store import Store
 from tests.store.samples import ALICE, BOB, OWNER, ROOM
 
@@ -141,3 +144,19 @@ def test_a_fast_second_has_many_ids() -> None:
     assert id_at(BEGUN + 1e-6) - id_at(BEGUN) >= 512
     assert id_at(1e300) < 1 << 63
     assert row(1, id=id_at(4e9)).id < 1 << 63
+
+
+def test_a_row_is_not_replaced_in_sqlite(tmp_path: Path) -> None:
+    """REPLACE deletes without asking a trigger."""
+    options = StoreOptions(url=f"sqlite:///{tmp_path}/imc.db")
+    with Store.open(options) as store:
+        store.commit([row(1)])
+    with closing(sqlite3.connect(tmp_path / "imc.db")) as other, other:
+        other.execute(
+            "INSERT OR REPLACE INTO imc_audit SELECT id, created, 'forged', via, act, room, user, detail, result "
+            "FROM imc_audit"
+        )
+        assert other.execute("SELECT actor FROM imc_audit").fetchall() == [(str(ALICE),)]
+    with Store.open(options) as store:
+        store.commit([row(1), row(2)])
+        assert store.count_audit() == 2

@@ -99,7 +99,8 @@ def _is_loopback(place: str) -> bool:
 def _address(request: Request, *, is_proxied: bool) -> str:
     """The browser's address, as far as it can be known: what a proxy on this machine says of it is believed."""
     direct = "" if request.client is None else request.client.host
-    said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    # The last of the last: what stands before it is the browser's word. HAProxy adds a line of its own.
+    said = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
     try:
         is_near = ipaddress.ip_address(direct).is_loopback
     except ValueError:
@@ -131,4 +132,9 @@ def texts(body: bytes, *names: str) -> list[str]:
         raise Refusal(400, "No JSON") from None
     if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in names):
         raise Refusal(400, f"A JSON object with {' and '.join(names)} is needed, each a string")
-    return [value[name] for name in names]
+    found = [value[name] for name in names]
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which no database takes
+        raise Refusal(400, "That is no text") from None
+    return found

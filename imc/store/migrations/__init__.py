@@ -27,7 +27,7 @@ from imc.store.migrations import kamailio
 from imc.store.options import StoreOptions
 from imc.store.schema import Tables, tables
 
-HEAD = "0004"
+HEAD = "0005"
 VERSION_TABLE = "imc_schema"
 _LOCK_WAIT = 60.0
 # Alembic keeps the migration under way in module globals.
