@@ -35,7 +35,10 @@ def growth(*series: Series) -> Growth:
 @pytest.mark.parametrize("name", AXES)
 def test_a_small_point_of_each_axis(name: str) -> None:
     point = AXES[name].point(12)
-    one = measure_point(point, Imc(), Options(sinks=1))
+    for _ in range(3):  # beside other tests a sink may be so slow that what is kept for it comes after the measuring
+        one = measure_point(point, Imc(), Options(sinks=1))
+        if all(cost.is_complete for cost in one.costs.values()):
+            break
     assert all(cost.is_complete for cost in one.costs.values()), one
     assert set(one.costs) == {work.name for work in point.works} | ({"refresh"} if name == "users" else set())
     assert all(cost.cpu_per_request for cost in one.costs.values())
