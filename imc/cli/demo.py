@@ -91,6 +91,10 @@ See what goes on, and act on it: log in as {operator}, password {operator_passwo
 
     http://{domain}:{manage}/operate/
 
+Programs call it by /RPC, /metrics and so on, with the token that is in {folder}/imc.toml:
+
+    curl -H "Authorization: Bearer $(sed -n 's/^token = "\\(.*\\)"/\\1/p' {folder}/imc.toml)" http://{domain}:{manage}/metrics
+
 imc listens on {domain}:{port}, UDP and TCP, for SIP programs too. Any will do, or these, each in a terminal of its own
 (Debian: baresip-core, linphone-cli, sipsak):
 

@@ -74,6 +74,12 @@ class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMetho
         """Write into the audit what was done without a method."""
         await self._manager.operations.note(act, result)
 
+    # spec R-AUDIT-2
+    async def note_refused(self, act: Act, result: str) -> None:
+        """As `note`, for what was refused: bounded for each actor."""
+        if self._refusals.take((act.actor, act.via), trio.current_time()):
+            await self.note(act, result)
+
     async def call(self, name: str, params: Params, caller: Caller) -> object:
         """The method's result, ready for JSON. RpcError for everything that can go wrong."""
         calls, shown = self._manager.measures.calls, METHODS[name].name if name in METHODS else "unknown"
@@ -102,8 +108,7 @@ class Methods(OutboxMethods, RoomMethods, ServerMethods, UserMethods, AuditMetho
             _describe(act, entry, arguments)
             result = await self._run(entry, {**arguments, "act": act})
         except RpcError as error:
-            if self._refusals.take(caller, trio.current_time()):
-                await self._manager.operations.note(act, f"{error.code} {error.message}")
+            await self.note_refused(act, f"{error.code} {error.message}")
             raise
         if not (entry.is_in_room and act.is_noted):
             await self._manager.operations.note(act, "200")

@@ -21,6 +21,7 @@ from imc.rooms.policy import Policy
 from imc.rooms.replies import history_head
 from imc.rooms.settings import Kept, kept
 from imc.service.copies import PAGE, TextRefused, decode, is_momentary, is_plain
+from imc.service.cpim import CPIM, parse_cpim
 from imc.service.inbound import Inbound
 from imc.service.shards import Slot
 from imc.sip.values import parse_media_type
@@ -96,7 +97,12 @@ def said(row: MessageRow) -> Said:
     """A row as it is repeated: as text where it is one."""
     try:
         kind = parse_media_type(row.type) if row.type else None
-        text = decode(row.body, kind) if is_plain(kind) else None
+        body = row.body
+        if kind is not None and kind.essence == CPIM and row.size == len(body):  # else it was cut, and is too large
+            message = parse_cpim(body)
+            if is_plain(message.content_type):
+                kind, body = message.content_type, message.payload
+        text = decode(body, kind) if is_plain(kind) else None
     except (BadMessage, TextRefused):  # a row that others wrote
         kind, text = None, None
     essence = "text/plain" if kind is None and text is not None else kind.essence if kind is not None else ""

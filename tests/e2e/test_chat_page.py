@@ -71,11 +71,11 @@ async def test_two_browsers_and_a_phone_talk(tmp_path: Path, daemon: Daemon) -> 
             await carol.say("good morning")
             for tab in (alice, bob):
                 await tab.see("#log .talk.theirs", "good morning")
-            await bob.say("grüße: €")
+            await bob.say("grüße: € 😀")
             await carol.wait_text(r"\[bob\]: grüße: €")
-            await alice.see("#log .talk.theirs", "grüße: €")
+            await alice.see("#log .talk.theirs", "grüße: € 😀")
             await carol.quit()
-        assert await alice.talk() == ["hello bob", "good morning", "grüße: €"]
+        assert await alice.talk() == ["hello bob", "good morning", "grüße: € 😀"]
         assert await alice.texts("#log .sender") == ["carol", "bob"]
         for tab in (alice, bob):
             await tab.is_clean()

@@ -88,12 +88,14 @@ async def test_log_in_and_out() -> None:
 
 
 async def test_a_wrong_password_and_an_unknown_name_are_answered_alike() -> None:
-    async with _served() as browser:
+    manager = FakeManager()
+    async with _served(manager) as browser:
         wrong, unknown = await browser.login("viewer", "guess"), await browser.login("nobody")
         assert (wrong.status_code, wrong.content) == (unknown.status_code, unknown.content)
         assert wrong.json() == {"error": "Name or password is wrong"}
         assert "set-cookie" not in wrong.headers
         assert set(wrong.headers) == set(unknown.headers)
+        assert manager.operations.notes == [("", "page", "page.login", "401")] * 2  # the name may be a password
 
 
 async def test_whoever_tries_too_often_has_to_wait() -> None:

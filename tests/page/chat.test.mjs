@@ -58,14 +58,11 @@ test('lists of imc, and of Kamailio', () => {
 
 test('history', () => {
   const text = 'What was said in the room chat-x@h: (2/3)\r\n[alice 2026-11-30 14:05]: shall we\r\n| meet?\r\n[b] c 2026-11-30 14:06]: x';
-  assert.deepEqual(protocol.readHistory(text), {
-    entries: [
-      { label: 'alice', time: Date.UTC(2026, 10, 30, 14, 5), text: 'shall we\nmeet?' },
-      { label: 'b] c', time: Date.UTC(2026, 10, 30, 14, 6), text: 'x' },
-    ],
-    page: 2,
-    pages: 3,
-  });
+  assert.deepEqual(protocol.historyPage(text), { page: 2, pages: 3 });
+  assert.deepEqual(protocol.readHistory(text, 'What was said in the room chat-x@h: (3/3)\r\n| y\r\n| z'), [
+    { label: 'alice', time: Date.UTC(2026, 10, 30, 14, 5), text: 'shall we\nmeet?' },
+    { label: 'b] c', time: Date.UTC(2026, 10, 30, 14, 6), text: 'x\ny\nz' },
+  ]);
 });
 
 test('message/cpim and what became of it', () => {
@@ -228,6 +225,18 @@ test('nothing is shown twice', () => {
   assert.deepEqual(room.messages.map(({ text }) => text).sort(), ['hi', 'new', 'with id']);
   chat.receive(copy('[bob]: new', { date: Date.now() + 1000 })); // and this one is another
   assert.equal(room.messages.length, 4);
+});
+
+test('a long text that the history breaks over its pages is whole, and shown once', () => {
+  const { chat, room } = begin();
+  const at = minute(Date.now());
+  const head = `What was said in the room ${ROOM}:`;
+  assert.ok(!chat.gather(room, `${head} (1/2)\r\n[bob ${at}]: one two\r\n| three`, Date.now()));
+  assert.equal(room.messages.length, 0);
+  assert.ok(chat.gather(room, `${head} (2/2)\r\n| fo\r\n| ur\r\n[bob ${at}]: five`, Date.now()));
+  assert.deepEqual(room.messages.map(({ text }) => text), ['one two\nthree\nfo\nur', 'five']);
+  chat.receive(copy('[bob]: one two three four', { date: Date.now() - 1000 })); // it waited
+  assert.equal(room.messages.length, 2);
 });
 
 test('what is kept in the browser is bounded, and comes back', () => {

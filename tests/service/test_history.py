@@ -269,6 +269,9 @@ def test_what_may_be_kept(one: Inbound, is_so: bool) -> None:
         ("text/plain", b"\xff", None, ""),
         ("image/png", b"\x89PNG", None, "image/png"),
         ("nonsense", b"x", None, ""),
+        ("message/cpim", b"From: <im:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nhello", "hello", "text/plain"),
+        ("message/cpim", b"From: <im:a@b>\r\n\r\nContent-Type: image/png\r\n\r\n\x89", None, "message/cpim"),
+        ("message/cpim", b"broken", None, ""),
     ],
 )
 def test_a_row_as_it_is_repeated(kind: str, body: bytes, text: str | None, essence: str) -> None:

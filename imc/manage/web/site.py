@@ -134,6 +134,7 @@ class OperatorsPage:
         operator = await on_trio(self._methods.operators.check, name, password)
         if operator is None:
             log.warning("operator-not-logged-in", name=name, address=asker.address)
+            await on_trio(self._methods.note_refused, Act(actor="", via=_VIA, method="page.login"), "401")
             raise Refusal(401, "Name or password is wrong")
         self._throttle.give_back(name, asker.address)
         old = request.cookies.get(asker.cookie)

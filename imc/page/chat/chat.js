@@ -248,8 +248,7 @@ export class Chat {
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, 5000);
       const took = (text, date) => {
-        const { page, pages } = this.gather(room, text, date);
-        if (page < pages) return;
+        if (!this.gather(room, text, date)) return;
         clearTimeout(timer);
         resolve();
       };
@@ -259,13 +258,19 @@ export class Chat {
     });
   }
 
-  // `date` is the server's, of when it told: what was said before then may be among it.
+  // One text of a history; true with its last one, at which all of it is shown. `date` is the server's, of when it told:
+  // what was said before then may be among it.
   gather(room, text, date) {
-    const read = protocol.readHistory(text);
-    for (const entry of read.entries) entry.time -= this.skew;
+    const { page, pages } = protocol.historyPage(text);
+    if (page === 1) room.pages = [];
+    room.pages.push(text);
     room.toldUntil = date;
-    this.state.merge(room, read.entries, (label) => this.isMine(label));
-    return read;
+    if (page < pages) return false;
+    const entries = protocol.readHistory(...room.pages);
+    room.pages = [];
+    for (const entry of entries) entry.time -= this.skew;
+    this.state.merge(room, entries, (label) => this.isMine(label));
+    return true;
   }
 
   // What the user wants

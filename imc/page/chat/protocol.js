@@ -103,17 +103,22 @@ export function readRooms(text, host) {
   return found;
 }
 
-// { entries: [{ label, time, text }], page, pages } of one text of #history; time in milliseconds.
-export function readHistory(text) {
-  const [head, ...lines] = linesOf(text);
-  const number = /\((\d+)\/(\d+)\)$/.exec(head);
+// { page, pages } of one text of #history.
+export function historyPage(text) {
+  const number = /\((\d+)\/(\d+)\)$/.exec(linesOf(text)[0]);
+  return { page: number ? Number(number[1]) : 1, pages: number ? Number(number[2]) : 1 };
+}
+
+// [{ label, time, text }] of the texts of one #history, in their order; time in milliseconds. A message may go on in the
+// next text.
+export function readHistory(...texts) {
   const entries = [];
-  for (const line of lines) {
+  for (const line of texts.flatMap((text) => linesOf(text).slice(1))) {
     const found = /^\[(.+?) (\d{4}-\d\d-\d\d) (\d\d:\d\d)\]: (.*)$/.exec(line);
     if (found) entries.push({ label: found[1], time: Date.parse(`${found[2]}T${found[3]}:00Z`), text: found[4] });
     else if (line.startsWith('| ') && entries.length) entries[entries.length - 1].text += `\n${line.slice(2)}`;
   }
-  return { entries, page: number ? Number(number[1]) : 1, pages: number ? Number(number[2]) : 1 };
+  return entries;
 }
 
 // Who invites, of an invitation's words; "" where they do not say.

@@ -44,6 +44,7 @@ export class State {
         typing: new Map(), // label → timer
         unread: 0,
         wantsReceipts: false,
+        pages: [], // texts of a history that is not whole
         toldUntil: 0, // by the server's clock: up to when it has told what was said
         hasHistory: false, // asked for since the connection was made
       });
@@ -155,7 +156,7 @@ export class State {
   }
 }
 
-const sameText = (text) => text.replace(/\s+/g, ' ').trim();
+const sameText = (text) => text.replace(/\s+/g, ''); // the history breaks long lines
 
 function isSame(one, entry, isOwn) {
   if (sameText(one.text) !== sameText(entry.text)) return false;

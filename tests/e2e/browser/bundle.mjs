@@ -19,6 +19,21 @@ const licence = (name) => {
 };
 const { version } = about('jssip');
 
+// JsSIP hashes a text as if each half of a surrogate pair were a character of its own, but sends it in UTF-8: with
+// auth-int no text with an emoji would be let in.
+const ENCODE = /function utf8Encode\(str\) \{[^]*?return utftext;\s*\}/;
+const inUtf8 = {
+  name: 'digest in UTF-8',
+  setup(building) {
+    building.onLoad({ filter: /jssip\/lib\/Utils\.js$/ }, ({ path }) => {
+      const text = readFileSync(path, 'utf-8');
+      if (!ENCODE.test(text)) throw new Error(`${path}: utf8Encode is another one; see whether it is right now`);
+      const mended = 'function utf8Encode(str) { return Array.from(new TextEncoder().encode(str), (b) => String.fromCharCode(b)).join(""); }';
+      return { contents: text.replace(ENCODE, () => mended), loader: 'js' };
+    });
+  },
+};
+
 const made = await build({
   stdin: { contents: "import JsSIP from 'jssip'; export default JsSIP;", resolveDir: HERE },
   absWorkingDir: HERE,
@@ -30,6 +45,7 @@ const made = await build({
   target: 'es2020',
   charset: 'utf8',
   legalComments: 'none',
+  plugins: [inUtf8],
   define: { 'process.env.DEBUG': 'undefined' },
   banner: { js: `// JsSIP ${version} (MIT), made by \`make page\`; licences: jssip-licences.txt` },
 });
